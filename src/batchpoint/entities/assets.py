@@ -1,0 +1,90 @@
+"""The versioned assets behind a deployment: model, code, environment (contract §2.5, §2.6, §4.5)."""
+
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from batchpoint.entities.noun import CreationContext, Lowered, Noun, Tags
+
+ModelType = Literal["custom_model", "mlflow_model", "triton_model"]
+
+ASSET_OUTPUT_ONLY = frozenset(
+    {"id", "creation_context", "latest_version", "job_name", "utc_time_created", "provisioning_state", "resourceGroup"}
+)
+
+
+class Model(Noun):
+    """A model: a file or folder under a name and a version."""
+
+    schema_name: ClassVar[str] = "ModelSchema"
+    output_only: ClassVar[frozenset[str]] = ASSET_OUTPUT_ONLY
+    spellings: ClassVar[dict[str, str]] = {"local_path": "path", "model_uri": "path", "model_format": "type"}
+
+    #: None for a model written inside a deployment; it is then named by its content hash.
+    name: str | None = None
+    version: str | None = None
+    #: A local file or folder, or any URI of contract §1.5.
+    path: str
+    type: Annotated[ModelType, Lowered] | None = None
+    flavors: dict[str, Any] = Field(default_factory=dict)
+    description: str | None = None
+    tags: Tags = Field(default_factory=dict)
+    properties: dict[str, str] = Field(default_factory=dict)
+    stage: str | None = None
+    datastore: str | None = None
+
+    id: str | None = None
+    creation_context: CreationContext | None = None
+    latest_version: str | None = None
+
+
+class Code(Noun):
+    """A folder of scoring code, kept once by content hash."""
+
+    schema_name: ClassVar[str] = "CodeSchema"
+    output_only: ClassVar[frozenset[str]] = ASSET_OUTPUT_ONLY
+
+    name: str | None = None
+    version: str | None = None
+    path: str
+    #: sha256 of the folder's names and contents; equal folders share one asset.
+    content_hash: str | None = None
+
+    id: str | None = None
+    creation_context: CreationContext | None = None
+
+
+class EnvironmentBuild(Noun):
+    """A container build context; parsed, and refused where no container runtime is."""
+
+    spellings: ClassVar[dict[str, str]] = {"local_path": "path"}
+
+    path: str
+    dockerfile_path: str = "Dockerfile"
+
+
+class Environment(Noun):
+    """The user's Python: an image with a conda file, or (ours) an interpreter or folder that exists."""
+
+    schema_name: ClassVar[str] = "EnvironmentSchema"
+    output_only: ClassVar[frozenset[str]] = ASSET_OUTPUT_ONLY
+    spellings: ClassVar[dict[str, str]] = {"docker.image": "image"}
+
+    name: str | None = None
+    version: str | None = None
+    image: str | None = None
+    build: EnvironmentBuild | None = None
+    #: The parsed conda file: name, channels, dependencies. The loader reads a path into this mapping.
+    conda_file: dict[str, Any] | None = None
+    #: Our extension: an existing interpreter, virtual environment or conda prefix on the server's machine.
+    python: str | None = None
+    os_type: Annotated[Literal["linux", "windows"], Lowered] = "linux"
+    inference_config: dict[str, Any] | None = None
+    datastore: str | None = None
+    description: str | None = None
+    tags: Tags = Field(default_factory=dict)
+    properties: dict[str, str] = Field(default_factory=dict)
+
+    id: str | None = None
+    creation_context: CreationContext | None = None
+    latest_version: str | None = None

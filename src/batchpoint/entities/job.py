@@ -1,0 +1,125 @@
+"""The job: one invocation with every setting frozen, its progress, and how it ended (contract §1.8, §1.9)."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import ClassVar
+
+from pydantic import Field
+
+from batchpoint.entities.assets import Environment
+from batchpoint.entities.data import Input
+from batchpoint.entities.deployment import DEFAULT_OUTPUT_FILE_NAME, LoggingLevel, OutputAction
+from batchpoint.entities.noun import CreationContext, Noun, Tags
+
+
+class JobStatus(StrEnum):
+    """Where a job stands; the words are the field's own."""
+
+    #: Accepted; no driver has claimed it yet. What ``invoke`` answers.
+    PREPARING = "Preparing"
+    #: Waiting for instances of its compute.
+    QUEUED = "Queued"
+    #: A driver is scoring it.
+    RUNNING = "Running"
+    #: The ledger is frozen; the output is being assembled and published.
+    FINALIZING = "Finalizing"
+    #: Somebody asked to cancel; workers are being stopped.
+    CANCEL_REQUESTED = "CancelRequested"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+    CANCELED = "Canceled"
+
+    @property
+    def is_terminal(self) -> bool:
+        """True for a status that a revision never leaves."""
+        return self in TERMINAL
+
+
+TERMINAL = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELED})
+
+
+class JobSettings(Noun):
+    """Everything that a job needs to run, resolved once on invoke; later changes elsewhere never reach it."""
+
+    #: Absolute folder of the code asset and the script in it.
+    code_path: str
+    scoring_script: str
+    #: Absolute path of the model file or folder; its last segment is what scripts see (contract §5.3).
+    model_path: str | None = None
+    environment: Environment | None = None
+    environment_variables: dict[str, str] = Field(default_factory=dict)
+    input: Input
+    #: Absolute local folder that the output goes to, and the same place as a URI for people.
+    output_folder: str
+    output_uri: str = ""
+    output_action: OutputAction = "append_row"
+    output_file_name: str = DEFAULT_OUTPUT_FILE_NAME
+    mini_batch_size: int = 10
+    instance_count: int = 1
+    max_concurrency_per_instance: int = 1
+    max_retries: int = 3
+    #: Seconds for one run() call.
+    timeout_s: float = 30
+    error_threshold: int = -1
+    logging_level: LoggingLevel = "info"
+
+
+class Progress(Noun):
+    """How far a job is; counts only what stands in the ledger."""
+
+    mini_batches: int = 0
+    mini_batches_done: int = 0
+    items: int = 0
+    items_succeeded: int = 0
+    items_failed: int = 0
+    rows: int = 0
+    #: Executions that raised, timed out or died, retried ones included.
+    failed_attempts: int = 0
+
+
+class FailureReason(Noun):
+    """A group of failed mini-batches with the same reason, as shown at the end of a job."""
+
+    #: Stable code: ScriptRaised, MiniBatchTimeout, WorkerCrashed, OutOfMemory, InvalidResult …
+    code: str
+    #: First line that a person should read, e.g. ``ValueError: bad header``.
+    message: str
+    mini_batches: int
+    items: int
+    #: Path of one item as an example.
+    example: str = ""
+
+
+class JobError(Noun):
+    """Why a job failed: the first user traceback where there is one."""
+
+    code: str
+    message: str
+
+
+class Job(Noun):
+    """One invocation of an endpoint."""
+
+    output_only: ClassVar[frozenset[str]] = frozenset()
+
+    name: str
+    #: Friendly three-part name that the pages show.
+    display_name: str = ""
+    endpoint_name: str
+    deployment_name: str
+    experiment_name: str = ""
+    compute: str = ""
+    description: str | None = None
+    tags: Tags = Field(default_factory=dict)
+    properties: dict[str, str] = Field(default_factory=dict)
+    settings: JobSettings
+    status: JobStatus = JobStatus.PREPARING
+    #: Counts up with each redrive or resume (decision 3).
+    revision: int = 0
+    progress: Progress = Progress()
+    failures: tuple[FailureReason, ...] = ()
+    error: JobError | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    creation_context: CreationContext | None = None
+    id: str | None = None

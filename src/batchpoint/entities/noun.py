@@ -1,0 +1,51 @@
+"""What every noun shares: it is frozen, refuses unknown keys, and knows the other spellings of its keys.
+
+The entity modules build on it; ``from_yaml`` and ``arm`` read the tables. It knows no file, wire or store.
+"""
+
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+
+
+class Noun(BaseModel):
+    """A resource or a part of one, as users write it and as the store keeps it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True, protected_namespaces=())
+
+    #: Older or nested key paths → the path that this class uses (contract §2.14). ``""`` drops the key.
+    spellings: ClassVar[dict[str, str]] = {}
+    #: Keys that ``show`` prints and a file may carry back; the loader drops them.
+    output_only: ClassVar[frozenset[str]] = frozenset()
+    #: Name of the schema in messages, as the field's users know it.
+    schema_name: ClassVar[str] = ""
+
+
+def _lowered(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+#: Enum values are compared without case (contract §2, general loading rules).
+Lowered = BeforeValidator(_lowered)
+
+Tags = dict[str, str]
+
+
+class CreationContext(Noun):
+    """Who made a resource and when; printed as ``creation_context``."""
+
+    created_at: datetime
+    created_by: str = ""
+    created_by_type: str = "User"
+    last_modified_at: datetime
+    last_modified_by: str = ""
+    last_modified_by_type: str = "User"
+
+
+def created_now(user: str = "", at: datetime | None = None) -> CreationContext:
+    """The context of a resource made now (or at ``at``) by ``user``."""
+    moment = at or datetime.now(UTC)
+    return CreationContext(created_at=moment, created_by=user, last_modified_at=moment, last_modified_by=user)
+
+

@@ -1,0 +1,199 @@
+"""Every error that Batchpoint raises on purpose, in one tree.
+
+Raised everywhere, mapped to HTTP by ``arm/error_body.py`` and to exit codes by ``cli/__main__``; knows neither.
+
+    BatchpointError
+    ├── UserError               the caller can mend it
+    │   ├── ValidationFailed        a document or request with one or more problems
+    │   ├── ReferenceInvalid        a name, URI or reference that cannot be read
+    │   ├── ResourceNotFound        a noun that does not exist
+    │   ├── ResourceConflict        a name or version that is taken, or a state that forbids it
+    │   ├── NotSupported            understood, but not offered here
+    │   └── AccessDenied            no token, a wrong one, or a foreign host
+    ├── JobFailed               ends a job; its text becomes the job's error message
+    │   ├── InputEmpty, InputUnreadable
+    │   ├── EnvironmentBuildFailed
+    │   ├── ScriptUnusable, InitFailed
+    │   ├── ErrorThresholdExceeded, NoSuccessfulItems, WorkersKeepDying
+    │   ├── OutputAlreadyExists
+    │   └── SegmentCorrupt
+    ├── Fenced                  another driver owns the job now
+    ├── StoreUnavailable        the store could not be read or written
+    ├── ServerUnreachable       the client found no server where it was told to look
+    └── InternalError           a fault of ours
+"""
+
+from dataclasses import dataclass
+
+
+class BatchpointError(Exception):
+    """Batchpoint could not do what was asked."""
+
+    #: Stable, machine-readable name of the error; part of the public interface.
+    code = "BatchpointError"
+
+    def __init__(self, message: str | None = None, *, target: str | None = None) -> None:
+        self.message = message or (type(self).__doc__ or "").strip()
+        #: What the error is about: a key, a name, a path.
+        self.target = target
+        super().__init__(self.message)
+
+
+class UserError(BatchpointError):
+    """The request cannot be carried out as it stands."""
+
+    code = "UserError"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong in a document: where it stands, and what is allowed there."""
+
+    #: Dotted path of the key, "" for the document itself.
+    key: str
+    #: A sentence that says what is wrong and what to do.
+    message: str
+    #: 1-based line in the file, when the document came from one.
+    line: int | None = None
+
+
+class ValidationFailed(UserError):
+    """The document has problems."""
+
+    code = "ValidationError"
+
+    def __init__(self, subject: str, problems: tuple[Problem, ...], *, source: str | None = None) -> None:
+        self.subject = subject
+        self.problems = problems
+        self.source = source
+        super().__init__(self._text(), target=source)
+
+    def _text(self) -> str:
+        where = f" in {self.source}" if self.source else ""
+        count = len(self.problems)
+        lines = [f"{count} problem{'s' if count != 1 else ''}{where} ({self.subject}):"]
+        for problem in self.problems:
+            line = f"line {problem.line}: " if problem.line else ""
+            key = f"{problem.key}: " if problem.key else ""
+            lines.append(f"  {line}{key}{problem.message}")
+        return "\n".join(lines)
+
+
+class ReferenceInvalid(UserError):
+    """The name, URI or reference cannot be read."""
+
+    code = "InvalidReference"
+
+
+class ResourceNotFound(UserError):
+    """The resource does not exist."""
+
+    code = "ResourceNotFound"
+
+
+class ResourceConflict(UserError):
+    """The resource exists already or is in a state that forbids this."""
+
+    code = "ResourceConflict"
+
+
+class NotSupported(UserError):
+    """This is understood but not offered here."""
+
+    code = "NotSupported"
+
+
+class AccessDenied(UserError):
+    """The request carries no valid token."""
+
+    code = "InvalidAuthenticationToken"
+
+
+class JobFailed(BatchpointError):
+    """The job failed."""
+
+    code = "JobFailed"
+
+
+class InputEmpty(JobFailed):
+    """The input has no files."""
+
+    code = "InputEmpty"
+
+
+class InputUnreadable(JobFailed):
+    """The input cannot be read."""
+
+    code = "InputUnreadable"
+
+
+class EnvironmentBuildFailed(JobFailed):
+    """The environment could not be built."""
+
+    code = "EnvironmentBuildFailed"
+
+
+class ScriptUnusable(JobFailed):
+    """The scoring script cannot be loaded."""
+
+    code = "ScriptUnusable"
+
+
+class InitFailed(JobFailed):
+    """init() failed in every worker."""
+
+    code = "InitFailed"
+
+
+class WorkersKeepDying(JobFailed):
+    """Workers die before they can score anything."""
+
+    code = "WorkersKeepDying"
+
+
+class ErrorThresholdExceeded(JobFailed):
+    """More items failed than error_threshold allows."""
+
+    code = "ErrorThresholdExceeded"
+
+
+class NoSuccessfulItems(JobFailed):
+    """No item was scored successfully."""
+
+    code = "NoSuccessfulItems"
+
+
+class OutputAlreadyExists(JobFailed):
+    """The output file exists already; it was left as it is."""
+
+    code = "OutputAlreadyExists"
+
+
+class SegmentCorrupt(JobFailed):
+    """Scored rows on disk are not what was written."""
+
+    code = "SegmentCorrupt"
+
+
+class Fenced(BatchpointError):
+    """Another driver has taken this job over."""
+
+    code = "Fenced"
+
+
+class StoreUnavailable(BatchpointError):
+    """The store cannot be read or written."""
+
+    code = "StoreUnavailable"
+
+
+class ServerUnreachable(BatchpointError):
+    """No server answers."""
+
+    code = "ServerUnreachable"
+
+
+class InternalError(BatchpointError):
+    """A fault inside Batchpoint."""
+
+    code = "InternalServerError"

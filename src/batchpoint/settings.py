@@ -1,0 +1,78 @@
+"""The one reader of environment variables and of ``config.toml`` in the home folder.
+
+Entry points call ``Settings.load`` once and pass the result down by value.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from batchpoint.errors import UserError
+
+DEFAULT_SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the operator decided. Every field can be set in ``config.toml`` or as ``BATCHPOINT_<NAME>``."""
+
+    #: Folder that keeps store, datastores, jobs and environments.
+    home: Path = field(default_factory=lambda: Path.home() / ".batchpoint")
+    #: URL of the server to talk to; empty: the one running on the same home, else none.
+    server: str = ""
+    #: Bearer token for ``server``; empty: the token file of the home.
+    token: str = ""
+    subscription: str = DEFAULT_SUBSCRIPTION
+    resource_group: str = "default"
+    workspace: str = "default"
+    location: str = "local"
+    #: Seconds that init() may take; Azure's engine has 600 for its first task.
+    init_timeout_s: float = 600.0
+    #: Bytes of stdout and of stderr kept for each worker; the rest is dropped with a note.
+    worker_log_limit_bytes: int = 10_000_000
+    #: Seconds an idle supervisor stays before it exits.
+    supervisor_idle_s: float = 5.0
+    #: Private and loopback hosts that an input URL may name all the same, comma-separated.
+    input_hosts_allowed: str = ""
+
+    @classmethod
+    def load(cls, environ: Mapping[str, str] | None = None) -> "Settings":
+        """Defaults, overridden by ``<home>/config.toml``, overridden by the environment.
+
+        Raises UserError when a value has the wrong type or ``config.toml`` does not parse.
+        """
+        environ = os.environ if environ is None else environ
+        home = Path(environ.get("BATCHPOINT_HOME") or Path.home() / ".batchpoint").expanduser().absolute()
+        values = _from_file(home / "config.toml")
+        values |= {f.name: environ[f"BATCHPOINT_{f.name.upper()}"] for f in fields(cls) if f"BATCHPOINT_{f.name.upper()}" in environ}
+        values["home"] = home
+        return cls(**{f.name: _typed(f.name, values[f.name]) for f in fields(cls) if f.name in values})
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid TOML: {error}. Mend or remove it.", target=str(path)) from error
+    unknown = sorted(values.keys() - {f.name for f in fields(Settings)})
+    if unknown:
+        known = ", ".join(f.name for f in fields(Settings))
+        raise UserError(f"{path} has the unknown setting {unknown[0]!r}; settings are: {known}.", target=unknown[0])
+    return values
+
+
+def _typed(name: str, value: Any) -> Any:
+    wanted = {"home": Path, "init_timeout_s": float, "supervisor_idle_s": float, "worker_log_limit_bytes": int}.get(name, str)
+    try:
+        return wanted(value)
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"The setting {name} is {value!r}, which is not a {wanted.__name__}. "
+            f"It stands in config.toml or in BATCHPOINT_{name.upper()}.",
+            target=name,
+        ) from error

@@ -1,0 +1,93 @@
+"""Names every file of a job; no other module joins these paths.
+
+    <home>/jobs/<job>/
+      lock                    flock: held by the driver that is alive
+      driver.log              what the driver itself logged
+      plan.items  plan.json   the frozen plan
+      seg/<epoch>.<nonce>.<worker>   rows, appended by one worker
+      worker/batchpoint_worker       link to the worker package, alone in its folder
+      workers/<pid>           process groups that the driver started
+      scratch/                temporary directory of the scripts
+      staging/                what summary_only scripts write
+      input/                  downloaded input
+      logs/  user_logs/       the tree that users know (contract §5.14)
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class JobFolder:
+    """The folder of one job on the machine that runs it."""
+
+    path: Path
+
+    @property
+    def lock(self) -> Path:
+        return self.path / "lock"
+
+    @property
+    def driver_log(self) -> Path:
+        return self.path / "driver.log"
+
+    @property
+    def plan_items(self) -> Path:
+        return self.path / "plan.items"
+
+    @property
+    def plan_header(self) -> Path:
+        return self.path / "plan.json"
+
+    @property
+    def segments(self) -> Path:
+        return self.path / "seg"
+
+    @property
+    def worker_package(self) -> Path:
+        """Folder for PYTHONPATH: it holds ``batchpoint_worker`` and nothing else."""
+        return self.path / "worker"
+
+    @property
+    def worker_records(self) -> Path:
+        return self.path / "workers"
+
+    @property
+    def scratch(self) -> Path:
+        return self.path / "scratch"
+
+    @property
+    def staging(self) -> Path:
+        return self.path / "staging"
+
+    @property
+    def input(self) -> Path:
+        return self.path / "input"
+
+    @property
+    def model(self) -> Path:
+        """AZUREML_MODEL_DIR: holds the model under its own last path segment."""
+        return self.path / "model"
+
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
+    @property
+    def user_log(self) -> Path:
+        """What ``job stream`` of a single-node job shows."""
+        return self.path / "user_logs" / "std_log_0.txt"
+
+    @property
+    def execution_log(self) -> Path:
+        """Step events; ``job stream`` prints this one."""
+        return self.logs / "azureml" / "executionlogs.txt"
+
+    @property
+    def environment_log(self) -> Path:
+        return self.logs / "azureml" / "environment_build_log.txt"
+
+
+def job_folder(home: Path, job: str) -> JobFolder:
+    """The folder of ``job`` under ``home``."""
+    return JobFolder(home / "jobs" / job)
