@@ -1,0 +1,67 @@
+# Every target makes what it needs; a fresh machine has Python 3.11 or later, make and git.
+#
+#   make demo     scores 1,797 handwritten digits through a batch endpoint
+#   make test     every test that needs no special rights
+#   make faults   kill campaigns and other heavy faults (may need root)
+#   make check    format, lint, types
+#   make bench    our engine beside a bare loop and multiprocessing.Pool
+#   make lock     writes the lock files anew
+#   make clean    removes what the targets made, the demo's home included
+
+SHELL := /bin/sh
+VENV := .venv
+PY := $(VENV)/bin/python
+
+# The first interpreter that starts and is new enough; `make PYTHON=/path/to/python3.12` decides otherwise.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	"$$p" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
+
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(PY) -m pip install --quiet
+ARGS ?=
+
+.PHONY: demo test faults check bench lock clean
+
+demo: $(VENV)/.demo-ready
+	@$(PY) examples/digits/demo.py $(ARGS)
+
+test: $(VENV)/.dev-ready
+	$(PY) -m pytest $(ARGS)
+
+# Exit status 5: there is no test to run.
+faults: $(VENV)/.dev-ready
+	@mkdir -p tests/faults
+	$(PY) -m pytest tests/faults $(ARGS) || [ $$? -eq 5 ]
+
+check: $(VENV)/.dev-ready
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+
+bench: $(VENV)/.demo-ready
+	@$(PY) benchmarks/engine.py $(ARGS)
+
+lock: $(VENV)/.dev-ready
+	set -e; compile="$(PY) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	  --generate-hashes --no-annotate --no-header"; \
+	$$compile --group dev -o requirements-dev.txt; \
+	$$compile -c requirements-dev.txt --group demo -o requirements-demo.txt; \
+	$$compile -c requirements-dev.txt -o requirements.txt
+
+clean:
+	rm -rf $(VENV) .demo .cache/bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# The stamps are as old as the last installation from the lock files.
+$(VENV)/.demo-ready: requirements-demo.txt pyproject.toml | $(PY)
+	@echo "installing into $(VENV) (a minute or so the first time) ..."
+	@$(PIP) --require-hashes -r requirements-demo.txt
+	@$(PIP) --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.dev-ready: requirements-dev.txt $(VENV)/.demo-ready
+	@echo "installing the test tools into $(VENV) ..."
+	@$(PIP) --require-hashes -r requirements-dev.txt
+	@touch $@
+
+$(PY):
+	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or later is needed, and none of python3, python3.11 to 3.13 is one." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
