@@ -1,0 +1,30 @@
+"""The documents hold together: every relative link leads somewhere."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.sources import ROOT
+
+DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: d.relative_to(ROOT).as_posix())
+def test_every_link_leads_somewhere(document: Path) -> None:
+    broken = [link for link in LINK.findall(document.read_text(encoding="utf-8")) if not _resolves(document, link)]
+    assert not broken
+
+
+def _resolves(document: Path, link: str) -> bool:
+    if link.startswith(("https://", "mailto:")):
+        return True
+    path, _, anchor = link.partition("#")
+    target = (document.parent / path) if path else document
+    return target.exists() and (not anchor or anchor in _anchors(target))
+
+
+def _anchors(document: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}

@@ -1,0 +1,70 @@
+"""Habits that a parser can check: who reads the environment, who catches everything, what signatures may say."""
+
+import ast
+
+import pytest
+
+from tests.architecture.sources import Module, enclosing_function, functions, modules
+
+EVERYTHING = modules("batchpoint") + modules("batchpoint_worker")
+
+#: Modules that may touch ``os.environ``, and what for. Whoever decides by a variable asks Settings instead.
+ENVIRONMENT_READERS = {
+    "batchpoint.settings": "the one reader",
+    "batchpoint.compute.local": "passes the environment on to workers",
+    "batchpoint.environments.interpreters": "looks for interpreters on PATH",
+}
+
+#: Process edges where everything may be caught: (module, function).
+BROAD_EXCEPT: set[tuple[str, str]] = set()
+
+
+@pytest.mark.parametrize("module", modules("batchpoint"), ids=lambda m: m.name)
+def test_settings_alone_read_the_environment(module: Module) -> None:
+    if module.name in ENVIRONMENT_READERS:
+        return
+    reads = [
+        f"{module.where}:{node.lineno}"
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Attribute) and node.attr in {"environ", "environb", "getenv"} and _is_os(node.value)
+    ]
+    assert not reads, f"read Settings instead, or join the list with a reason: {reads}"
+
+
+def _is_os(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id == "os"
+
+
+@pytest.mark.parametrize("module", EVERYTHING, ids=lambda m: m.name)
+def test_everything_is_caught_only_at_process_edges(module: Module) -> None:
+    found = {
+        (module.name, enclosing_function(module, node.lineno))
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ExceptHandler) and _is_broad(node.type)
+    }
+    assert found <= BROAD_EXCEPT, f"name what is expected, or list the edge: {sorted(found - BROAD_EXCEPT)}"
+
+
+def _is_broad(caught: ast.expr | None) -> bool:
+    if isinstance(caught, ast.Tuple):
+        return any(_is_broad(one) for one in caught.elts)
+    return caught is None or (isinstance(caught, ast.Name) and caught.id in {"Exception", "BaseException"})
+
+
+@pytest.mark.parametrize("module", EVERYTHING, ids=lambda m: m.name)
+def test_every_parameter_has_a_name(module: Module) -> None:
+    bags = [f"{module.where}:{f.lineno} {f.name}(**{f.args.kwarg.arg})" for f in functions(module) if f.args.kwarg]
+    assert not bags
+
+
+@pytest.mark.parametrize("module", modules("batchpoint"), ids=lambda m: m.name)
+def test_errors_are_defined_in_one_file(module: Module) -> None:
+    if module.name == "batchpoint.errors":
+        return
+    own = [
+        f"{module.where}:{node.lineno} {node.name}"
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.ClassDef)
+        and any(isinstance(b, ast.Name) and b.id.endswith(("Error", "Exception")) for b in node.bases)
+    ]
+    assert not own, f"errors live in errors.py: {own}"

@@ -1,0 +1,121 @@
+"""Imports flow one way. The table below is the rule; design changes begin by changing it."""
+
+import ast
+import sys
+from graphlib import CycleError, TopologicalSorter
+
+import pytest
+
+from tests.architecture.sources import Module, imports, modules
+
+#: Which folders and root modules of ``batchpoint`` each one may import. ``errors`` and ``settings`` are open to all.
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "settings": set(),
+    "entities": set(),
+    "arm": {"entities"},
+    "client": {"arm", "entities"},
+    "cli": {"client", "entities", "local"},
+    "store": {"entities"},
+    "storage": {"entities"},
+    "observability": {"entities", "storage"},
+    "environments": {"entities", "storage"},
+    "compute": {"entities", "storage", "observability"},
+    "engine": {"compute", "environments", "store", "storage", "entities", "observability"},
+    "server": {"arm", "store", "storage", "entities"},
+    # Joins client, server and engine in one process.
+    "local": {"client", "server", "engine", "store", "storage", "entities", "environments", "compute", "observability"},
+    "__main__": {"cli"},
+    "__init__": {"client", "entities"},
+}
+OPEN_TO_ALL = {"errors", "settings"}
+
+#: Only these may import what is heavy; everybody else stays usable in a process that starts in milliseconds.
+HOMES_OF: dict[str, set[str]] = {
+    "sqlalchemy": {"store"},
+    "alembic": {"store"},
+    "fastapi": {"server"},
+    "starlette": {"server"},
+    "uvicorn": {"server", "cli", "local"},
+    "httpx": {"client", "storage", "local", "cli"},
+    "rich": {"cli"},
+    "jmespath": {"cli"},
+}
+#: Whatever the process: the product never needs them.
+NEVER = {"pandas", "numpy", "sklearn", "azure", "azureml", "mlflow", "requests", "pickle", "multiprocessing"}
+
+#: Modules that Python 3.6 has and later versions dropped, or that appeared after 3.6.
+NEWER_THAN_36 = {"dataclasses", "contextvars", "tomllib", "graphlib", "zoneinfo"}
+
+
+def part_of(module: Module) -> str:
+    """``batchpoint.engine.plan`` → ``engine``; ``batchpoint`` → ``__init__``."""
+    _, _, rest = module.name.partition(".")
+    return rest.partition(".")[0] or "__init__"
+
+
+def imported_part(name: str) -> str:
+    """``batchpoint.engine.plan.Plan`` → ``engine``; a public name of the root counts as ``__init__``."""
+    part = name.split(".")[1] if "." in name else "__init__"
+    return part if part in MAY_IMPORT else "__init__"
+
+
+@pytest.mark.parametrize("module", modules("batchpoint"), ids=lambda m: m.name)
+def test_a_module_imports_only_what_the_table_allows(module: Module) -> None:
+    part = part_of(module)
+    assert part in MAY_IMPORT, f"{module.where}: add {part!r} to the table, with what it may import"
+    allowed = MAY_IMPORT[part] | OPEN_TO_ALL | {part}
+    wrong = [
+        f"{module.where}:{line} imports {name}"
+        for name, line in imports(module)
+        if name.split(".")[0] == "batchpoint" and imported_part(name) not in allowed
+    ]
+    assert not wrong, f"{part} may import {sorted(allowed)}:\n" + "\n".join(wrong)
+
+
+def test_no_module_imports_itself_by_a_detour() -> None:
+    names = {m.name for m in modules("batchpoint")}
+    graph = {
+        m.name: {t for n, _ in imports(m) if (t := _module_named(n, names)) and t != m.name}
+        for m in modules("batchpoint")
+    }
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        pytest.fail("import cycle: " + " -> ".join(error.args[1]))
+
+
+def _module_named(name: str, names: set[str]) -> str | None:
+    if name in names:
+        return name
+    parent = name.rpartition(".")[0]
+    return parent if parent in names else None
+
+
+@pytest.mark.parametrize("module", modules("batchpoint"), ids=lambda m: m.name)
+def test_heavy_libraries_are_imported_only_where_they_belong(module: Module) -> None:
+    part = part_of(module)
+    roots = {(name.split(".")[0], line) for name, line in imports(module)}
+    wrong = [
+        f"{module.where}:{line} {root}"
+        for root, line in roots
+        if part not in HOMES_OF.get(root, {part}) or root in NEVER
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("module", modules("batchpoint_worker"), ids=lambda m: m.name)
+def test_the_worker_imports_the_standard_library_alone(module: Module) -> None:
+    allowed = sys.stdlib_module_names - NEWER_THAN_36 | {"batchpoint_worker"}
+    wrong = [f"{module.where}:{line} {name}" for name, line in imports(module) if name.split(".")[0] not in allowed]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("module", modules("batchpoint_worker"), ids=lambda m: m.name)
+def test_the_worker_is_written_in_the_words_of_python_36(module: Module) -> None:
+    ast.parse(module.text, module.where, feature_version=(3, 6))
+
+
+@pytest.mark.parametrize("module", modules("batchpoint"), ids=lambda m: m.name)
+def test_the_product_never_imports_the_worker(module: Module) -> None:
+    assert not [name for name, _ in imports(module) if name.split(".")[0] == "batchpoint_worker"]
