@@ -5,6 +5,7 @@ Raised everywhere, mapped to HTTP by ``arm/error_body.py`` and to exit codes by 
     BatchpointError
     ├── UserError               the caller can mend it
     │   ├── ValidationFailed        a document or request with one or more problems
+    │   ├── CommandLineInvalid      words or flags that no command has
     │   ├── ReferenceInvalid        a name, URI or reference that cannot be read
     │   ├── ResourceNotFound        a noun that does not exist
     │   ├── ResourceConflict        a name or version that is taken, or a state that forbids it
@@ -17,7 +18,8 @@ Raised everywhere, mapped to HTTP by ``arm/error_body.py`` and to exit codes by 
     │   ├── ErrorThresholdExceeded, NoSuccessfulItems, WorkersKeepDying
     │   ├── OutputAlreadyExists
     │   └── SegmentCorrupt
-    ├── Fenced                  another driver owns the job now
+    ├── Fenced                  another driver owns the job now, or the job has ended
+    │   └── CancelRequested         somebody asked to cancel before the job could be finished
     ├── StoreUnavailable        the store could not be read or written
     ├── ServerUnreachable       the client found no server where it was told to look
     └── InternalError           a fault of ours
@@ -77,6 +79,12 @@ class ValidationFailed(UserError):
             key = f"{problem.key}: " if problem.key else ""
             lines.append(f"  {line}{key}{problem.message}")
         return "\n".join(lines)
+
+
+class CommandLineInvalid(UserError):
+    """The command line cannot be read."""
+
+    code = "CommandLineError"
 
 
 class ReferenceInvalid(UserError):
@@ -179,6 +187,12 @@ class Fenced(BatchpointError):
     """Another driver has taken this job over."""
 
     code = "Fenced"
+
+
+class CancelRequested(Fenced):
+    """Somebody asked to cancel this job."""
+
+    code = "CancelRequested"
 
 
 class StoreUnavailable(BatchpointError):

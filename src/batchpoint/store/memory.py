@@ -1,0 +1,114 @@
+"""``MemoryLedger``: the ledger of jobs that live no longer than their process.
+
+``batchpoint score`` and simulations use it; it must not import SQLAlchemy.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+from batchpoint.entities.job import FailureReason, Job, JobError, Progress
+from batchpoint.errors import CancelRequested, ResourceConflict, ResourceNotFound
+from batchpoint.store import lifecycle
+from batchpoint.store.lifecycle import JobRecord
+from batchpoint.store.records import Claimed, Fence, Heartbeat, JobLedger, LedgerRow, Standing
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class MemoryLedger(JobLedger):
+    """A ``JobLedger`` over plain dictionaries; for one thread."""
+
+    def __init__(self, jobs: Iterable[Job] = (), now: Callable[[], datetime] = _utc_now) -> None:
+        self._now = now
+        self._records: dict[str, JobRecord] = {}
+        #: (job, revision) → key → (epoch that entered it, row)
+        self._rows: dict[tuple[str, int], dict[tuple[int, int], tuple[int, LedgerRow]]] = {}
+        for job in jobs:
+            self.add(job)
+
+    def add(self, job: Job) -> None:
+        """Take in a new job."""
+        if job.name in self._records:
+            raise ResourceConflict(f"There is a job {job.name} already; choose another name.", target=job.name)
+        self._records[job.name] = JobRecord(job)
+
+    def job(self, name: str) -> Job:
+        """The job as it stands now."""
+        return self._record(name).job
+
+    def request_cancel(self, name: str) -> Job:
+        """Ask the job's driver to stop; see ``lifecycle.request_cancel``."""
+        return self._keep(lifecycle.request_cancel(self._record(name), self._now())).job
+
+    def epoch_of(self, job: str) -> int:
+        return self._record(job).epoch
+
+    def heartbeat(self, job: str) -> Heartbeat:
+        record = self._record(job)
+        return Heartbeat(epoch=record.epoch, beat=record.beat, host=record.host, pid=record.pid)
+
+    def claim(self, job: str, observed_epoch: int, nonce: str, host: str, pid: int) -> Claimed | None:
+        record = lifecycle.claim(self._record(job), observed_epoch, nonce, host, pid)
+        return None if record is None else lifecycle.granted(self._keep(record))
+
+    def start(self, fence: Fence, mini_batches: int, items: int) -> None:
+        self._keep(lifecycle.start(self._record(fence.job), fence, mini_batches, items, self._now()))
+
+    def beat(self, fence: Fence, progress: Progress) -> Standing:
+        return lifecycle.standing(self._keep(lifecycle.beat(self._record(fence.job), fence, progress)))
+
+    def commit(self, fence: Fence, rows: Sequence[LedgerRow], progress: Progress) -> set[tuple[int, int]]:
+        try:
+            self._keep(lifecycle.commit(self._record(fence.job), fence, progress))
+        except CancelRequested:
+            return set()
+        stored = self._rows.setdefault((fence.job, fence.revision), {})
+        for row in rows:
+            stored.setdefault(row.key, (fence.epoch, row))
+        return {row.key for row in rows if stored[row.key] == (fence.epoch, row)}
+
+    def ledger(self, job: str, revision: int) -> list[LedgerRow]:
+        self._record(job)
+        return [row for _, (_, row) in sorted(self._rows.get((job, revision), {}).items())]
+
+    def freeze(self, fence: Fence) -> None:
+        record = self._record(fence.job)
+        frozen = lifecycle.freeze(record, fence)
+        if frozen is not record:
+            rows = self.ledger(fence.job, fence.revision)
+            lifecycle.require_coverage(record, sum(row.items for row in rows), lifecycle.overlaps(rows))
+        self._keep(frozen)
+
+    def complete(
+        self,
+        fence: Fence,
+        sha256: str,
+        length: int,
+        progress: Progress,
+        failures: Sequence[FailureReason],
+        properties: Mapping[str, str],
+    ) -> None:
+        record, now = self._record(fence.job), self._now()
+        self._keep(lifecycle.complete(record, fence, sha256, length, progress, failures, properties, now))
+
+    def fail(self, fence: Fence, error: JobError, progress: Progress, failures: Sequence[FailureReason]) -> None:
+        self._keep(lifecycle.fail(self._record(fence.job), fence, error, progress, failures, self._now()))
+
+    def canceled(self, fence: Fence, progress: Progress) -> None:
+        self._keep(lifecycle.canceled(self._record(fence.job), fence, progress, self._now()))
+
+    def output_of(self, job: str) -> tuple[str, int] | None:
+        record = self._record(job)
+        return (record.output_sha256, record.output_length) if record.output_sha256 else None
+
+    def _record(self, name: str) -> JobRecord:
+        try:
+            return self._records[name]
+        except KeyError:
+            raise ResourceNotFound(f"There is no job {name}.", target=name) from None
+
+    def _keep(self, record: JobRecord) -> JobRecord:
+        self._records[record.job.name] = record
+        return record
