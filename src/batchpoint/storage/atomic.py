@@ -1,0 +1,138 @@
+"""Owns how a file comes to be: written aside and then renamed, so that nobody ever reads half of it.
+
+Every part that leaves files behind calls it; it knows nothing about what is in them.
+"""
+
+import ctypes
+import errno
+import os
+import secrets
+import shutil
+import time
+from pathlib import Path
+
+_ASIDE_PREFIX = ".batchpoint-"
+_ASIDE_SUFFIX = ".aside"
+
+#: What file systems without hard links answer to link(2).
+_NO_HARD_LINKS = frozenset(
+    {errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EINVAL, errno.EXDEV, errno.EACCES}
+)
+_AT_FDCWD = -100
+_RENAME_NOREPLACE = 1
+
+
+def aside_path(folder: Path) -> Path:
+    """A fresh name in ``folder`` for something that is not finished yet; listings skip it and ``sweep`` finds it."""
+    return folder / f"{_ASIDE_PREFIX}{secrets.token_hex(8)}{_ASIDE_SUFFIX}"
+
+
+def write_atomically(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Replace ``path`` by a file that holds ``data``; after a crash either the old or the new file is there."""
+    aside = aside_path(path.parent)
+    try:
+        descriptor = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, mode)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+    finally:
+        aside.unlink(missing_ok=True)
+    fsync_folder(path.parent)
+
+
+def publish_without_clobber(finished: Path, final: Path) -> bool:
+    """Give ``finished`` the name ``final``; False, and nothing changed, when another file stands there.
+
+    Both lie on one file system. A repeat after a crash in the middle answers True.
+    """
+    fsync_file(finished)
+    if not _give_name(finished, final):
+        return False
+    fsync_folder(final.parent)
+    finished.unlink(missing_ok=True)
+    return True
+
+
+def _give_name(finished: Path, final: Path) -> bool:
+    try:
+        os.link(finished, final)
+    except FileExistsError:
+        # Some network file systems report a link that they made as a failure, and a crash may leave both names.
+        return finished.samefile(final)
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        return _rename_without_replace(finished, final)
+    return True
+
+
+def _rename_without_replace(finished: Path, final: Path) -> bool:
+    libc = ctypes.CDLL(None, use_errno=True)
+    renameat2 = getattr(libc, "renameat2", None)
+    if renameat2 is not None:
+        source, target = os.fsencode(finished), os.fsencode(final)
+        if renameat2(_AT_FDCWD, source, _AT_FDCWD, target, _RENAME_NOREPLACE) == 0:
+            return True
+        number = ctypes.get_errno()
+        if number == errno.EEXIST:
+            return False
+        if number not in _NO_HARD_LINKS:
+            raise OSError(number, os.strerror(number), str(final))
+    return _claim_and_replace(finished, final)
+
+
+def _claim_and_replace(finished: Path, final: Path) -> bool:
+    # The last resort: for a moment the name stands for an empty file, and a crash there leaves it so.
+    try:
+        os.close(os.open(final, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o666))
+    except FileExistsError:
+        return False
+    finished.replace(final)
+    return True
+
+
+def fsync_file(path: Path) -> None:
+    """Return when the bytes of ``path`` are on disk."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def fsync_folder(path: Path) -> None:
+    """Return when the names in ``path`` are on disk, where the file system can say so."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some FUSE and network file systems do not sync folders at all.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EBADF):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def sweep(folder: Path, older_than_s: float) -> int:
+    """Remove what crashed writers left aside in ``folder`` longer ago than ``older_than_s``; answers how many."""
+    if not folder.is_dir():
+        return 0
+    limit = time.time() - older_than_s
+    leftovers = [Path(entry.path) for entry in os.scandir(folder) if _is_leftover(entry, limit)]
+    for path in leftovers:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+    return len(leftovers)
+
+
+def _is_leftover(entry: "os.DirEntry[str]", limit: float) -> bool:
+    if not (entry.name.startswith(_ASIDE_PREFIX) and entry.name.endswith(_ASIDE_SUFFIX)):
+        return False
+    try:
+        return entry.stat(follow_symlinks=False).st_mtime <= limit
+    except FileNotFoundError:
+        return False
