@@ -1,0 +1,147 @@
+"""The life of a worker: start, init(), one mini-batch after the other, shutdown().
+
+Called by ``__main__``; the one place that knows script, files and protocol, and the one with a broad ``except``:
+whatever user code raises becomes an answer.
+"""
+
+import contextlib
+import os
+import sys
+import time
+
+from batchpoint_worker import rows, surroundings
+from batchpoint_worker.failures import Failure, Refused, describe, report
+from batchpoint_worker.files import Descriptor, PlanFile, Segment, SegmentUnwritable
+from batchpoint_worker.protocol import PROTOCOL, Answers, Commands
+from batchpoint_worker.script import Script
+
+MYPY = False
+if MYPY:
+    from typing import Any, NoReturn
+
+_exit, _getpid, _clock = os._exit, os.getpid, time.perf_counter
+
+
+class Start:
+    """The first command: everything a worker needs to know about its job."""
+
+    def __init__(self, command: "dict[str, Any]") -> None:
+        self.protocol = int(command["protocol"])
+        self.code_path = os.path.abspath(command["code_path"])
+        self.scoring_script = str(command["scoring_script"])
+        self.input_root = str(command["input_root"])
+        self.plan_items = str(command["plan_items"])
+        self.segment = str(command["segment"])
+        self.writes_rows = command["output_action"] != "summary_only"
+        self.argv = [str(word) for word in command["argv"]]
+        self.working_dir = os.path.abspath(command["working_dir"])
+        self.scratch = str(command["scratch"])
+        self.entry_log = str(command["entry_log"])
+        self.agent = str(command["agent"])
+        self.logging_level = str(command["logging_level"])
+
+
+def serve(read_fd: int, write_fd: int) -> int:
+    """Serves one driver to the end; the exit status."""
+    commands = Commands(Descriptor(read_fd, "the command channel"))
+    answers = Answers(Descriptor(write_fd, "the answer channel"))
+    commands.listen()
+    session = Session(Start(commands.next()), answers)
+    session.make_ready()
+    while True:
+        command = commands.next()
+        if command["t"] == "Score":
+            for work in command["work"]:
+                session.score(*work)
+        elif command["t"] == "Shutdown":
+            session.shut_down()
+            return 0
+
+
+class Session:
+    """One script, scored with by one process."""
+
+    def __init__(self, start: Start, answers: Answers) -> None:
+        self._start = start
+        self._answers = answers
+        self._pid = _getpid()
+        self._plan = PlanFile(start.plan_items, start.input_root)
+
+    def make_ready(self) -> None:
+        """Loads the script and calls its init(); ends the process if that fails."""
+        start, began = self._start, _clock()
+        doing, code = "the start of the worker", "InitFailed"
+        try:
+            if start.protocol != PROTOCOL:
+                raise Refused("InitFailed", "the driver speaks protocol %d, the worker %d" % (start.protocol, PROTOCOL))
+            surroundings.prepare(start)
+            self._segment = Segment(start.segment) if start.writes_rows else None
+            doing, code = "importing %s" % start.scoring_script, "ScriptUnusable"
+            self._script = Script(start.code_path, start.scoring_script)
+            doing, code = "init()", "InitFailed"
+            self._script.init()
+        except BaseException as error:
+            self._leave_if_forked(error)
+            self._answers.init_failed(describe(error, code, start.code_path, doing))
+            _flush_prints()
+            # Threads that the script has started must not keep a useless process alive.
+            _exit(1)
+        self._leave_if_forked(None)
+        self._answers.ready("%d.%d.%d" % sys.version_info[:3], _clock() - began)
+
+    def score(self, mini_batch: int, attempt: int, first_item: int, items: int, offset: int, length: int) -> None:
+        """Runs one mini-batch and answers."""
+        began = _clock()
+        paths = self._plan.paths(offset, length, items)
+        work = (mini_batch, attempt)
+        try:
+            result = self._script.run(paths, mini_batch)
+            if _getpid() != self._pid:
+                self._leave_if_forked(None)
+            if self._segment is None:
+                results, lines, part = rows.count(result), 0, (0, 0, 0)
+            else:
+                results, data = rows.encode(result)
+                lines, part = results, self._segment.append(data)
+        except SegmentUnwritable as error:
+            self._answers.failed(work, Failure("SegmentUnwritable", str(error)), _clock() - began)
+        except BaseException as error:
+            self._leave_if_forked(error)
+            failure = describe(error, "ScriptRaised", self._start.code_path, "run()")
+            self._answers.failed(work, failure, _clock() - began)
+            _flush_prints()
+        else:
+            self._answers.scored(work, results, lines, part, _clock() - began)
+
+    def shut_down(self) -> None:
+        """Calls the script's shutdown(), whose troubles no longer change any result."""
+        try:
+            self._script.shutdown()
+        except BaseException as error:
+            self._leave_if_forked(error)
+            report(error, "shutdown()")
+        self._leave_if_forked(None)
+        _flush_prints()
+        self._answers.bye()
+
+    def _leave_if_forked(self, error: "BaseException | None") -> None:
+        """A child that the script forked and that came back here has nothing to say to the driver."""
+        if _getpid() == self._pid:
+            return
+        if isinstance(error, SystemExit):
+            _leave(error.code if isinstance(error.code, int) else int(error.code is not None))
+        if error is not None:
+            report(error, "a process forked by the scoring script")
+        _leave(int(error is not None))
+
+
+def _leave(status: int) -> "NoReturn":
+    _flush_prints()
+    _exit(status & 0xFF)
+
+
+def _flush_prints() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        # The script may have closed it or put anything in its place.
+        with contextlib.suppress(Exception):
+            stream.flush()

@@ -1,0 +1,1 @@
+"""Stands in for the package that Azure's parallel runs offer to their scripts."""
