@@ -2,11 +2,19 @@
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
+from batchpoint.entities import names
 from batchpoint.entities.noun import CreationContext, Lowered, Noun, Tags
 
-ModelType = Literal["custom_model", "mlflow_model", "triton_model"]
+
+def _todays_type(value: object) -> object:
+    lowered = value.lower() if isinstance(value, str) else value
+    return f"{lowered}_model" if lowered in ("custom", "mlflow", "triton") else lowered
+
+
+#: ``custom``, ``mlflow`` and ``triton`` are 2021's words.
+ModelType = Annotated[Literal["custom_model", "mlflow_model", "triton_model"], BeforeValidator(_todays_type)]
 
 ASSET_OUTPUT_ONLY = frozenset(
     {"id", "creation_context", "latest_version", "job_name", "utc_time_created", "provisioning_state", "resourceGroup"}
@@ -19,13 +27,16 @@ class Model(Noun):
     schema_name: ClassVar[str] = "ModelSchema"
     output_only: ClassVar[frozenset[str]] = ASSET_OUTPUT_ONLY
     spellings: ClassVar[dict[str, str]] = {"local_path": "path", "model_uri": "path", "model_format": "type"}
+    dated: ClassVar[frozenset[str]] = frozenset(spellings)
+    examples: ClassVar[dict[str, str]] = {"name": "name: <model name>", "path": "path: <model file or folder>"}
+    name_rules: ClassVar[dict[str, names.NameRule]] = {"name": names.ASSET, "version": names.VERSION}
 
     #: None for a model written inside a deployment; it is then named by its content hash.
     name: str | None = None
     version: str | None = None
     #: A local file or folder, or any URI of contract §1.5.
     path: str
-    type: Annotated[ModelType, Lowered] | None = None
+    type: ModelType | None = None
     flavors: dict[str, Any] = Field(default_factory=dict)
     description: str | None = None
     tags: Tags = Field(default_factory=dict)
@@ -58,6 +69,8 @@ class EnvironmentBuild(Noun):
     """A container build context; parsed, and refused where no container runtime is."""
 
     spellings: ClassVar[dict[str, str]] = {"local_path": "path"}
+    dated: ClassVar[frozenset[str]] = frozenset(spellings)
+    examples: ClassVar[dict[str, str]] = {"path": "path: <folder with the Dockerfile>"}
 
     path: str
     dockerfile_path: str = "Dockerfile"
@@ -68,7 +81,15 @@ class Environment(Noun):
 
     schema_name: ClassVar[str] = "EnvironmentSchema"
     output_only: ClassVar[frozenset[str]] = ASSET_OUTPUT_ONLY
-    spellings: ClassVar[dict[str, str]] = {"docker.image": "image"}
+    spellings: ClassVar[dict[str, str]] = {"docker.image": "image", "path": "build.path"}
+    dated: ClassVar[frozenset[str]] = frozenset(spellings)
+    refusals: ClassVar[dict[str, str]] = dict.fromkeys(
+        ("channels", "dependencies"),
+        "this is a key of a conda file, not of an environment; keep it in a file of its own and name that file:"
+        " conda_file: conda.yml, beside image",
+    )
+    examples: ClassVar[dict[str, str]] = {"name": "name: <environment name>"}
+    name_rules: ClassVar[dict[str, names.NameRule]] = {"name": names.ASSET, "version": names.VERSION}
 
     name: str | None = None
     version: str | None = None

@@ -4,7 +4,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from batchpoint.entities.noun import CreationContext, Lowered, Noun, Tags
+from batchpoint.entities import names
+from batchpoint.entities.noun import CreationContext, Lowered, Noun, Tags, problem_with
 
 
 class Compute(Noun):
@@ -14,6 +15,13 @@ class Compute(Noun):
     output_only: ClassVar[frozenset[str]] = frozenset(
         {"id", "provisioning_state", "provisioning_errors", "created_on", "creation_context", "resourceGroup"}
     )
+
+    refusals: ClassVar[dict[str, str]] = {
+        f"type={kind}": f"a {kind} compute is not offered here; write type: amlcompute, a pool of instances on this machine"
+        for kind in ("computeinstance", "kubernetes", "virtualmachine", "synapsespark")
+    }
+    examples: ClassVar[dict[str, str]] = {"name": "name: <compute name>"}
+    name_rules: ClassVar[dict[str, names.NameRule]] = {"name": names.COMPUTE}
 
     name: str
     type: Annotated[Literal["amlcompute"], Lowered] = "amlcompute"
@@ -39,5 +47,7 @@ class Compute(Noun):
     @model_validator(mode="after")
     def _minimum_within_maximum(self) -> "Compute":
         if self.min_instances > self.max_instances:
-            raise ValueError(f"min_instances ({self.min_instances}) is more than max_instances ({self.max_instances})")
+            raise problem_with(
+                "min_instances", f"{self.min_instances} is more than max_instances, which is {self.max_instances}"
+            )
         return self

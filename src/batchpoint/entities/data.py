@@ -4,7 +4,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
+from batchpoint.entities import names
 from batchpoint.entities.assets import ASSET_OUTPUT_ONLY
+from batchpoint.entities.deployment import LoggingLevel
 from batchpoint.entities.noun import CreationContext, Lowered, Noun, Tags
 
 DataType = Literal["uri_file", "uri_folder", "mltable"]
@@ -17,6 +19,13 @@ class DataAsset(Noun):
     output_only: ClassVar[frozenset[str]] = ASSET_OUTPUT_ONLY
     #: ``paths: [{file: uri}]`` / ``[{folder: uri}]`` of 2021 becomes ``path`` and ``type`` in the loader.
     spellings: ClassVar[dict[str, str]] = {"local_path": "path"}
+    dated: ClassVar[frozenset[str]] = frozenset(spellings)
+    refusals: ClassVar[dict[str, str]] = {
+        "type=mltable": "mltable and tabular data are not offered as input of batch endpoints;"
+        " register the folder with the files and write type: uri_folder"
+    }
+    examples: ClassVar[dict[str, str]] = {"name": "name: <data name>", "path": "path: <file, folder or URI>"}
+    name_rules: ClassVar[dict[str, names.NameRule]] = {"name": names.ASSET, "version": names.VERSION}
 
     name: str | None = None
     version: str | None = None
@@ -35,6 +44,15 @@ class DataAsset(Noun):
 class Datastore(Noun):
     """A place for bytes. ``local_folder`` is ours; the Azure kinds come with object storage."""
 
+    schema_name: ClassVar[str] = "DatastoreSchema"
+    output_only: ClassVar[frozenset[str]] = frozenset({"id", "creation_context", "resourceGroup"})
+    refusals: ClassVar[dict[str, str]] = {
+        f"type={kind}": f"{kind} datastores are not offered yet; write type: local_folder and path: <folder>"
+        for kind in ("azure_blob", "azure_file", "azure_data_lake_gen1", "azure_data_lake_gen2")
+    }
+    examples: ClassVar[dict[str, str]] = {"name": "name: <datastore name>"}
+    name_rules: ClassVar[dict[str, names.NameRule]] = {"name": names.DATASTORE}
+
     name: str
     type: str = "local_folder"
     #: Folder on the server's machine (``local_folder``).
@@ -50,6 +68,8 @@ class Datastore(Noun):
 class Input(Noun):
     """The one data input of a model deployment's job."""
 
+    examples: ClassVar[dict[str, str]] = {"path": "path: <file, folder or URI>"}
+
     type: Annotated[Literal["uri_file", "uri_folder"], Lowered] = "uri_folder"
     #: A resolved URI or absolute path; asset references are resolved on invoke.
     path: str
@@ -64,11 +84,42 @@ class Output(Noun):
     path: str
 
 
+_OVERRIDES = (
+    "mini_batch_size",
+    "instance_count",
+    "max_concurrency_per_instance",
+    "output_file_name",
+    "error_threshold",
+    "logging_level",
+)
+
+
 class Invocation(Noun):
     """What a caller of ``invoke`` may say; None means "as the deployment says" (contract §3.3)."""
 
     schema_name: ClassVar[str] = "InvocationSchema"
+    #: The names of ``--set`` and of the settings in a deployment; ``inputs``, ``outputs`` and ``output_dataset`` are
+    #: read by the loader.
+    spellings: ClassVar[dict[str, str]] = {
+        "endpoint": "endpoint_name",
+        "deployment": "deployment_name",
+        "retry_settings.max_retries": "max_retries",
+        "retry_settings.timeout": "timeout_s",
+        "timeout": "timeout_s",
+        "compute.instance_count": "instance_count",
+        "resources.instance_count": "instance_count",
+        "settings.retry_settings.max_retries": "max_retries",
+        "settings.retry_settings.timeout": "timeout_s",
+        **{f"settings.{key}": key for key in _OVERRIDES},
+    }
+    name_rules: ClassVar[dict[str, names.NameRule]] = {
+        "endpoint_name": names.ENDPOINT,
+        "deployment_name": names.DEPLOYMENT,
+        "job_name": names.JOB,
+    }
 
+    #: Only in an invocation file; the command line's ``--name`` wins.
+    endpoint_name: str | None = None
     deployment_name: str | None = None
     job_name: str | None = None
     experiment_name: str | None = None
@@ -76,13 +127,13 @@ class Invocation(Noun):
     #: Folder URI or local folder for the gathered file.
     output_path: str | None = None
     output_file_name: str | None = None
-    mini_batch_size: int | None = None
-    instance_count: int | None = None
-    max_concurrency_per_instance: int | None = None
-    error_threshold: int | None = None
-    logging_level: str | None = None
-    max_retries: int | None = None
+    mini_batch_size: int | None = Field(default=None, ge=1)
+    instance_count: int | None = Field(default=None, ge=1)
+    max_concurrency_per_instance: int | None = Field(default=None, ge=1)
+    error_threshold: int | None = Field(default=None, ge=-1, le=2**31 - 1)
+    logging_level: Annotated[LoggingLevel, Lowered] | None = None
+    max_retries: int | None = Field(default=None, ge=0)
     #: Seconds for one run() call.
-    timeout_s: int | None = None
+    timeout_s: int | None = Field(default=None, gt=0, le=259200)
     tags: Tags = Field(default_factory=dict)
     properties: dict[str, Any] = Field(default_factory=dict)

@@ -7,8 +7,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from batchpoint.entities import names
 from batchpoint.entities.assets import Environment, Model
-from batchpoint.entities.noun import CreationContext, Lowered, Noun, Tags
+from batchpoint.entities.noun import CreationContext, Lowered, Noun, Tags, problem_with
 
 OutputAction = Literal["append_row", "summary_only"]
 LoggingLevel = Literal["warning", "info", "debug"]
@@ -20,6 +21,11 @@ class CodeConfiguration(Noun):
     """The folder with the scoring code and the script in it."""
 
     spellings: ClassVar[dict[str, str]] = {"code.local_path": "code"}
+    dated: ClassVar[frozenset[str]] = frozenset(spellings)
+    examples: ClassVar[dict[str, str]] = {
+        "code": "code: <folder with the scoring script>",
+        "scoring_script": "scoring_script: <script, relative to the code folder>",
+    }
 
     #: Local folder, or a reference to a code asset.
     code: str
@@ -49,6 +55,14 @@ class Resources(Noun):
     docker_args: str | None = None
 
 
+_PIPELINE = (
+    "pipeline component deployments are not offered here; a deployment with type: model has a model,"
+    " a code_configuration and a compute"
+)
+_LOCAL = (
+    "compute: local is not offered; create a pool on this machine with"
+    " batchpoint compute create --name batch-cluster --type amlcompute, and write compute: azureml:batch-cluster"
+)
 _NESTED = (
     "mini_batch_size",
     "max_concurrency_per_instance",
@@ -65,15 +79,25 @@ class Deployment(Noun):
     """A model deployment, as written in YAML and as stored."""
 
     schema_name: ClassVar[str] = "BatchDeploymentSchema"
-    output_only: ClassVar[frozenset[str]] = frozenset(
-        {"id", "provisioning_state", "creation_context", "resourceGroup"}
-    )
+    output_only: ClassVar[frozenset[str]] = frozenset({"id", "provisioning_state", "creation_context", "resourceGroup"})
     spellings: ClassVar[dict[str, str]] = {
         **{f"settings.{key}": key for key in _NESTED},
         "settings.instance_count": "resources.instance_count",
         "compute.target": "compute",
         "compute.instance_count": "resources.instance_count",
     }
+    dated: ClassVar[frozenset[str]] = frozenset({"compute.target", "compute.instance_count"})
+    refusals: ClassVar[dict[str, str]] = {
+        **dict.fromkeys(("type=pipeline", "component", "job_definition"), _PIPELINE),
+        **dict.fromkeys(("compute=local", "compute=azureml:local"), _LOCAL),
+    }
+    examples: ClassVar[dict[str, str]] = {
+        "name": "name: <deployment name>",
+        "endpoint_name": "endpoint_name: <endpoint name>",
+        "model": "model: azureml:<model name>:<version>, or a block with path",
+        "compute": "compute: azureml:<compute name>",
+    }
+    name_rules: ClassVar[dict[str, names.NameRule]] = {"name": names.DEPLOYMENT, "endpoint_name": names.ENDPOINT}
 
     name: str
     endpoint_name: str
@@ -98,7 +122,7 @@ class Deployment(Noun):
     output_file_name: str | None = None
     retry_settings: RetrySettings = RetrySettings()
     #: Failed files of the whole input beyond which the job is stopped; -1 never.
-    error_threshold: int = Field(default=-1, ge=-1)
+    error_threshold: int = Field(default=-1, ge=-1, le=2**31 - 1)
     logging_level: Annotated[LoggingLevel, Lowered] = "info"
     partition_keys: tuple[str, ...] = ()
 
@@ -109,5 +133,7 @@ class Deployment(Noun):
     @model_validator(mode="after")
     def _file_name_only_with_append_row(self) -> "Deployment":
         if self.output_action == "summary_only" and self.output_file_name:
-            raise ValueError("output_file_name need not be given with output_action: summary_only; remove it")
+            raise problem_with(
+                "output_file_name", "with output_action: summary_only there is no output file to name; remove this key"
+            )
         return self

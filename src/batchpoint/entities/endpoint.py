@@ -1,14 +1,22 @@
 """The batch endpoint: one durable name with a default deployment behind it (contract §1.6, §2.1)."""
 
+import re
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from batchpoint.entities.noun import CreationContext, Lowered, Noun, Tags
+from batchpoint.entities import names
+from batchpoint.entities.noun import CreationContext, Noun, Tags
+
+
+def _snake(value: object) -> object:
+    return re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", value).lower() if isinstance(value, str) else value
 
 
 class EndpointDefaults(Noun):
     """What an invocation uses when it names nothing."""
+
+    name_rules: ClassVar[dict[str, names.NameRule]] = {"deployment_name": names.DEPLOYMENT}
 
     #: The deployment that an invocation without one goes to.
     deployment_name: str | None = None
@@ -22,12 +30,26 @@ class Endpoint(Noun):
         {"id", "provisioning_state", "scoring_uri", "openapi_uri", "creation_context", "resourceGroup"}
     )
 
+    #: 2021's previews wrote ``type: batch``; their ``traffic`` is read by the loader.
+    spellings: ClassVar[dict[str, str]] = {"type": ""}
+    refusals: ClassVar[dict[str, str]] = {
+        "type=online": "online endpoints are not offered here; a batch endpoint needs no type, remove the key",
+        "deployments": "deployments are files of their own here; move each one out and create it with"
+        " batch-deployment create --file",
+        **{
+            f"auth_mode={mode}": f"auth_mode: {mode} is not offered for batch endpoints; write auth_mode: aad_token"
+            for mode in ("aml_token", "key")
+        },
+    }
+    examples: ClassVar[dict[str, str]] = {"name": "name: <endpoint name>"}
+    name_rules: ClassVar[dict[str, names.NameRule]] = {"name": names.ENDPOINT}
+
     name: str
     description: str | None = None
     tags: Tags = Field(default_factory=dict)
     properties: dict[str, str] = Field(default_factory=dict)
     #: Only ``aad_token`` is served; the other two parse and are refused with a sentence.
-    auth_mode: Annotated[Literal["aad_token", "aml_token", "key"], Lowered] = "aad_token"
+    auth_mode: Annotated[Literal["aad_token", "aml_token", "key"], BeforeValidator(_snake)] = "aad_token"
     identity: dict[str, Any] | None = None
     location: str | None = None
     defaults: EndpointDefaults = EndpointDefaults()

@@ -4,9 +4,12 @@ The entity modules build on it; ``from_yaml`` and ``arm`` read the tables. It kn
 """
 
 from datetime import UTC, datetime
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic_core import PydanticCustomError
+
+from batchpoint.entities.names import NameRule
 
 
 class Noun(BaseModel):
@@ -16,8 +19,17 @@ class Noun(BaseModel):
 
     #: Older or nested key paths → the path that this class uses (contract §2.14). ``""`` drops the key.
     spellings: ClassVar[dict[str, str]] = {}
+    #: Those of ``spellings`` that get a note: nobody writes them so today.
+    dated: ClassVar[frozenset[str]] = frozenset()
     #: Keys that ``show`` prints and a file may carry back; the loader drops them.
     output_only: ClassVar[frozenset[str]] = frozenset()
+    #: ``key`` or ``key=value`` → why it is not taken here, and what to do. Such a key belongs to another kind of file,
+    #: and so does a refused ``type``: nothing else is said about a file that has one.
+    refusals: ClassVar[dict[str, str]] = {}
+    #: Required keys → how to write one, after "add".
+    examples: ClassVar[dict[str, str]] = {}
+    #: Keys that hold a name → its rule.
+    name_rules: ClassVar[dict[str, NameRule]] = {}
     #: Name of the schema in messages, as the field's users know it.
     schema_name: ClassVar[str] = ""
 
@@ -29,7 +41,20 @@ def _lowered(value: object) -> object:
 #: Enum values are compared without case (contract §2, general loading rules).
 Lowered = BeforeValidator(_lowered)
 
-Tags = dict[str, str]
+
+def problem_with(key: str, message: str) -> PydanticCustomError:
+    """What a check across keys raises: the key to mend, and a sentence."""
+    return PydanticCustomError("noun", "{message}", {"message": message, "key": key})
+
+
+def _said(value: str) -> str:
+    if not value:
+        raise PydanticCustomError("noun", "{message}", {"message": "a tag needs a value; write one or remove the tag"})
+    return value
+
+
+#: Values are never empty (contract §1.11).
+Tags = dict[str, Annotated[str, AfterValidator(_said)]]
 
 
 class CreationContext(Noun):
@@ -47,5 +72,3 @@ def created_now(user: str = "", at: datetime | None = None) -> CreationContext:
     """The context of a resource made now (or at ``at``) by ``user``."""
     moment = at or datetime.now(UTC)
     return CreationContext(created_at=moment, created_by=user, last_modified_at=moment, last_modified_by=user)
-
-
