@@ -38,7 +38,7 @@ check: $(VENV)/.dev-ready
 	$(PY) -m mypy
 
 bench: $(VENV)/.demo-ready
-	@$(PY) benchmarks/engine.py $(ARGS)
+	@$(PY) -m benchmarks.engine $(ARGS)
 
 lock: $(VENV)/.dev-ready
 	set -e; compile="$(PY) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \

@@ -1,0 +1,65 @@
+"""Prints what was measured: walls and CPU as ratios over the floor, slopes, and each bar with met or missed."""
+
+from dataclasses import dataclass
+
+from benchmarks.measure import Cost
+
+Medians = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What we hold ourselves to."""
+
+    name: str
+    at_most: float
+    measured: float
+    unit: str
+
+
+def print_walls(costs: dict[str, dict[str, list[Cost]]], wall: Medians, cpu: Medians) -> None:
+    rounds = len(next(iter(costs.values()))["floor"])
+    print(f"\nMedians of {rounds} rounds; wall and CPU of the whole process tree, over the floor's.")
+    print("Spread: (slowest - fastest) / median of the floor; differences below it mean nothing.\n")
+    print(f"{'':24}{'floor':>16}{'':8}{'batchpoint':>16}{'Pool':>16}")
+    print(f"{'workload':24}{'wall':>8}{'CPU':>8}{'spread':>8}{'wall':>8}{'CPU':>8}{'wall':>8}{'CPU':>8}")
+    for name in costs:
+        floor = [c.wall_s for c in costs[name]["floor"]]
+        spread = (max(floor) - min(floor)) / wall[name]["floor"]
+        cells = f"{wall[name]['floor']:7.2f}s{cpu[name]['floor']:7.2f}s{spread:8.0%}"
+        print(f"{name:24}{cells}{_ratios(name, 'ours', wall, cpu)}{_ratios(name, 'pool', wall, cpu)}")
+
+
+def _ratios(name: str, runner: str, wall: Medians, cpu: Medians) -> str:
+    return "".join(f"{m[name][runner] / m[name]['floor']:7.2f}x" for m in (wall, cpu))
+
+
+def print_slopes(slopes: dict[str, tuple[str, str, int]], wall: Medians, cpu: Medians) -> dict[str, float]:
+    """Large minus small: what one more item costs. Returns our wall slope over the floor's."""
+    print("\nFixed cost: one item, from command to exit.\n")
+    for name in (n for n in wall if " 1 by " in n):
+        print(f"{name:24}" + "".join(f"{r:>12} {wall[name][r]:6.2f} s" for r in ("floor", "ours", "pool")))
+    print("\nSlope: the larger input minus the smaller one, microseconds for each item more; over the floor's.\n")
+    print(f"{'':24}{'floor':>12}{'batchpoint':>20}{'Pool':>20}")
+    print(f"{'':24}{'wall':>12}{'wall':>12}{'CPU':>8}{'wall':>12}{'CPU':>8}")
+    for name, (small, large, more) in slopes.items():
+        rise = {r: [m[large][r] - m[small][r] for m in (wall, cpu)] for r in ("floor", "ours", "pool")}
+        line = f"{name:24}{rise['floor'][0] / more * 1e6:10.1f}us"
+        for runner in ("ours", "pool"):
+            line += "".join(f"{_over(rise[runner][i], rise['floor'][i]):>{width}}" for i, width in ((0, 12), (1, 8)))
+        print(line)
+    return {
+        n: (wall[b]["ours"] - wall[a]["ours"]) / (wall[b]["floor"] - wall[a]["floor"])
+        for n, (a, b, _) in slopes.items()
+    }
+
+
+def _over(rise: float, floor: float) -> str:
+    return f"{rise / floor:.2f}x"
+
+
+def print_bars(bars: list[Bar]) -> None:
+    print("\nBars\n")
+    for bar in bars:
+        verdict = "met" if bar.measured <= bar.at_most else "MISSED"
+        print(f"{verdict:8}{bar.name:44}{bar.measured:8.2f} {bar.unit:3} (at most {bar.at_most:g})")
