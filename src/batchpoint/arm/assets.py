@@ -1,0 +1,186 @@
+"""Models, data, environments and codes on the wire: versions, and the containers above them (contract §4.5)."""
+
+import json
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import yaml
+
+from batchpoint.arm import ids
+from batchpoint.arm.reading import Body, build, creation_context, enum_from_wire, system_data, without_none
+from batchpoint.entities.assets import Code, Environment, Model
+from batchpoint.entities.data import DataAsset
+from batchpoint.entities.workspace import Workspace
+from batchpoint.errors import Problem, ValidationFailed
+
+Asset = Model | DataAsset | Environment | Code
+A = TypeVar("A", Model, DataAsset, Environment, Code)
+
+#: ARM segment of each kind of asset. ``datasets`` is the 2021 alias of ``data``.
+SEGMENT: dict[type[Asset], str] = {Model: "models", DataAsset: "data", Environment: "environments", Code: "codes"}
+KIND: dict[str, type[Asset]] = {segment: kind for kind, segment in SEGMENT.items()} | {"datasets": DataAsset}
+
+_HASH = "hash_sha256"
+
+
+def to_json(asset: Asset, workspace: Workspace) -> dict[str, Any]:
+    """The resource of one version."""
+    arm_id = asset.id or ids.asset_id(workspace, SEGMENT[type(asset)], asset.name or "", asset.version or "")
+    return {
+        "id": arm_id,
+        "name": asset.version,
+        "type": ids.type_of(arm_id),
+        "systemData": system_data(asset.creation_context),
+        "properties": without_none(
+            {
+                "description": getattr(asset, "description", None),
+                "tags": getattr(asset, "tags", {}),
+                "properties": getattr(asset, "properties", {}),
+                "isAnonymous": False,
+                "isArchived": False,
+                "provisioningState": "Succeeded",
+                **_own_properties(asset),
+            }
+        ),
+    }
+
+
+def _own_properties(asset: Asset) -> dict[str, Any]:
+    match asset:
+        case Model():
+            return {
+                "modelUri": asset.path,
+                "modelType": asset.type or "custom_model",
+                "flavors": asset.flavors,
+                "stage": asset.stage,
+            }
+        case DataAsset():
+            return {"dataUri": asset.path, "dataType": asset.type}
+        case Environment():
+            return _environment_to_json(asset)
+        case Code():
+            return {"codeUri": asset.path, "properties": without_none({_HASH: asset.content_hash})}
+
+
+def _environment_to_json(environment: Environment) -> dict[str, Any]:
+    build_context = environment.build
+    return {
+        "image": environment.image,
+        "condaFile": None if environment.conda_file is None else json.dumps(environment.conda_file, sort_keys=True),
+        "build": {"contextUri": build_context.path, "dockerfilePath": build_context.dockerfile_path}
+        if build_context
+        else None,
+        "python": environment.python,
+        "osType": environment.os_type.capitalize(),
+        "environmentType": "UserCreated",
+        "inferenceConfig": environment.inference_config,
+    }
+
+
+def from_json(kind: type[A], body: Body, name: str | None = None, version: str | None = None) -> A:
+    """Reads a request (then name and version are those of its URL) or an answer."""
+    properties = body.child("properties")
+    name_in_id, version_in_id = _names(body.text("id") or "")
+    values = {
+        "name": name or name_in_id,
+        "version": version or version_in_id,
+        "id": body.text("id"),
+        "creation_context": creation_context(body),
+        **_READERS[kind](properties),
+    }
+    if kind is not Code:
+        values["description"] = properties.text("description")
+        values["tags"] = properties.texts("tags")
+        values["properties"] = properties.texts("properties")
+    return build(kind, values)
+
+
+def _names(arm_id: str) -> tuple[str | None, str | None]:
+    segments = arm_id.split("/")
+    return (segments[-3], segments[-1]) if len(segments) > 3 and segments[-2].lower() == "versions" else (None, None)
+
+
+def _read_model(properties: Body) -> dict[str, Any]:
+    kind = enum_from_wire(properties.text("modelType") or properties.text("modelFormat"))
+    if kind and not kind.endswith("_model"):
+        kind = {"mlflow": "mlflow_model", "ml_flow": "mlflow_model", "triton": "triton_model"}.get(kind, "custom_model")
+    return {
+        "path": properties.text("modelUri"),
+        "type": "mlflow_model" if kind == "ml_flow_model" else kind,
+        "flavors": properties.mapping("flavors"),
+        "stage": properties.text("stage"),
+    }
+
+
+def _read_data(properties: Body) -> dict[str, Any]:
+    """Today's ``dataUri``, or the one entry of the ``paths`` of 2021."""
+    kind = enum_from_wire(properties.text("dataType"))
+    path = properties.text("dataUri")
+    if path is None and properties.has("paths"):
+        entries = properties.items("paths")
+        if len(entries) != 1 or not isinstance(entries[0], dict):
+            raise ValidationFailed("request", (Problem("properties.paths", "must hold exactly one file or folder."),))
+        entry = Body(entries[0], "properties.paths[0]")
+        path = entry.text("file") or entry.text("folder")
+        kind = "uri_file" if entry.has("file") else "uri_folder"
+    return {"path": path, "type": "mltable" if kind in {"ml_table", "m_l_table"} else kind}
+
+
+def _read_environment(properties: Body) -> dict[str, Any]:
+    context = properties.child("build")
+    given = {"path": context.text("contextUri"), "dockerfile_path": context.text("dockerfilePath")}
+    os_type = properties.text("osType")
+    return {
+        "image": properties.text("image"),
+        "conda_file": _conda_file(properties),
+        "build": without_none(given) if given["path"] else None,
+        "python": properties.text("python"),
+        "os_type": os_type.lower() if os_type else None,
+        "inference_config": properties.mapping("inferenceConfig") or None,
+    }
+
+
+def _conda_file(properties: Body) -> dict[str, Any] | None:
+    """An object, or text in YAML or JSON (YAML reads both)."""
+    value = properties.raw("condaFile")
+    if isinstance(value, str):
+        try:
+            value = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise ValidationFailed("request", (Problem("properties.condaFile", f"is not YAML: {error}"),)) from error
+    if value is not None and not isinstance(value, dict):
+        raise ValidationFailed("request", (Problem("properties.condaFile", "must be a conda file."),))
+    return value
+
+
+def _read_code(properties: Body) -> dict[str, Any]:
+    return {"path": properties.text("codeUri"), "content_hash": properties.texts("properties").get(_HASH)}
+
+
+_READERS: dict[type[Asset], Callable[[Body], dict[str, Any]]] = {
+    Model: _read_model,
+    DataAsset: _read_data,
+    Environment: _read_environment,
+    Code: _read_code,
+}
+
+
+def container_to_json(asset: Asset, next_version: str, workspace: Workspace) -> dict[str, Any]:
+    """The container above the versions of one name; ``asset`` is the latest of them."""
+    arm_id = f"{workspace.arm_id}/{SEGMENT[type(asset)]}/{asset.name}"
+    return {
+        "id": arm_id,
+        "name": asset.name,
+        "type": ids.type_of(arm_id),
+        "systemData": system_data(asset.creation_context),
+        "properties": without_none(
+            {
+                "description": getattr(asset, "description", None),
+                "tags": getattr(asset, "tags", {}),
+                "properties": {},
+                "isArchived": False,
+                "latestVersion": asset.version,
+                "nextVersion": next_version,
+            }
+        ),
+    }

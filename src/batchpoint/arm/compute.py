@@ -1,0 +1,94 @@
+"""The compute on the wire: ``AmlCompute`` alone (contract §4.5)."""
+
+from typing import Any
+
+from batchpoint.arm import ids
+from batchpoint.arm.reading import (
+    Body,
+    build,
+    creation_context,
+    duration_to_iso,
+    enum_from_wire,
+    enum_to_wire,
+    system_data,
+    without_none,
+)
+from batchpoint.entities.compute import Compute
+from batchpoint.entities.workspace import Workspace
+from batchpoint.errors import NotSupported
+
+
+def to_json(compute: Compute, workspace: Workspace) -> dict[str, Any]:
+    """The resource. ``ssh_settings`` hold secrets and are not passed on: nothing here uses them."""
+    arm_id = compute.id or ids.compute_id(workspace, compute.name)
+    return without_none(
+        {
+            "id": arm_id,
+            "name": compute.name,
+            "type": ids.type_of(arm_id),
+            "location": compute.location,
+            "tags": compute.tags,
+            "identity": compute.identity,
+            "systemData": system_data(compute.creation_context),
+            "properties": without_none(
+                {
+                    "computeType": "AmlCompute",
+                    "computeLocation": compute.location,
+                    "description": compute.description,
+                    "provisioningState": compute.provisioning_state,
+                    "properties": _cluster(compute),
+                }
+            ),
+        }
+    )
+
+
+def _cluster(compute: Compute) -> dict[str, Any]:
+    subnet = (compute.network_settings or {}).get("subnet")
+    access = {True: "Enabled", False: "Disabled", None: None}[compute.ssh_public_access_enabled]
+    return without_none(
+        {
+            "osType": "Linux",
+            "vmSize": compute.size,
+            "vmPriority": enum_to_wire(compute.tier),
+            "scaleSettings": {
+                "minNodeCount": compute.min_instances,
+                "maxNodeCount": compute.max_instances,
+                "nodeIdleTimeBeforeScaleDown": duration_to_iso(compute.idle_time_before_scale_down),
+            },
+            "subnet": {"id": subnet} if subnet else None,
+            "remoteLoginPortPublicAccess": access,
+            "enableNodePublicIp": compute.enable_node_public_ip,
+        }
+    )
+
+
+def from_json(body: Body, name: str | None = None) -> Compute:
+    """Reads a request (then ``name`` is that of its URL) or an answer."""
+    properties = body.child("properties")
+    kind = properties.text("computeType") or "AmlCompute"
+    if kind.lower() != "amlcompute":
+        raise NotSupported(f"Computes of type {kind} are not offered here; use amlcompute.", target="computeType")
+    cluster = properties.child("properties")
+    scale = cluster.child("scaleSettings")
+    access = (cluster.text("remoteLoginPortPublicAccess") or "").lower()
+    subnet = cluster.child("subnet").text("id")
+    values = {
+        "name": name or body.text("name"),
+        "size": cluster.text("vmSize"),
+        "tier": enum_from_wire(cluster.text("vmPriority")),
+        "min_instances": scale.integer("minNodeCount"),
+        "max_instances": scale.integer("maxNodeCount"),
+        "idle_time_before_scale_down": scale.duration("nodeIdleTimeBeforeScaleDown"),
+        "description": properties.text("description"),
+        "tags": body.texts("tags"),
+        "location": body.text("location") or properties.text("computeLocation"),
+        "ssh_public_access_enabled": {"enabled": True, "disabled": False}.get(access),
+        "network_settings": {"subnet": subnet} if subnet else None,
+        "identity": body.mapping("identity") or None,
+        "enable_node_public_ip": cluster.boolean("enableNodePublicIp"),
+        "id": body.text("id"),
+        "provisioning_state": properties.text("provisioningState"),
+        "creation_context": creation_context(body),
+    }
+    return build(Compute, values)

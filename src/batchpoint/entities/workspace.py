@@ -1,0 +1,26 @@
+"""The workspace: whose resources are meant. It is a path, not a stored noun; every part of the product passes it on."""
+
+from dataclasses import dataclass
+
+PROVIDER = "Microsoft.MachineLearningServices"
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Subscription, resource group and workspace, in the spelling that the user chose."""
+
+    subscription: str
+    resource_group: str
+    name: str
+
+    @property
+    def key(self) -> str:
+        """What the store files resources under; spelling does not matter."""
+        return f"{self.subscription}/{self.resource_group}/{self.name}".lower()
+
+    @property
+    def arm_id(self) -> str:
+        return (
+            f"/subscriptions/{self.subscription}/resourceGroups/{self.resource_group}"
+            f"/providers/{PROVIDER}/workspaces/{self.name}"
+        )
