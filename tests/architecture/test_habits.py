@@ -16,7 +16,14 @@ ENVIRONMENT_READERS = {
 }
 
 #: Process edges where everything may be caught: (module, function).
-BROAD_EXCEPT: set[tuple[str, str]] = set()
+BROAD_EXCEPT: set[tuple[str, str]] = {
+    ("batchpoint_worker.session", "make_ready"),
+    ("batchpoint_worker.session", "score"),
+    ("batchpoint_worker.session", "shut_down"),
+    # An exception of a script may raise again when it is looked at.
+    ("batchpoint_worker.failures", "describe"),
+    ("batchpoint_worker.failures", "_said"),
+}
 
 
 @pytest.mark.parametrize("module", modules("batchpoint"), ids=lambda m: m.name)
@@ -53,6 +60,8 @@ def _is_broad(caught: ast.expr | None) -> bool:
 
 @pytest.mark.parametrize("module", EVERYTHING, ids=lambda m: m.name)
 def test_every_parameter_has_a_name(module: Module) -> None:
+    if "shims" in module.name:
+        return  # they stand in for signatures that are not ours
     bags = [f"{module.where}:{f.lineno} {f.name}(**{f.args.kwarg.arg})" for f in functions(module) if f.args.kwarg]
     assert not bags
 
