@@ -209,6 +209,11 @@ def request_cancel(record: JobRecord, now: datetime) -> JobRecord:
     return replace(record, job=record.job.model_copy(update={"status": JobStatus.CANCELED, "ended_at": now}))
 
 
+def edited(record: JobRecord, changes: Mapping[str, object]) -> JobRecord:
+    """The record with other values in fields of the job that users may change at any time."""
+    return replace(record, job=record.job.model_copy(update=changes))
+
+
 def _require_holder(record: JobRecord, fence: Fence) -> None:
     if (record.job.revision, record.epoch, record.nonce) != (fence.revision, fence.epoch, fence.nonce):
         raise Fenced(

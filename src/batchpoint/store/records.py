@@ -1,4 +1,4 @@
-"""What a driver and the store tell each other: fence, ledger row, standing; and ``JobLedger``, the driver's slice of it.
+"""What a driver and the store exchange (fence, ledger row, standing), and ``JobLedger``, the driver's slice of a store.
 
 Pure: the engine imports this module, so it must not know SQLAlchemy. ``memory`` and ``store`` implement the protocol.
 """

@@ -1,0 +1,202 @@
+"""The jobs' rows: create, find, list, cancel and edit jobs; load and save the record that the ledger's rules change.
+
+``Store`` is made of it, and ``ledger`` builds on its row functions.
+"""
+
+import posixpath
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, delete, insert, select, update
+
+from batchpoint.entities.job import TERMINAL, Job
+from batchpoint.errors import InternalError, ResourceConflict, ResourceNotFound
+from batchpoint.store import lifecycle
+from batchpoint.store.database import Database
+from batchpoint.store.lifecycle import JobRecord
+from batchpoint.store.schema import idempotency_keys, jobs, output_reservations
+
+#: Fields of Job that stand in columns of their own.
+_OWN_COLUMNS = {"status", "revision", "progress"}
+#: Values of the status column that a job never leaves.
+ENDED = sorted(status.value for status in TERMINAL)
+#: Columns that hold fields of JobRecord.
+_RECORD_COLUMNS = (
+    "epoch",
+    "nonce",
+    "beat",
+    "host",
+    "pid",
+    "driver_deaths",
+    "planned_items",
+    "output_sha256",
+    "output_length",
+)
+
+
+class JobTable:
+    """Jobs as the control plane sees them."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def create_job(self, w: str, job: Job, idempotency_key: str = "") -> Job:
+        """Remember a new job. With a key that was used before: the job of that time, and nothing is created.
+
+        ResourceConflict if the name is taken or another unfinished job writes to the same output.
+        """
+        with self._database.writing() as connection:
+            if idempotency_key and (first := _first_with_key(connection, w, idempotency_key)):
+                return first
+            if connection.scalar(select(jobs.c.name).where(jobs.c.name == job.name)):
+                raise ResourceConflict(
+                    f"There is a job {job.name} already. Give another name, or none to have one made.", target=job.name
+                )
+            _reserve_output(connection, w, job)
+            _insert(connection, w, job)
+            if idempotency_key:
+                key = {"workspace": w, "key": idempotency_key, "job": job.name, "created_at": datetime.now(UTC)}
+                connection.execute(insert(idempotency_keys).values(key))
+        return job
+
+    def get_job(self, w: str, name: str) -> Job | None:
+        return self._one(select(jobs).where(jobs.c.name == name, jobs.c.workspace == w))
+
+    def find_job(self, name: str) -> Job | None:
+        """The job of this name in whatever workspace."""
+        return self._one(select(jobs).where(jobs.c.name == name))
+
+    def list_jobs(self, w: str, endpoint: str | None = None, deployment: str | None = None) -> list[Job]:
+        """Newest first; of one endpoint, of one deployment, or all."""
+        query = select(jobs).where(jobs.c.workspace == w)
+        if endpoint is not None:
+            query = query.where(jobs.c.endpoint == endpoint.lower())
+        if deployment is not None:
+            query = query.where(jobs.c.deployment == deployment)
+        return self._many(query.order_by(jobs.c.sequence.desc()))
+
+    def open_jobs(self) -> list[Job]:
+        """Every job of every workspace that has not ended, oldest first."""
+        return self._many(select(jobs).where(jobs.c.status.not_in(ENDED)).order_by(jobs.c.sequence))
+
+    def request_cancel(self, w: str, name: str) -> Job:
+        """Ask the job's driver to stop it; a job that no driver has claimed is Canceled at once.
+
+        ResourceConflict if it has ended or is being finalized.
+        """
+        with self._database.writing() as connection:
+            record = locked(connection, name, w)
+            after = lifecycle.request_cancel(record, datetime.now(UTC))
+            save(connection, record, after)
+        return after.job
+
+    def update_job_document(
+        self,
+        w: str,
+        name: str,
+        *,
+        tags: Mapping[str, str] | None = None,
+        properties: Mapping[str, str] | None = None,
+        display_name: str | None = None,
+        description: str | None = None,
+    ) -> Job:
+        """Change what may be changed of a job; None leaves a field as it is, properties are only added to."""
+        with self._database.writing() as connection:
+            record = locked(connection, name, w)
+            changes: dict[str, object] = {"display_name": display_name, "description": description}
+            changes["tags"] = None if tags is None else dict(tags)
+            changes["properties"] = None if properties is None else {**record.job.properties, **properties}
+            given = {field: value for field, value in changes.items() if value is not None}
+            after = lifecycle.edited(record, given)
+            save(connection, record, after)
+        return after.job
+
+    def _one(self, query: Select[Any]) -> Job | None:
+        with self._database.reading() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else _job(row)
+
+    def _many(self, query: Select[Any]) -> list[Job]:
+        with self._database.reading() as connection:
+            return [_job(row) for row in connection.execute(query)]
+
+
+def locked(connection: Connection, name: str, w: str | None = None) -> JobRecord:
+    """The job's record, kept from other writers until the transaction ends."""
+    query = select(jobs).where(jobs.c.name == name).with_for_update()
+    return _found(connection, query if w is None else query.where(jobs.c.workspace == w), name)
+
+
+def record_of(connection: Connection, name: str) -> JobRecord:
+    """The job's record, to be read only."""
+    return _found(connection, select(jobs).where(jobs.c.name == name), name)
+
+
+def _found(connection: Connection, query: Select[Any], name: str) -> JobRecord:
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise ResourceNotFound(f"There is no job {name}.", target=name)
+    values = row._mapping
+    return JobRecord(_job(row), **{column: values[column] for column in _RECORD_COLUMNS})
+
+
+def save(connection: Connection, before: JobRecord, after: JobRecord) -> None:
+    """Write what changed; the row must still be the one that ``before`` was read from."""
+    if after is before:
+        return
+    old = _columns(before)
+    changes = {column: value for column, value in _columns(after).items() if value != old[column]}
+    unchanged_since = (
+        (jobs.c.name == before.job.name)
+        & (jobs.c.revision == before.job.revision)
+        & (jobs.c.epoch == before.epoch)
+        & (jobs.c.nonce == before.nonce)
+        & (jobs.c.beat == before.beat)
+        & (jobs.c.status == before.status.value)
+    )
+    if changes and connection.execute(update(jobs).where(unchanged_since).values(changes)).rowcount != 1:
+        raise InternalError(f"The row of job {before.job.name} changed under a lock.", target=before.job.name)
+    if after.status.is_terminal:
+        connection.execute(delete(output_reservations).where(output_reservations.c.job == after.job.name))
+
+
+def _columns(record: JobRecord) -> dict[str, object]:
+    values: dict[str, object] = {column: getattr(record, column) for column in _RECORD_COLUMNS}
+    job = record.job
+    values |= {"status": job.status.value, "revision": job.revision, "progress": job.progress.model_dump(mode="json")}
+    return values | {"document": job.model_dump(mode="json", exclude=_OWN_COLUMNS)}
+
+
+def _job(row: Row[Any]) -> Job:
+    own = {"status": row.status, "revision": row.revision, "progress": row.progress}
+    return Job.model_validate({**row.document, **own})
+
+
+def _insert(connection: Connection, w: str, job: Job) -> None:
+    searched = {
+        "name": job.name,
+        "workspace": w,
+        "endpoint": job.endpoint_name.lower(),
+        "deployment": job.deployment_name,
+    }
+    connection.execute(insert(jobs).values({**searched, **_columns(JobRecord(job))}))
+
+
+def _first_with_key(connection: Connection, w: str, key: str) -> Job | None:
+    query = select(jobs).join(idempotency_keys, idempotency_keys.c.job == jobs.c.name)
+    query = query.where(idempotency_keys.c.workspace == w, idempotency_keys.c.key == key)
+    row = connection.execute(query).one_or_none()
+    return None if row is None else _job(row)
+
+
+def _reserve_output(connection: Connection, w: str, job: Job) -> None:
+    settings = job.settings
+    name = settings.output_file_name if settings.output_action == "append_row" else ""
+    uri = posixpath.normpath(posixpath.join(settings.output_folder, name))
+    holder = connection.scalar(select(output_reservations.c.job).where(output_reservations.c.uri == uri))
+    if holder:
+        raise ResourceConflict(
+            f"Job {holder} is about to write {uri}. Wait for it, or give another output path or file name.", target=uri
+        )
+    connection.execute(insert(output_reservations).values(uri=uri, workspace=w, job=job.name))

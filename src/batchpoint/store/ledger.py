@@ -1,0 +1,192 @@
+"""The fenced primitives of ``JobLedger`` on the database; each loads the job's record, applies a rule and saves.
+
+``Store`` is made of it; ``lifecycle`` holds the rules, ``jobs`` the job's row.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, func, select
+
+from batchpoint.entities.job import FailureReason, JobError, Progress
+from batchpoint.errors import CancelRequested
+from batchpoint.store import lifecycle
+from batchpoint.store.database import Database
+from batchpoint.store.jobs import ENDED, locked, record_of, save
+from batchpoint.store.lifecycle import JobRecord
+from batchpoint.store.records import Claimed, Fence, Heartbeat, JobLedger, LedgerRow, Part, Standing
+from batchpoint.store.schema import jobs, ledger
+
+#: Keys in one query; databases limit the number of parameters.
+_KEYS_AT_ONCE = 500
+
+
+class LedgerTable(JobLedger):
+    """``JobLedger`` for any number of drivers in any number of processes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def epoch_of(self, job: str) -> int:
+        return self.heartbeat(job).epoch
+
+    def heartbeat(self, job: str) -> Heartbeat:
+        with self._database.reading() as connection:
+            record = record_of(connection, job)
+        return Heartbeat(epoch=record.epoch, beat=record.beat, host=record.host, pid=record.pid)
+
+    def heartbeats(self) -> dict[str, Heartbeat]:
+        """Of every job that has not ended, by name."""
+        query = select(jobs.c.name, jobs.c.epoch, jobs.c.beat, jobs.c.host, jobs.c.pid)
+        with self._database.reading() as connection:
+            rows = connection.execute(query.where(jobs.c.status.not_in(ENDED))).all()
+        return {row.name: Heartbeat(epoch=row.epoch, beat=row.beat, host=row.host, pid=row.pid) for row in rows}
+
+    def claim(self, job: str, observed_epoch: int, nonce: str, host: str, pid: int) -> Claimed | None:
+        with self._database.writing() as connection:
+            record = locked(connection, job)
+            after = lifecycle.claim(record, observed_epoch, nonce, host, pid)
+            if after is None:
+                return None
+            save(connection, record, after)
+        return lifecycle.granted(after)
+
+    def start(self, fence: Fence, mini_batches: int, items: int) -> None:
+        with self._database.writing() as connection:
+            record = locked(connection, fence.job)
+            save(connection, record, lifecycle.start(record, fence, mini_batches, items, _now()))
+
+    def beat(self, fence: Fence, progress: Progress) -> Standing:
+        with self._database.writing() as connection:
+            record = locked(connection, fence.job)
+            after = lifecycle.beat(record, fence, progress)
+            save(connection, record, after)
+        return lifecycle.standing(after)
+
+    def commit(self, fence: Fence, rows: Sequence[LedgerRow], progress: Progress) -> set[tuple[int, int]]:
+        with self._database.writing() as connection:
+            record = locked(connection, fence.job)
+            try:
+                after = lifecycle.commit(record, fence, progress)
+            except CancelRequested:
+                return set()
+            save(connection, record, after)
+            if not rows:
+                return set()
+            inserted = self._database.insert_new(connection, ledger, [_columns(fence, row) for row in rows])
+            if inserted == len(rows):
+                return {row.key for row in rows}
+            return _standing_keys(connection, fence, rows)
+
+    def ledger(self, job: str, revision: int) -> list[LedgerRow]:
+        query = select(ledger).where(_of(job, revision)).order_by(ledger.c.mini_batch, ledger.c.first_item)
+        with self._database.reading() as connection:
+            record_of(connection, job)
+            return [_row(row) for row in connection.execute(query)]
+
+    def freeze(self, fence: Fence) -> None:
+        with self._database.writing() as connection:
+            record = locked(connection, fence.job)
+            after = lifecycle.freeze(record, fence)
+            if after is not record:
+                _check_coverage(connection, record)
+            save(connection, record, after)
+
+    def complete(
+        self,
+        fence: Fence,
+        sha256: str,
+        length: int,
+        progress: Progress,
+        failures: Sequence[FailureReason],
+        properties: Mapping[str, str],
+    ) -> None:
+        with self._database.writing() as connection:
+            record = locked(connection, fence.job)
+            after = lifecycle.complete(record, fence, sha256, length, progress, failures, properties, _now())
+            save(connection, record, after)
+
+    def fail(self, fence: Fence, error: JobError, progress: Progress, failures: Sequence[FailureReason]) -> None:
+        with self._database.writing() as connection:
+            record = locked(connection, fence.job)
+            save(connection, record, lifecycle.fail(record, fence, error, progress, failures, _now()))
+
+    def canceled(self, fence: Fence, progress: Progress) -> None:
+        with self._database.writing() as connection:
+            record = locked(connection, fence.job)
+            save(connection, record, lifecycle.canceled(record, fence, progress, _now()))
+
+    def output_of(self, job: str) -> tuple[str, int] | None:
+        with self._database.reading() as connection:
+            record = record_of(connection, job)
+        return (record.output_sha256, record.output_length) if record.output_sha256 else None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _of(job: str, revision: int) -> ColumnElement[bool]:
+    return (ledger.c.job == job) & (ledger.c.revision == revision)
+
+
+def _columns(fence: Fence, row: LedgerRow) -> dict[str, object]:
+    return {
+        "job": fence.job,
+        "revision": fence.revision,
+        "mini_batch": row.mini_batch,
+        "first_item": row.first_item,
+        "items": row.items,
+        "succeeded": row.succeeded,
+        "failed_items": row.failed_items,
+        "output_rows": row.rows,
+        "attempt": row.attempt,
+        "epoch": fence.epoch,
+        "parts": [[part.segment, part.offset, part.length, part.crc] for part in row.parts],
+        "reason_code": row.reason_code,
+        "reason": row.reason,
+    }
+
+
+def _row(row: Row[Any]) -> LedgerRow:
+    return LedgerRow(
+        mini_batch=row.mini_batch,
+        first_item=row.first_item,
+        items=row.items,
+        succeeded=row.succeeded,
+        failed_items=row.failed_items,
+        rows=row.output_rows,
+        attempt=row.attempt,
+        parts=tuple(Part(*part) for part in row.parts),
+        reason_code=row.reason_code,
+        reason=row.reason,
+    )
+
+
+def _standing_keys(connection: Connection, fence: Fence, rows: Sequence[LedgerRow]) -> set[tuple[int, int]]:
+    """Keys under which the ledger holds these very rows, entered by this claim: now, or by a call that is repeated."""
+    stored: dict[tuple[int, int], tuple[int, LedgerRow]] = {}
+    for mini_batches in _chunks(sorted({row.mini_batch for row in rows})):
+        query = select(ledger).where(_of(fence.job, fence.revision), ledger.c.mini_batch.in_(mini_batches))
+        stored |= {
+            (found.mini_batch, found.first_item): (found.epoch, _row(found)) for found in connection.execute(query)
+        }
+    return {row.key for row in rows if stored.get(row.key) == (fence.epoch, row)}
+
+
+def _chunks(numbers: list[int]) -> Iterator[list[int]]:
+    for start in range(0, len(numbers), _KEYS_AT_ONCE):
+        yield numbers[start : start + _KEYS_AT_ONCE]
+
+
+def _check_coverage(connection: Connection, record: JobRecord) -> None:
+    of_job = _of(record.job.name, record.job.revision)
+    covered = connection.scalar(select(func.coalesce(func.sum(ledger.c.items), 0)).where(of_job))
+    end = ledger.c.first_item + ledger.c.items
+    previous_end = func.lag(end).over(partition_by=ledger.c.mini_batch, order_by=ledger.c.first_item)
+    neighbours = select(ledger.c.first_item, previous_end.label("previous_end")).where(of_job).subquery()
+    overlapping = (
+        select(func.count()).select_from(neighbours).where(neighbours.c.first_item < neighbours.c.previous_end)
+    )
+    lifecycle.require_coverage(record, int(covered or 0), connection.scalar(overlapping) or 0)

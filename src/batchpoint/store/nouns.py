@@ -1,0 +1,148 @@
+"""Endpoints, deployments, computes and datastores: find, put, list and delete the documents of named nouns.
+
+``Store`` is made of it. References between nouns are looked up by the server, not here.
+"""
+
+from typing import TypeVar
+
+from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select, update
+
+from batchpoint.entities.compute import Compute
+from batchpoint.entities.data import Datastore
+from batchpoint.entities.deployment import Deployment
+from batchpoint.entities.endpoint import Endpoint
+from batchpoint.entities.noun import Noun
+from batchpoint.errors import ResourceConflict, ResourceNotFound
+from batchpoint.store.database import Database
+from batchpoint.store.schema import computes, datastores, deployments, endpoints
+
+N = TypeVar("N", bound=Noun)
+
+
+class NounTables:
+    """The nouns that have a name and no version."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put_endpoint(self, w: str, endpoint: Endpoint) -> Endpoint:
+        """Create or replace; ResourceConflict if another workspace has the name."""
+        key = {"name": endpoint.name.lower()}
+        with self._database.writing() as connection:
+            owner = connection.scalar(select(endpoints.c.workspace).where(_is(endpoints, key)))
+            if owner is not None and owner != w:
+                raise ResourceConflict(
+                    f"The endpoint name {endpoint.name} is taken in another workspace of this server. "
+                    "Names of endpoints are unique per server; choose another one.",
+                    target=endpoint.name,
+                )
+            _put(connection, endpoints, {**key, "workspace": w}, endpoint)
+        return endpoint
+
+    def get_endpoint(self, w: str, name: str) -> Endpoint | None:
+        return self._get(Endpoint, endpoints, {"name": name.lower(), "workspace": w})
+
+    def endpoint_workspace(self, name: str) -> str | None:
+        """The workspace that has an endpoint of this name."""
+        with self._database.reading() as connection:
+            return connection.scalar(select(endpoints.c.workspace).where(endpoints.c.name == name.lower()))
+
+    def list_endpoints(self, w: str) -> list[Endpoint]:
+        """By name."""
+        return self._list(Endpoint, endpoints, {"workspace": w})
+
+    def delete_endpoint(self, w: str, name: str) -> bool:
+        """Remove the endpoint and its deployments; its jobs stay. False if there is none."""
+        key = {"workspace": w, "name": name.lower()}
+        with self._database.writing() as connection:
+            if connection.scalar(select(endpoints.c.name).where(_is(endpoints, key))) is None:
+                return False
+            connection.execute(delete(deployments).where(deployments.c.endpoint == key["name"]))
+            connection.execute(delete(endpoints).where(_is(endpoints, key)))
+            return True
+
+    def put_deployment(self, w: str, deployment: Deployment) -> Deployment:
+        """Create or replace; ResourceNotFound if the workspace has no such endpoint."""
+        endpoint = deployment.endpoint_name.lower()
+        with self._database.writing() as connection:
+            owner = {"workspace": w, "name": endpoint}
+            if connection.scalar(select(endpoints.c.name).where(_is(endpoints, owner))) is None:
+                raise ResourceNotFound(
+                    f"There is no endpoint {endpoint}. Create it before its deployments.", target=endpoint
+                )
+            key = {"workspace": w, "endpoint": endpoint, "name": deployment.name}
+            _put(connection, deployments, key, deployment)
+        return deployment
+
+    def get_deployment(self, w: str, endpoint: str, name: str) -> Deployment | None:
+        return self._get(Deployment, deployments, {"workspace": w, "endpoint": endpoint.lower(), "name": name})
+
+    def list_deployments(self, w: str, endpoint: str) -> list[Deployment]:
+        """By name."""
+        return self._list(Deployment, deployments, {"workspace": w, "endpoint": endpoint.lower()})
+
+    def delete_deployment(self, w: str, endpoint: str, name: str) -> bool:
+        """Remove the deployment; its jobs stay. False if there is none."""
+        return self._delete(deployments, {"workspace": w, "endpoint": endpoint.lower(), "name": name})
+
+    def put_compute(self, w: str, compute: Compute) -> Compute:
+        """Create or replace."""
+        with self._database.writing() as connection:
+            _put(connection, computes, {"workspace": w, "name": compute.name}, compute)
+        return compute
+
+    def get_compute(self, w: str, name: str) -> Compute | None:
+        return self._get(Compute, computes, {"workspace": w, "name": name})
+
+    def list_computes(self, w: str) -> list[Compute]:
+        """By name."""
+        return self._list(Compute, computes, {"workspace": w})
+
+    def delete_compute(self, w: str, name: str) -> bool:
+        """False if there is none."""
+        return self._delete(computes, {"workspace": w, "name": name})
+
+    def put_datastore(self, w: str, datastore: Datastore) -> Datastore:
+        """Create or replace."""
+        with self._database.writing() as connection:
+            _put(connection, datastores, {"workspace": w, "name": datastore.name}, datastore)
+        return datastore
+
+    def get_datastore(self, w: str, name: str) -> Datastore | None:
+        return self._get(Datastore, datastores, {"workspace": w, "name": name})
+
+    def list_datastores(self, w: str) -> list[Datastore]:
+        """By name."""
+        return self._list(Datastore, datastores, {"workspace": w})
+
+    def delete_datastore(self, w: str, name: str) -> bool:
+        """Remove the registration, not the data. False if there is none."""
+        return self._delete(datastores, {"workspace": w, "name": name})
+
+    def _get(self, kind: type[N], table: Table, key: dict[str, str]) -> N | None:
+        with self._database.reading() as connection:
+            document = connection.scalar(select(table.c.document).where(_is(table, key)))
+        return None if document is None else kind.model_validate(document)
+
+    def _list(self, kind: type[N], table: Table, key: dict[str, str]) -> list[N]:
+        with self._database.reading() as connection:
+            documents = connection.scalars(select(table.c.document).where(_is(table, key)).order_by(table.c.name))
+            return [kind.model_validate(document) for document in documents]
+
+    def _delete(self, table: Table, key: dict[str, str]) -> bool:
+        with self._database.writing() as connection:
+            return connection.execute(delete(table).where(_is(table, key))).rowcount > 0
+
+
+def _is(table: Table, key: dict[str, str]) -> ColumnElement[bool]:
+    first, *others = [table.c[column] == value for column, value in key.items()]
+    condition: ColumnElement[bool] = first
+    for other in others:
+        condition = condition & other
+    return condition
+
+
+def _put(connection: Connection, table: Table, key: dict[str, str], noun: Noun) -> None:
+    document = noun.model_dump(mode="json")
+    if not connection.execute(update(table).where(_is(table, key)).values(document=document)).rowcount:
+        connection.execute(insert(table).values(**key, document=document))
