@@ -1,16 +1,15 @@
 """Names every file of a job; no other module joins these paths.
 
-    <home>/jobs/<job>/
-      lock                    flock: held by the driver that is alive
-      driver.log              what the driver itself logged
-      plan.items  plan.json   the frozen plan
-      seg/<epoch>.<nonce>.<worker>   rows, appended by one worker
-      worker/batchpoint_worker       link to the worker package, alone in its folder
-      workers/<pid>           process groups that the driver started
-      scratch/                temporary directory of the scripts
-      staging/                what summary_only scripts write
-      input/                  downloaded input
-      logs/  user_logs/       the tree that users know (contract §5.14)
+<home>/jobs/<job>/
+  lock                    flock: held by the driver that is alive
+  driver.log              what the driver itself logged
+  plan.items  plan.json   the frozen plan
+  seg/<epoch>.<nonce>.<worker>   rows, appended by one worker
+  worker/batchpoint_worker       link to the worker package, alone in its folder
+  scratch/                temporary directory of the scripts
+  staging/                what summary_only scripts write
+  input/                  downloaded input
+  logs/  user_logs/       the tree that users know (contract §5.14)
 """
 
 from dataclasses import dataclass
@@ -47,10 +46,6 @@ class JobFolder:
     def worker_package(self) -> Path:
         """Folder for PYTHONPATH: it holds ``batchpoint_worker`` and nothing else."""
         return self.path / "worker"
-
-    @property
-    def worker_records(self) -> Path:
-        return self.path / "workers"
 
     @property
     def scratch(self) -> Path:

@@ -1,0 +1,194 @@
+"""Workers as processes of this machine: spawned, spoken to over private pipes, killed with all that they started.
+
+The driver calls it from its one thread; everything is non-blocking and waits in one selector.
+"""
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import uuid
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from batchpoint.compute import strays
+from batchpoint.compute.oom import oom_kills
+from batchpoint.compute.pipes import Capture, Lines, Outgoing, read_ready
+from batchpoint.compute.pool import Exited, PoolEvent, Said, WorkerSpec
+
+#: Seconds to wait for a killed process to be gone; longer only in an uninterruptible sleep.
+REAP_S = 2.0
+
+
+@dataclass(slots=True)
+class _Process:
+    worker: int
+    popen: "subprocess.Popen[bytes]"
+    outgoing: Outgoing
+    incoming: int
+    prints: dict[int, Capture]
+    pidfd: int | None
+    oom_kills_before: int
+    lines: Lines = field(default_factory=Lines)
+
+    def descriptors(self) -> list[int]:
+        return [self.incoming, *self.prints, *([] if self.pidfd is None else [self.pidfd])]
+
+
+class LocalPool:
+    """A WorkerPool of local processes; see ``compute.pool`` for the contract."""
+
+    def __init__(self, job_folder: Path, log_limit_bytes: int) -> None:
+        self._job_folder = job_folder
+        self._log_limit_bytes = log_limit_bytes
+        self._name = uuid.uuid4().hex[:8]
+        self._processes: dict[int, _Process] = {}
+        self._selector = selectors.DefaultSelector()
+
+    def start(self, worker: int, spec: WorkerSpec) -> None:
+        """Spawn ``python -m batchpoint_worker`` in a session of its own."""
+        their_read, our_write = os.pipe()
+        our_read, their_write = os.pipe()
+        oom_before = oom_kills()
+        environment = {**spec.environment, strays.MARK: strays.mark(self._job_folder, self._name, worker)}
+        try:
+            popen = subprocess.Popen(
+                [spec.python, "-m", "batchpoint_worker", str(their_read), str(their_write)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=environment,
+                cwd=environment.get("TMPDIR"),
+                pass_fds=(their_read, their_write),
+                start_new_session=True,
+                bufsize=0,
+            )
+        except OSError:
+            os.close(our_write)
+            os.close(our_read)
+            raise
+        finally:
+            os.close(their_read)
+            os.close(their_write)
+        self._register(worker, popen, our_write, our_read, spec, oom_before)
+
+    def _register(
+        self, worker: int, popen: "subprocess.Popen[bytes]", write: int, read: int, spec: WorkerSpec, oom_before: int
+    ) -> None:
+        assert popen.stdout is not None and popen.stderr is not None
+        prints = {
+            popen.stdout.fileno(): Capture(spec.stdout, self._log_limit_bytes),
+            popen.stderr.fileno(): Capture(spec.stderr, self._log_limit_bytes),
+        }
+        pidfd = os.pidfd_open(popen.pid) if hasattr(os, "pidfd_open") else None
+        process = _Process(worker, popen, Outgoing(write), read, prints, pidfd, oom_before)
+        self._processes[worker] = process
+        os.set_blocking(write, False)
+        for fd in process.descriptors():
+            if fd != pidfd:
+                os.set_blocking(fd, False)
+            self._selector.register(fd, selectors.EVENT_READ, process)
+
+    def send(self, worker: int, line: bytes) -> None:
+        """Queue one line."""
+        process = self._processes.get(worker)
+        if process is None:
+            return
+        process.outgoing.send(line)
+        if process.outgoing.waiting:
+            with contextlib.suppress(KeyError):
+                self._selector.register(process.outgoing.fd, selectors.EVENT_WRITE, process)
+
+    def receive(self, timeout_s: float) -> list[PoolEvent]:
+        """Lines and exits; prints are put in their files on the way."""
+        events: list[PoolEvent] = []
+        gone: list[_Process] = []
+        for key, _ in self._selector.select(max(0.0, timeout_s)):
+            process: _Process = key.data
+            if key.fd == process.incoming:
+                self._read_lines(process, events)
+            elif key.fd in process.prints:
+                self._read_prints(process, key.fd)
+            elif key.fd == process.outgoing.fd:
+                process.outgoing.flush()
+                if not process.outgoing.waiting:
+                    self._selector.unregister(key.fd)
+            else:
+                gone.append(process)
+        if not hasattr(os, "pidfd_open"):
+            gone = [process for process in self._processes.values() if process.popen.poll() is not None]
+        for process in gone:
+            self._exited(process, events)
+        return events
+
+    def _read_lines(self, process: _Process, events: list[PoolEvent]) -> None:
+        for block in read_ready(process.incoming):
+            events.extend(Said(process.worker, line) for line in process.lines.feed(block))
+            return
+        self._stop_watching(process.incoming)
+
+    def _read_prints(self, process: _Process, fd: int) -> None:
+        for block in read_ready(fd):
+            process.prints[fd].write(block)
+            return
+        self._stop_watching(fd)
+
+    def _stop_watching(self, fd: int) -> None:
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(fd)
+
+    def _exited(self, process: _Process, events: list[PoolEvent]) -> None:
+        """Deliver what the pipe still holds, then the exit."""
+        for block in read_ready(process.incoming):
+            events.extend(Said(process.worker, line) for line in process.lines.feed(block))
+        returned = process.popen.wait()
+        self._forget(process)
+        strays.end_strays(strays.mark(self._job_folder, self._name, process.worker))
+        killed = returned == -signal.SIGKILL
+        events.append(
+            Exited(
+                process.worker,
+                status=returned if returned >= 0 else None,
+                signal=-returned if returned < 0 else None,
+                out_of_memory=killed and oom_kills() > process.oom_kills_before,
+            )
+        )
+
+    def kill(self, worker: int) -> None:
+        """SIGKILL to the worker's group and to whatever carries its mark."""
+        process = self._processes.get(worker)
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.popen.pid, signal.SIGKILL)
+        strays.end_strays(strays.mark(self._job_folder, self._name, worker))
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.popen.wait(REAP_S)
+        self._forget(process)
+
+    def _forget(self, process: _Process) -> None:
+        del self._processes[process.worker]
+        for fd in process.descriptors():
+            self._stop_watching(fd)
+        self._stop_watching(process.outgoing.fd)
+        for fd, capture in process.prints.items():
+            for block in read_ready(fd):
+                capture.write(block)
+            capture.close()
+        for stream in (process.popen.stdout, process.popen.stderr):
+            if stream is not None:
+                stream.close()
+        for number in (process.incoming, process.outgoing.fd, process.pidfd):
+            if number is not None:
+                os.close(number)
+
+    def close(self) -> None:
+        """End every worker, then whatever they left."""
+        for process in self._processes.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.popen.pid, signal.SIGKILL)
+        for worker in list(self._processes):
+            self.kill(worker)
+        strays.end_strays(strays.mark(self._job_folder, self._name))
+        self._selector.close()

@@ -1,0 +1,44 @@
+"""``python -m batchpoint.engine JOB``: the driver process of one stored job, started by a supervisor.
+
+Exit status 0: the job has ended, or another driver has it. 75: the store could not be reached; start again later.
+"""
+
+import logging
+import sys
+
+from batchpoint.engine.run import JobRun
+from batchpoint.errors import Fenced, StoreUnavailable
+from batchpoint.settings import Settings
+from batchpoint.storage.job_folder import job_folder
+from batchpoint.storage.lock import try_lock
+from batchpoint.store.store import open_store
+
+log = logging.getLogger("batchpoint.engine")
+
+TRY_AGAIN_LATER = 75
+
+
+def main(arguments: list[str]) -> int:
+    """Drive the job named on the command line."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    (name,) = arguments
+    settings = Settings.load()
+    folder = job_folder(settings.home, name)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with try_lock(folder.lock) as is_ours:
+        if not is_ours:
+            log.info("another driver of %s lives", name)
+            return 0
+        try:
+            with open_store(settings.home) as store:
+                JobRun(name, store, folder, settings).execute()
+        except Fenced as error:
+            log.info("%s", error)
+        except StoreUnavailable as error:
+            log.error("%s", error)
+            return TRY_AGAIN_LATER
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,272 @@
+"""The driver: the one loop of a running job. It carries events to the dispatcher and does what the dispatcher says.
+
+``engine.run`` prepares a job and hands it over; here is nothing but pool, ledger and clock. One thread, no waiting
+anywhere except in ``pool.receive``.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from signal import SIGKILL, Signals
+
+from batchpoint.compute.pool import Exited, Said, Slot, WorkerPool
+from batchpoint.engine import messages
+from batchpoint.engine.dispatch import Dispatcher, Policy
+from batchpoint.engine.ledger import GroupCommit
+from batchpoint.engine.messages import Action, EndJob, Event, Failure, GiveUp, Keep, PlanReady, WorkerGone
+from batchpoint.engine.plan import Plan
+from batchpoint.engine.workers import WorkerStart
+from batchpoint.entities.job import Progress
+from batchpoint.errors import EnvironmentBuildFailed
+from batchpoint.observability.job_logs import JobLogs
+from batchpoint.store.records import Fence, JobLedger, LedgerRow, Part
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two signs of life; also how soon a cancel is seen.
+BEAT_EVERY_S = 1.0
+#: Seconds between two lines of the progress overview.
+OVERVIEW_EVERY_S = 5.0
+#: Exit status of a worker whose channel to the driver was closed by the script.
+CHANNEL_CLOSED = 97
+
+
+@dataclass
+class Driver:
+    """Scores the mini-batches of one job."""
+
+    ledger: JobLedger
+    fence: Fence
+    commits: GroupCommit
+    pool: WorkerPool
+    start: WorkerStart
+    policy: Policy
+    logs: JobLogs
+    #: Monotonic seconds.
+    clock: Callable[[], float]
+    #: Told after each commit and beat.
+    on_progress: Callable[[Progress], None]
+
+    def __post_init__(self) -> None:
+        self.dispatcher = Dispatcher(self.policy)
+        #: When the first mini-batch was scored, by ``clock``.
+        self.first_result_at: float | None = None
+        self._plan: Plan | None = None
+        #: Slot of every worker that there ever was, for the logs; and which of them live.
+        self._slots: dict[int, Slot] = {}
+        self._living: set[int] = set()
+        self._rows = 0
+        self._end: EndJob | None = None
+        self._began = self._next_beat = self.clock()
+        self._next_overview = self._began + OVERVIEW_EVERY_S
+
+    # ---- what engine.run calls ------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """Start the workers; they load the script while the caller lists the input."""
+        self._perform(self.dispatcher.begin(self.clock()))
+
+    def score(self, plan: Plan, done: Sequence[LedgerRow]) -> EndJob:
+        """Score what ``done`` does not hold; returns how it ended. Raises Fenced."""
+        self._plan = plan
+        self._rows = sum(row.rows for row in done)
+        ready = PlanReady(
+            plan.mini_batches,
+            plan.mini_batch_size,
+            plan.items,
+            [row.mini_batch for row in done],
+            items_failed=sum(row.failed_items for row in done),
+            items_succeeded=sum(row.succeeded for row in done),
+        )
+        self._perform(self.dispatcher.handle(ready, self.clock()))
+        while self._end is None:
+            self._turn()
+        self.flush()
+        return self._end
+
+    def flush(self) -> None:
+        """Commit what waits."""
+        self.commits.flush(self.progress(), self.clock)
+        self.on_progress(self.progress())
+
+    def progress(self) -> Progress:
+        """The counts as of the last event."""
+        plan, dispatcher = self._plan, self.dispatcher
+        return Progress(
+            mini_batches=plan.mini_batches if plan else 0,
+            mini_batches_done=dispatcher.settled,
+            items=plan.items if plan else 0,
+            items_succeeded=dispatcher.items_succeeded,
+            items_failed=dispatcher.items_failed,
+            rows=self._rows,
+            failed_attempts=dispatcher.failed_attempts,
+        )
+
+    def dismiss(self) -> None:
+        """Let the workers call shutdown() and end; whoever takes longer than one run() may is killed."""
+        for hand in list(self.dispatcher.workers()):
+            if hand.ready:
+                self.pool.send(hand.worker, messages.line({"t": "Shutdown"}))
+            else:
+                self._kill(hand.worker)
+
+    def wait_for_workers(self) -> None:
+        """Return when every dismissed worker has ended."""
+        until = self.clock() + self.policy.timeout_s
+        while self._living and self.clock() < until:
+            for event in self.pool.receive(until - self.clock()):
+                if isinstance(event, Exited):
+                    self._living.discard(event.worker)
+
+    # ---- the loop -------------------------------------------------------------------------------------------------
+
+    def _turn(self) -> None:
+        now = self.clock()
+        self._receive(max(0.0, self._next_due() - now))
+        now = self.clock()
+        deadline = self.dispatcher.next_deadline()
+        if deadline is not None and deadline <= now:
+            self._receive(0)  # an answer that is already in the pipe came in time
+            self._perform(self.dispatcher.tick(now))
+        if self.commits.due is not None and self.commits.due <= now:
+            self.flush()
+        if self._next_beat <= now:
+            self._beat(now)
+
+    def _next_due(self) -> float:
+        due = [self._next_beat, self.commits.due, self.dispatcher.next_deadline()]
+        return min(moment for moment in due if moment is not None)
+
+    def _receive(self, timeout_s: float) -> None:
+        for event in self.pool.receive(timeout_s):
+            understood = self._understand(event)
+            if understood is not None:
+                self._perform(self.dispatcher.handle(understood, self.clock()))
+
+    def _beat(self, now: float) -> None:
+        self._next_beat = now + BEAT_EVERY_S
+        progress = self.progress()
+        self.flush()
+        if self.ledger.beat(self.fence, progress).cancel_requested:
+            self._perform(self.dispatcher.handle(messages.Cancel(), now))
+        if self._next_overview <= now:
+            self._next_overview = now + OVERVIEW_EVERY_S
+            self.logs.overview(progress, now - self._began)
+
+    def _understand(self, event: Said | Exited) -> Event | None:
+        if isinstance(event, Said):
+            try:
+                return messages.parse(event.worker, event.line)
+            except ValueError as error:
+                log.warning("%s", error)
+                self._kill(event.worker)
+                failure = Failure("WorkerCrashed", "The script wrote to the worker's own channel.")
+                return WorkerGone(event.worker, failure, own_doing=True)
+        self._living.discard(event.worker)
+        return WorkerGone(event.worker, *_explain(event))
+
+    # ---- actions --------------------------------------------------------------------------------------------------
+
+    def _perform(self, actions: Sequence[Action]) -> None:
+        for action in actions:
+            if isinstance(action, messages.Score):
+                self.pool.send(action.worker, self._score_line(action))
+            elif isinstance(action, Keep):
+                self._keep(action)
+            elif isinstance(action, GiveUp):
+                self._give_up(action)
+            elif isinstance(action, messages.NoteFailure):
+                self._note(action)
+            elif isinstance(action, messages.StartWorker):
+                self._start_worker(action)
+            elif isinstance(action, messages.KillWorker):
+                self._kill(action.worker)
+            else:
+                self._end = action
+
+    def _kill(self, worker: int) -> None:
+        self.pool.kill(worker)
+        self._living.discard(worker)
+
+    def _start_worker(self, action: messages.StartWorker) -> None:
+        self._slots[action.worker] = action.slot
+        self._living.add(action.worker)
+        try:
+            self.pool.start(action.worker, self.start.spec(action.worker, action.slot))
+        except OSError as error:
+            raise EnvironmentBuildFailed(
+                f"The interpreter {self.start.python} does not start: {error.strerror}.", target=self.start.python
+            ) from error
+        self.pool.send(action.worker, self.start.first_line(action.worker, action.slot))
+
+    def _score_line(self, action: messages.Score) -> bytes:
+        plan = self._known_plan()
+        work = [
+            [mini_batch, attempt, plan.first_item(mini_batch), plan.size(mini_batch), *plan.range(mini_batch)]
+            for mini_batch, attempt in action.work
+        ]
+        return messages.line({"t": "Score", "work": work})
+
+    def _keep(self, action: Keep) -> None:
+        scored, plan = action.scored, self._known_plan()
+        if self.first_result_at is None:
+            self.first_result_at = self.clock()
+        self._rows += scored.rows
+        size = plan.size(scored.mini_batch)
+        part = Part(self.start.segment(scored.worker), scored.offset, scored.length, scored.crc)
+        row = LedgerRow(
+            scored.mini_batch,
+            plan.first_item(scored.mini_batch),
+            size,
+            size - action.items_failed,
+            action.items_failed,
+            scored.rows,
+            action.tries,
+            (part,),
+            "TooFewResults" if action.items_failed else "",
+            "run() returned fewer results than it got items" if action.items_failed else "",
+        )
+        self.commits.add(row, self.clock())
+
+    def _give_up(self, action: GiveUp) -> None:
+        plan = self._known_plan()
+        size = plan.size(action.mini_batch)
+        first = plan.first_item(action.mini_batch)
+        reason = action.failure.message.split("\n", 1)[0]
+        row = LedgerRow(action.mini_batch, first, size, 0, size, 0, action.tries, (), action.failure.code, reason)
+        self.commits.add(row, self.clock())
+
+    def _note(self, action: messages.NoteFailure) -> None:
+        if action.mini_batch is None:
+            subject = "init()"
+        else:
+            plan = self._known_plan()
+            first = plan.first_item(action.mini_batch)
+            subject = f"mini-batch {action.mini_batch} (items {first} to {first + plan.size(action.mini_batch) - 1})"
+        slot = self._slots[action.worker]
+        self.logs.user_error(slot.node, slot.agent, subject, action.failure.message, action.failure.traceback)
+
+    def _known_plan(self) -> Plan:
+        assert self._plan is not None
+        return self._plan
+
+
+def _explain(exited: Exited) -> tuple[Failure, bool]:
+    """Why a worker is gone, and whether it died of its own doing."""
+    if exited.out_of_memory:
+        return Failure("OutOfMemory", "The worker was killed because the machine or its limit ran out of memory."), True
+    if exited.signal == SIGKILL:
+        return Failure("WorkerLost", "The worker was killed from outside (SIGKILL)."), False
+    if exited.signal is not None:
+        return Failure("WorkerCrashed", f"The worker crashed with {_signal_name(exited.signal)}."), True
+    if exited.status == CHANNEL_CLOSED:
+        return Failure("WorkerCrashed", "The script closed the worker's channel to the driver."), True
+    message = f"The worker exited with status {exited.status} before it answered: the script must return, not exit."
+    return Failure("WorkerCrashed", message), True
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return Signals(number).name
+    except ValueError:
+        return f"signal {number}"

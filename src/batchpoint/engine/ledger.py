@@ -1,0 +1,54 @@
+"""Commits finished mini-batches in groups: first the bytes are durable, then the rows that point at them.
+
+The driver adds rows as they come and asks for a flush when one is due. The fence stands in the store
+(``store/records.py``); this module keeps the order of the two writes and nothing else.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from batchpoint.entities.job import Progress
+from batchpoint.store.records import Fence, JobLedger, LedgerRow
+
+#: Seconds between two commits; longer where a commit itself takes long.
+COMMIT_EVERY_S = 0.2
+#: A commit may take at most this share of the time.
+COMMIT_SHARE = 0.1
+
+
+class GroupCommit:
+    """Rows that wait for their commit."""
+
+    def __init__(self, store: JobLedger, fence: Fence, segments: Path, sync: Callable[[Path], None]) -> None:
+        self._store = store
+        self._fence = fence
+        self._segments = segments
+        self._sync = sync
+        self._waiting: list[LedgerRow] = []
+        self._due: float | None = None
+        self._pause_s = COMMIT_EVERY_S
+
+    def add(self, row: LedgerRow, now: float) -> None:
+        """Take a row; it counts only once ``flush`` has returned."""
+        self._waiting.append(row)
+        if self._due is None:
+            self._due = now + self._pause_s
+
+    @property
+    def due(self) -> float | None:
+        """When the next flush should be, or None while nothing waits."""
+        return self._due
+
+    def flush(self, progress: Progress, clock: Callable[[], float]) -> None:
+        """Sync every segment that waiting rows point into, then commit them in one transaction.
+
+        Raises Fenced when another driver owns the job, OSError when a segment cannot be synced: its rows must then
+        be scored again by a new driver, never synced a second time.
+        """
+        began = clock()
+        for segment in {part.segment for row in self._waiting for part in row.parts}:
+            self._sync(self._segments / segment)
+        self._store.commit(self._fence, self._waiting, progress)
+        self._waiting = []
+        self._due = None
+        self._pause_s = max(COMMIT_EVERY_S, (clock() - began) / COMMIT_SHARE)

@@ -1,0 +1,196 @@
+"""What the dispatcher is told (events) and what it wants done (actions); and the worker's lines turned into events.
+
+The driver carries both. The lines are described in ``batchpoint_worker/protocol.py``.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from batchpoint.compute.pool import Slot
+
+#: Version of the worker protocol that this engine speaks.
+PROTOCOL = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an attempt or an init() failed: a stable code, one line for people, and the user's traceback."""
+
+    code: str
+    message: str
+    traceback: str = ""
+
+
+# ---- from workers -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """init() returned; the worker takes work."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class InitFailed:
+    """The script could not be loaded, or init() raised; the worker is about to exit."""
+
+    worker: int
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """One mini-batch was scored and its rows lie in the worker's segment (not yet synced)."""
+
+    worker: int
+    mini_batch: int
+    attempt: int
+    #: Elements that run() returned; each counts as one succeeded item.
+    results: int
+    rows: int
+    offset: int
+    length: int
+    crc: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """run() raised, or returned something that cannot be written."""
+
+    worker: int
+    mini_batch: int
+    attempt: int
+    failure: Failure
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerGone:
+    """A worker process ended without being told to."""
+
+    worker: int
+    failure: Failure
+    #: True when it died of its own doing; False for a kill from outside that nothing explains (decision 6).
+    own_doing: bool
+
+
+# ---- from the driver ----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PlanReady:
+    """The plan stands; ``done`` are the mini-batches that the ledger has already."""
+
+    mini_batches: int
+    mini_batch_size: int
+    items: int
+    done: Sequence[int] = ()
+    items_failed: int = 0
+    items_succeeded: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Somebody asked to stop the job."""
+
+
+Event = Ready | InitFailed | Scored | Failed | WorkerGone | PlanReady | Cancel
+
+
+# ---- actions ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class StartWorker:
+    """Start a worker with this new number in this slot."""
+
+    worker: int
+    slot: Slot
+
+
+@dataclass(frozen=True, slots=True)
+class KillWorker:
+    """End a worker and its children now."""
+
+    worker: int
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Give a worker these mini-batches, in this order: pairs of (mini-batch, attempt)."""
+
+    worker: int
+    work: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Enter a scored mini-batch in the ledger."""
+
+    scored: Scored
+    #: Items that run() did not account for.
+    items_failed: int
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class GiveUp:
+    """Enter a mini-batch in the ledger as failed for good."""
+
+    mini_batch: int
+    failure: Failure
+    tries: int
+
+
+@dataclass(frozen=True, slots=True)
+class NoteFailure:
+    """Write a failed attempt or init() to the user's error log."""
+
+    worker: int
+    mini_batch: int | None
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class EndJob:
+    """Nothing more to dispatch: every mini-batch is settled (no failure), or the job must stop."""
+
+    failure: Failure | None = None
+    canceled: bool = False
+
+
+Action = StartWorker | KillWorker | Score | Keep | GiveUp | NoteFailure | EndJob
+
+
+def parse(worker: int, line: bytes) -> Event | None:
+    """The event in a worker's line; None for lines that carry none.
+
+    Raises ValueError when the line is not of the protocol.
+    """
+    try:
+        said = json.loads(line)
+        kind = said["t"]
+        if kind == "Scored":
+            return Scored(
+                worker, said["m"], said["a"], said["n"], said["rows"], said["off"], said["len"], said["crc"], said["s"]
+            )
+        if kind == "Failed":
+            failure = Failure(said["code"], said["message"], said["traceback"])
+            return Failed(worker, said["m"], said["a"], failure, said["s"])
+        if kind == "Ready":
+            return Ready(worker)
+        if kind == "InitFailed":
+            return InitFailed(worker, Failure(said["code"], said["message"], said["traceback"]))
+        if kind == "Bye":
+            return None
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a worker's line: {line[:200]!r}") from error
+    raise ValueError(f"not a worker's line: {line[:200]!r}")
+
+
+def line(message: dict[str, object]) -> bytes:
+    """One line for a worker."""
+    return json.dumps(message, separators=(",", ":")).encode() + b"\n"

@@ -1,0 +1,241 @@
+"""One job from claim to its terminal state: prepare, score, gather, publish, and say why when it fails.
+
+``engine.__main__`` calls it for a stored job, ``engine.score`` for a job without an endpoint. The protocol of the
+writes is in ``store/records.py``; this module is their order.
+"""
+
+import logging
+import os
+import shutil
+import socket
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchpoint.compute import strays
+from batchpoint.compute.local import LocalPool
+from batchpoint.compute.pool import WorkerPool
+from batchpoint.engine import output, reasons
+from batchpoint.engine.dispatch import Policy
+from batchpoint.engine.driver import BEAT_EVERY_S, Driver
+from batchpoint.engine.ledger import GroupCommit
+from batchpoint.engine.messages import EndJob
+from batchpoint.engine.plan import Plan, item_path, read_plan, write_plan
+from batchpoint.engine.preparation import Source, find_input, interpreter, list_input
+from batchpoint.engine.workers import WorkerStart, slots
+from batchpoint.entities.job import FailureReason, Job, JobError, JobStatus, Progress
+from batchpoint.errors import Fenced, InternalError, JobFailed, StoreUnavailable
+from batchpoint.observability.job_logs import JobLogs
+from batchpoint.settings import Settings
+from batchpoint.storage.atomic import fsync_file
+from batchpoint.storage.job_folder import JobFolder
+from batchpoint.store.records import Claimed, Fence, JobLedger, LedgerRow
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class JobRun:
+    """A driver's hold on one job."""
+
+    name: str
+    ledger: JobLedger
+    folder: JobFolder
+    settings: Settings
+    on_progress: Callable[[Progress], None] = lambda progress: None
+    clock: Callable[[], float] = time.monotonic
+
+    def __post_init__(self) -> None:
+        self.logs = JobLogs(self.folder)
+        self.failures: tuple[FailureReason, ...] = ()
+        #: Seconds from the start of this run to the first scored mini-batch.
+        self.first_result_s: float | None = None
+        self._began = self.clock()
+        self._progress = Progress()
+
+    def execute(self) -> None:
+        """Drive the job to a terminal state. Raises Fenced when it belongs to another driver, StoreUnavailable."""
+        claimed = self._claim()
+        try:
+            self._drive(claimed)
+        except (Fenced, StoreUnavailable):
+            raise
+        except _Canceled:
+            self._canceled(claimed.fence, claimed.job.progress)
+        except JobFailed as error:
+            self._fail(claimed.fence, JobError(code=error.code, message=error.message))
+        except Exception as error:  # the driver's top: a fault of ours must end the job, not repeat for ever
+            log.exception("the driver failed")
+            message = f"{InternalError.__doc__} {type(error).__name__}: {error}. Details: {self.folder.driver_log}"
+            self._fail(claimed.fence, JobError(code=InternalError.code, message=message))
+
+    # ---- steps ----------------------------------------------------------------------------------------------------
+
+    def _claim(self) -> Claimed:
+        epoch = self.ledger.epoch_of(self.name)
+        claimed = self.ledger.claim(self.name, epoch, uuid.uuid4().hex[:12], socket.gethostname(), os.getpid())
+        if claimed is None:
+            raise Fenced(f"The job {self.name} has ended, or another driver has just taken it.")
+        return claimed
+
+    def _drive(self, claimed: Claimed) -> None:
+        job, fence = claimed.job, claimed.fence
+        self.logs.begin()
+        if fence.epoch > 1:
+            strays.end_strays(strays.mark(self.folder.path))
+            self.logs.event("A new driver takes the job over and goes on from what is committed.")
+        if job.status is JobStatus.CANCEL_REQUESTED:
+            self._canceled(fence, job.progress)
+        elif job.status is JobStatus.FINALIZING:
+            self._publish_again(job, fence)
+        else:
+            self._score(job, fence)
+
+    def _score(self, job: Job, fence: Fence) -> None:
+        final = output_file(job)
+        if final is not None and output.is_taken(final):
+            raise output.already_exists(final)
+        python = interpreter(job, self.folder, self.settings, self._still_wanted(fence))
+        source = find_input(job, self.folder, self.settings)
+        pool = LocalPool(self.folder.path, self.settings.worker_log_limit_bytes)
+        try:
+            driver = self._driver(job, fence, pool, python, source.root)
+            driver.begin()
+            plan = self._plan(job, source)
+            self.ledger.start(fence, plan.mini_batches, plan.items)
+            done = self.ledger.ledger(job.name, fence.revision)
+            self._announce(plan, len(done))
+            end = driver.score(plan, done)
+            self._take_stock(job, fence, plan, driver)
+            self._finish(job, fence, driver, end)
+        finally:
+            pool.close()
+
+    def _driver(self, job: Job, fence: Fence, pool: WorkerPool, python: str, input_root: str) -> Driver:
+        prefix = f"{fence.revision}.{fence.epoch}.{fence.nonce}"
+        start = WorkerStart(job, self.folder, python, input_root, prefix, dict(os.environ))
+        start.prepare()
+        chosen = job.settings
+        policy = Policy(
+            slots(job), chosen.max_retries, chosen.timeout_s, self.settings.init_timeout_s, chosen.error_threshold
+        )
+        commits = GroupCommit(self.ledger, fence, self.folder.segments, fsync_file)
+        return Driver(self.ledger, fence, commits, pool, start, policy, self.logs, self.clock, self.on_progress)
+
+    def _plan(self, job: Job, source: Source) -> Plan:
+        frozen = read_plan(self.folder.plan_items, self.folder.plan_header)
+        if frozen is not None:
+            return frozen
+        paths = list_input(job, source, self.logs.event)
+        size = job.settings.mini_batch_size
+        return write_plan(self.folder.plan_items, self.folder.plan_header, source.root, paths, size)
+
+    def _announce(self, plan: Plan, done: int) -> None:
+        self.logs.event(
+            f"{plan.items:,} items in {plan.mini_batches:,} mini-batches of {plan.mini_batch_size:,}"
+            + (f"; {done:,} mini-batches are done already." if done else ".")
+        )
+
+    def _take_stock(self, job: Job, fence: Fence, plan: Plan, driver: Driver) -> None:
+        self._progress = driver.progress()
+        if driver.first_result_at is not None:
+            self.first_result_s = driver.first_result_at - self._began
+        rows = self.ledger.ledger(job.name, fence.revision)
+        self.failures = self._reasons(rows, plan)
+        self.logs.report(_report_line(row) for row in rows)
+
+    def _reasons(self, rows: Sequence[LedgerRow], plan: Plan) -> tuple[FailureReason, ...]:
+        return reasons.group(rows, lambda index: item_path(self.folder.plan_items, plan, index))
+
+    def _finish(self, job: Job, fence: Fence, driver: Driver, end: EndJob) -> None:
+        if end.canceled:
+            driver.pool.close()
+            self._canceled(fence, self._progress)
+        elif end.failure is not None:
+            driver.pool.close()
+            failure = end.failure
+            text = f"{failure.traceback.rstrip()}\n\n{failure.message}" if failure.traceback else failure.message
+            self._fail(fence, JobError(code=failure.code, message=text))
+        else:
+            driver.dismiss()
+            self.ledger.freeze(fence)
+            self._publish(job, fence, driver.wait_for_workers)
+
+    # ---- ends -----------------------------------------------------------------------------------------------------
+
+    def _publish(self, job: Job, fence: Fence, wait_for_workers: Callable[[], None]) -> None:
+        """Gather and publish; the workers may still be in shutdown() while rows are gathered, but end before."""
+        rows = self.ledger.ledger(job.name, fence.revision)
+        final = output_file(job)
+        published = output.Published("", 0) if final is None else output.gather(rows, self.folder.segments, final)
+        wait_for_workers()
+        output.publish_folder(self.folder.staging, Path(job.settings.output_folder))
+        progress = _progress_of(rows)
+        self.ledger.complete(fence, published.sha256, published.length, progress, self.failures, {})
+        self._tidy()
+        self.logs.overview(progress, self.clock() - self._began)
+        self.logs.result(f"Completed: {progress.items_succeeded:,} of {progress.items:,} items scored.")
+
+    def _publish_again(self, job: Job, fence: Fence) -> None:
+        """Finish what a driver began that died after the freeze: the same rows give the same bytes."""
+        plan = read_plan(self.folder.plan_items, self.folder.plan_header)
+        if plan is not None:
+            self.failures = self._reasons(self.ledger.ledger(job.name, fence.revision), plan)
+        self._publish(job, fence, lambda: None)
+
+    def _fail(self, fence: Fence, error: JobError) -> None:
+        self.ledger.fail(fence, error, self._progress, self.failures)
+        self._tidy()
+        self.logs.result(f"Failed ({error.code}): {error.message}")
+
+    def _canceled(self, fence: Fence, progress: Progress) -> None:
+        self.ledger.canceled(fence, progress)
+        self._tidy()
+        self.logs.result("Canceled.")
+
+    def _tidy(self) -> None:
+        """Remove what only a running job needs."""
+        for path in (self.folder.scratch, self.folder.worker_package, self.folder.model):
+            shutil.rmtree(path, ignore_errors=True)
+
+    def _still_wanted(self, fence: Fence) -> Callable[[], None]:
+        """A check for long preparations: a sign of life at most once a second; raises when the job was canceled."""
+        due = self.clock() + BEAT_EVERY_S
+
+        def check() -> None:
+            nonlocal due
+            if self.clock() >= due:
+                due = self.clock() + BEAT_EVERY_S
+                if self.ledger.beat(fence, self._progress).cancel_requested:
+                    raise _Canceled
+
+        return check
+
+
+class _Canceled(Exception):
+    """The job was canceled while it was being prepared."""
+
+
+def output_file(job: Job) -> Path | None:
+    """Where the gathered file goes; None when the scripts write their output themselves (``summary_only``)."""
+    if job.settings.output_action == "summary_only":
+        return None
+    return Path(job.settings.output_folder, job.settings.output_file_name)
+
+
+def _progress_of(rows: Sequence[LedgerRow]) -> Progress:
+    return Progress(
+        mini_batches=len({row.mini_batch for row in rows}),
+        mini_batches_done=len({row.mini_batch for row in rows}),
+        items=sum(row.items for row in rows),
+        items_succeeded=sum(row.succeeded for row in rows),
+        items_failed=sum(row.failed_items for row in rows),
+        rows=sum(row.rows for row in rows),
+    )
+
+
+def _report_line(row: LedgerRow) -> tuple[object, ...]:
+    status = "RUN_DONE" if row.parts else "RUN_FAILED"
+    return (row.mini_batch, row.items, row.succeeded, row.failed_items, row.rows, row.attempt, status, row.reason)

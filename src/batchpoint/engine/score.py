@@ -1,0 +1,138 @@
+"""Scores a folder with a script and no endpoint: the same engine, its ledger in memory, its files below ``out``.
+
+``batchpoint score`` calls it through ``batchpoint.local``; to try a script before deploying it.
+"""
+
+import secrets
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchpoint.engine.run import JobRun, output_file
+from batchpoint.entities.assets import Environment
+from batchpoint.entities.data import Input
+from batchpoint.entities.deployment import DEFAULT_OUTPUT_FILE_NAME
+from batchpoint.entities.job import FailureReason, Job, JobError, JobSettings, JobStatus, Progress
+from batchpoint.errors import UserError
+from batchpoint.settings import Settings
+from batchpoint.storage.job_folder import JobFolder
+from batchpoint.store.memory import MemoryLedger
+
+
+@dataclass(frozen=True)
+class ScoreRequest:
+    """What ``batchpoint score`` was asked."""
+
+    #: A script, or a folder of code with ``scoring_script`` in it.
+    code: Path
+    input: Path
+    #: Folder for the output file and the logs.
+    out: Path
+    workers: int
+    scoring_script: str | None = None
+    model: Path | None = None
+    mini_batch_size: int = 10
+    timeout_s: float = 30
+    max_retries: int = 3
+    error_threshold: int = -1
+    #: Interpreter or environment folder; None: our own.
+    python: str | None = None
+    output_file_name: str = DEFAULT_OUTPUT_FILE_NAME
+
+
+@dataclass(frozen=True)
+class ScoreResult:
+    """How it went."""
+
+    status: JobStatus
+    progress: Progress
+    wall_s: float
+    #: Seconds until the first mini-batch was scored; None when none was.
+    first_result_s: float | None
+    output: Path | None
+    logs: Path
+    failures: tuple[FailureReason, ...]
+    error: JobError | None
+
+
+def score(
+    request: ScoreRequest, settings: Settings, on_progress: Callable[[Progress], None] = lambda progress: None
+) -> ScoreResult:
+    """Score and wait. Raises UserError when the request names what is not there; a failed job is a result."""
+    began = time.monotonic()
+    job = _job(request)
+    request.out.mkdir(parents=True, exist_ok=True)
+    folder = JobFolder(request.out.absolute() / f".{job.name}")
+    folder.path.mkdir()
+    ledger = MemoryLedger([job])
+    run = JobRun(job.name, ledger, folder, settings, on_progress)
+    try:
+        run.execute()
+        logs = _keep_logs(folder, request.out.absolute() / "logs" / job.name)
+    finally:
+        shutil.rmtree(folder.path, ignore_errors=True)
+    ended = ledger.job(job.name)
+    return ScoreResult(
+        status=ended.status,
+        progress=ended.progress,
+        wall_s=time.monotonic() - began,
+        first_result_s=run.first_result_s,
+        output=output_file(job) if ended.status is JobStatus.COMPLETED else None,
+        logs=logs,
+        failures=ended.failures,
+        error=ended.error,
+    )
+
+
+def _job(request: ScoreRequest) -> Job:
+    folder, script = _code(request)
+    for path, what in ((request.input, "input"), (request.model, "model")):
+        if path is not None and not path.exists():
+            raise UserError(f"The {what} {path} does not exist.", target=str(path))
+    return Job(
+        name=f"score-{secrets.token_hex(4)}",
+        endpoint_name="",
+        deployment_name="",
+        experiment_name="score",
+        settings=JobSettings(
+            code_path=str(folder),
+            scoring_script=script,
+            model_path=str(request.model.absolute()) if request.model else None,
+            environment=Environment(python=request.python) if request.python else None,
+            input=Input(
+                type="uri_folder" if request.input.is_dir() else "uri_file", path=str(request.input.absolute())
+            ),
+            output_folder=str(request.out.absolute()),
+            output_file_name=request.output_file_name,
+            mini_batch_size=request.mini_batch_size,
+            max_concurrency_per_instance=request.workers,
+            max_retries=request.max_retries,
+            timeout_s=request.timeout_s,
+            error_threshold=request.error_threshold,
+        ),
+    )
+
+
+def _code(request: ScoreRequest) -> tuple[Path, str]:
+    code = request.code.absolute()
+    if code.is_file():
+        return code.parent, request.scoring_script or code.name
+    if not code.is_dir():
+        raise UserError(f"The code {code} does not exist. Name a scoring script, or a folder that holds one.")
+    if request.scoring_script:
+        if not (code / request.scoring_script).is_file():
+            raise UserError(f"The folder {code} has no {request.scoring_script}.", target=request.scoring_script)
+        return code, request.scoring_script
+    scripts = sorted(path.name for path in code.glob("*.py"))
+    if len(scripts) != 1:
+        names = ", ".join(scripts) or "none"
+        raise UserError(f"Which script of {code} scores? Name it with --scoring-script; there are: {names}.")
+    return code, scripts[0]
+
+
+def _keep_logs(folder: JobFolder, kept: Path) -> Path:
+    kept.parent.mkdir(exist_ok=True)
+    shutil.move(folder.logs, kept)
+    return kept

@@ -1,0 +1,164 @@
+"""What one worker of a job is started with: its environment, its command line, its first message.
+
+Called by the driver for every StartWorker; all of it follows from the job's frozen settings
+(contract §5.2 to §5.4, §5.18).
+"""
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchpoint.compute.pool import Slot, WorkerSpec
+from batchpoint.engine.messages import PROTOCOL, line
+from batchpoint.entities.job import Job
+from batchpoint.storage.job_folder import JobFolder
+
+#: Variables of our own process that would change the user's interpreter.
+_NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__", "BATCHPOINT_TOKEN")
+#: Libraries that start a thread per core in each worker unless told otherwise.
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "POLARS_MAX_THREADS")
+
+
+@dataclass(frozen=True)
+class WorkerStart:
+    """Everything that the workers of one job have in common."""
+
+    job: Job
+    folder: JobFolder
+    python: str
+    #: Root of the plan's paths.
+    input_root: str
+    #: Names of segments begin with this: ``<epoch>.<nonce>``.
+    segment_prefix: str
+    inherited: Mapping[str, str]
+
+    def prepare(self) -> None:
+        """Make the folders that workers need; safe to repeat."""
+        for path in (self.folder.segments, self.folder.scratch, self.folder.staging, self.folder.worker_package):
+            path.mkdir(parents=True, exist_ok=True)
+        import batchpoint_worker  # only to learn where it lies
+
+        _link(Path(batchpoint_worker.__file__).parent, self.folder.worker_package / "batchpoint_worker")
+        if self.job.settings.model_path:
+            model = Path(self.job.settings.model_path)
+            self.folder.model.mkdir(parents=True, exist_ok=True)
+            _link(model, self.folder.model / model.name)
+
+    def spec(self, worker: int, slot: Slot) -> WorkerSpec:
+        """How the pool starts this worker."""
+        user = self.folder.logs / "user"
+        self.scratch(worker).mkdir(parents=True, exist_ok=True)
+        return WorkerSpec(
+            slot=slot,
+            python=self.python,
+            environment=self._environment(worker, slot),
+            worker_package=self.folder.worker_package,
+            stdout=user / "stdout" / slot.node / f"{slot.agent}.stdout.txt",
+            stderr=user / "stderr" / slot.node / f"{slot.agent}.stderr.txt",
+        )
+
+    def first_line(self, worker: int, slot: Slot) -> bytes:
+        """The Start message."""
+        settings = self.job.settings
+        scratch = str(self.scratch(worker))
+        return line(
+            {
+                "t": "Start",
+                "protocol": PROTOCOL,
+                "code_path": settings.code_path,
+                "scoring_script": settings.scoring_script,
+                "input_root": self.input_root,
+                "plan_items": str(self.folder.plan_items),
+                "segment": str(self.folder.segments / self.segment(worker)),
+                "output_action": settings.output_action,
+                "argv": self._arguments(),
+                "working_dir": scratch,
+                "scratch": scratch,
+                "entry_log": str(self.folder.logs / "user" / "entry_script_log" / slot.node),
+                "agent": slot.agent,
+                "logging_level": settings.logging_level,
+            }
+        )
+
+    def segment(self, worker: int) -> str:
+        """Name of the segment that this worker appends to."""
+        return f"{self.segment_prefix}.{worker}"
+
+    def scratch(self, worker: int) -> Path:
+        """Working and temporary directory of a worker."""
+        return self.folder.scratch / str(worker)
+
+    def _environment(self, worker: int, slot: Slot) -> dict[str, str]:
+        settings = self.job.settings
+        chosen = settings.environment_variables
+        environment = {name: value for name, value in self.inherited.items() if name not in _NOT_INHERITED}
+        threads = str(max(1, (os.cpu_count() or 1) // self._worker_count()))
+        environment |= {name: threads for name in _THREADS if name not in self.inherited}
+        environment |= self._job_variables() | _gpu_variables(slot, settings.max_concurrency_per_instance) | chosen
+        environment["TMPDIR"] = chosen.get("TMPDIR") or str(self.scratch(worker))
+        search = [str(self.folder.worker_package), *filter(None, [chosen.get("PYTHONPATH")])]
+        return environment | {"PYTHONPATH": os.pathsep.join(search)}
+
+    def _worker_count(self) -> int:
+        return self.job.settings.instance_count * self.job.settings.max_concurrency_per_instance
+
+    def _job_variables(self) -> dict[str, str]:
+        tracking = (self.folder.path / "mlruns").as_uri()
+        variables = {
+            "AZUREML_BI_OUTPUT_PATH": str(self.folder.staging),
+            "AZUREML_RUN_ID": self.job.name,
+            "AZUREML_EXPERIMENT_NAME": self.job.experiment_name,
+            "MLFLOW_TRACKING_URI": tracking,
+            "MLFLOW_EXPERIMENT_NAME": self.job.experiment_name,
+        }
+        if self.job.settings.model_path:
+            variables["AZUREML_MODEL_DIR"] = str(self.folder.model)
+        return variables
+
+    def _arguments(self) -> list[str]:
+        settings = self.job.settings
+        return shlex.split(
+            f"--client_sdk_version 0 --scoring_module_name {shlex.quote(settings.scoring_script)} "
+            f"--mini_batch_size {settings.mini_batch_size} --error_threshold {settings.error_threshold} "
+            f"--output_action {settings.output_action} --logging_level {settings.logging_level.upper()} "
+            f"--run_invocation_timeout {settings.timeout_s:g} --run_max_try {settings.max_retries} "
+            f"--append_row_file_name {shlex.quote(settings.output_file_name)} "
+            f"--process_count_per_node {settings.max_concurrency_per_instance} "
+            f"--output {shlex.quote(str(self.folder.staging))}"
+        )
+
+
+def slots(job: Job) -> tuple[Slot, ...]:
+    """The places of a job's workers: ``max_concurrency_per_instance`` on each of ``instance_count`` instances."""
+    settings = job.settings
+    return tuple(
+        Slot(instance, process)
+        for process in range(settings.max_concurrency_per_instance)
+        for instance in range(settings.instance_count)
+    )
+
+
+def _gpu_variables(slot: Slot, per_instance: int) -> dict[str, str]:
+    """One GPU for each worker while there are any; workers beyond them see none (contract §5.16)."""
+    gpus = sum(1 for path in Path("/dev").glob("nvidia[0-9]*"))
+    if not gpus:
+        return {}
+    number = slot.instance * per_instance + slot.process
+    return {"AZ_BATCHAI_GPU_COUNT_FOUND": str(gpus), "CUDA_VISIBLE_DEVICES": str(number) if number < gpus else ""}
+
+
+def default_python() -> str:
+    """The interpreter of jobs whose deployment names no environment: our own."""
+    return sys.executable
+
+
+def _link(target: Path, link: Path) -> None:
+    try:
+        link.symlink_to(target)
+    except FileExistsError:
+        if link.resolve() != target.resolve():
+            link.unlink()
+            link.symlink_to(target)
