@@ -12,7 +12,7 @@ EVERYTHING = modules("batchpoint") + modules("batchpoint_worker")
 ENVIRONMENT_READERS = {
     "batchpoint.settings": "the one reader",
     "batchpoint.compute.local": "passes the environment on to workers",
-    "batchpoint.environments.interpreters": "looks for interpreters on PATH",
+    "batchpoint.environments.commands": "passes the operator's variables on to installers, PATH included",
 }
 
 #: Process edges where everything may be caught: (module, function).

@@ -46,7 +46,7 @@ def store_content(source: Path, datastore_root: Path) -> StoredContent:
     Any number of processes may do so at once; a copy is visible only when it is whole.
     """
     source = source.absolute()
-    base_name = source.name or source.resolve().name
+    base_name = _storable_name(source)
     uploads = datastore_root / UPLOADS
     found = content_hash(source)
     if not os.path.lexists(uploads / found / base_name):
@@ -55,6 +55,17 @@ def store_content(source: Path, datastore_root: Path) -> StoredContent:
         found = _copy_in(source, uploads, base_name)
     tail = "/" if source.is_dir() else ""
     return StoredContent(found, f"{UPLOADS}/{found}/{base_name}{tail}")
+
+
+def _storable_name(source: Path) -> str:
+    name = source.name if source.name not in ("", "..") else source.resolve().name
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise ReferenceInvalid(
+            f"The name {os.fsencode(name)!r} is not UTF-8, so it cannot become part of a URI. Rename it.", target=name
+        ) from error
+    return name
 
 
 def _copy_in(source: Path, uploads: Path, base_name: str) -> str:
@@ -131,6 +142,7 @@ def _copy_bytes(reader: int, copy: Path, mode: int, digest: "hashlib._Hash") -> 
             view = memoryview(chunk)
             while view:
                 view = view[writer.write(view) :]
+        os.fsync(writer.fileno())
 
 
 def _files(root: Path) -> Iterator[str]:
