@@ -6,10 +6,11 @@ The groups of ``Store`` read and write through it. It knows no noun.
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from sqlalchemy import URL, Connection, Table, create_engine, event
-from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -66,16 +67,11 @@ class Database:
 
     def insert_new(self, connection: Connection, table: Table, rows: Sequence[dict[str, object]]) -> int:
         """Insert those rows whose primary key is free; answers how many that were."""
-        return connection.execute(insert(table).on_conflict_do_nothing(), rows).rowcount
+        return connection.execute(_insert_new(table), rows).rowcount
 
     def close(self) -> None:
         """Close every connection that is not in use."""
         self._engine.dispose()
-
-    @property
-    def connections_in_use(self) -> str:
-        """The pool's own words, for tests."""
-        return self._engine.pool.status()
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
@@ -97,6 +93,11 @@ class Database:
         name = getattr(cause, "sqlite_errorname", "")
         advice = next((text for start, text in _ADVICE.items() if name.startswith(start)), f"It said: {cause}.")
         return StoreUnavailable(f"The store {self.path} cannot be used. {advice}", target=str(self.path))
+
+
+@cache
+def _insert_new(table: Table) -> Insert:
+    return insert(table).on_conflict_do_nothing()
 
 
 def _configure(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:

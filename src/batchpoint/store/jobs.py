@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, insert, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
 
 from batchpoint.entities.job import TERMINAL, Job
 from batchpoint.errors import InternalError, ResourceConflict, ResourceNotFound
@@ -32,6 +32,18 @@ _RECORD_COLUMNS = (
     "planned_items",
     "output_sha256",
     "output_length",
+)
+
+# Statements of the hot path, built once.
+_SELECT = select(jobs).where(jobs.c.name == bindparam("wanted_name"))
+_LOCK = _SELECT.with_for_update()
+_UPDATE = update(jobs).where(
+    jobs.c.name == bindparam("was_name"),
+    jobs.c.revision == bindparam("was_revision"),
+    jobs.c.epoch == bindparam("was_epoch"),
+    jobs.c.nonce == bindparam("was_nonce"),
+    jobs.c.beat == bindparam("was_beat"),
+    jobs.c.status == bindparam("was_status"),
 )
 
 
@@ -124,17 +136,16 @@ class JobTable:
 
 def locked(connection: Connection, name: str, w: str | None = None) -> JobRecord:
     """The job's record, kept from other writers until the transaction ends."""
-    query = select(jobs).where(jobs.c.name == name).with_for_update()
-    return _found(connection, query if w is None else query.where(jobs.c.workspace == w), name)
+    return _found(connection, _LOCK if w is None else _LOCK.where(jobs.c.workspace == w), name)
 
 
 def record_of(connection: Connection, name: str) -> JobRecord:
     """The job's record, to be read only."""
-    return _found(connection, select(jobs).where(jobs.c.name == name), name)
+    return _found(connection, _SELECT, name)
 
 
 def _found(connection: Connection, query: Select[Any], name: str) -> JobRecord:
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(query, {"wanted_name": name}).one_or_none()
     if row is None:
         raise ResourceNotFound(f"There is no job {name}.", target=name)
     values = row._mapping
@@ -147,18 +158,21 @@ def save(connection: Connection, before: JobRecord, after: JobRecord) -> None:
         return
     old = _columns(before)
     changes = {column: value for column, value in _columns(after).items() if value != old[column]}
-    unchanged_since = (
-        (jobs.c.name == before.job.name)
-        & (jobs.c.revision == before.job.revision)
-        & (jobs.c.epoch == before.epoch)
-        & (jobs.c.nonce == before.nonce)
-        & (jobs.c.beat == before.beat)
-        & (jobs.c.status == before.status.value)
-    )
-    if changes and connection.execute(update(jobs).where(unchanged_since).values(changes)).rowcount != 1:
+    if changes and connection.execute(_UPDATE, changes | _guards(before)).rowcount != 1:
         raise InternalError(f"The row of job {before.job.name} changed under a lock.", target=before.job.name)
     if after.status.is_terminal:
         connection.execute(delete(output_reservations).where(output_reservations.c.job == after.job.name))
+
+
+def _guards(record: JobRecord) -> dict[str, object]:
+    return {
+        "was_name": record.job.name,
+        "was_revision": record.job.revision,
+        "was_epoch": record.epoch,
+        "was_nonce": record.nonce,
+        "was_beat": record.beat,
+        "was_status": record.status.value,
+    }
 
 
 def _columns(record: JobRecord) -> dict[str, object]:

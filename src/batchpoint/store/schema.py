@@ -4,7 +4,20 @@
 that SQLite and Postgres share.
 """
 
-from sqlalchemy import JSON, Boolean, Column, DateTime, ForeignKey, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+)
 from sqlalchemy import BigInteger as Big
 
 #: Identifiers of the migrations, oldest first. A file with any other one was written by a newer Batchpoint.
@@ -13,7 +26,12 @@ REVISIONS = ("0001",)
 metadata = MetaData()
 
 #: What Alembic keeps; written here too, so that a fresh file needs no Alembic.
-alembic_version = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
+alembic_version = Table(
+    "alembic_version",
+    MetaData(),
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
 
 endpoints = Table(
     "endpoints",

@@ -32,11 +32,6 @@ class Store(NounTables, AssetTable, JobTable, LedgerTable):
         """Close the connections; a store that is used again opens new ones."""
         self._database.close()
 
-    @property
-    def connections_in_use(self) -> str:
-        """For tests: how the connection pool stands."""
-        return self._database.connections_in_use
-
     def __enter__(self) -> Self:
         return self
 
