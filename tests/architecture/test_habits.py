@@ -11,12 +11,13 @@ EVERYTHING = modules("batchpoint") + modules("batchpoint_worker")
 #: Modules that may touch ``os.environ``, and what for. Whoever decides by a variable asks Settings instead.
 ENVIRONMENT_READERS = {
     "batchpoint.settings": "the one reader",
-    "batchpoint.compute.local": "passes the environment on to workers",
     "batchpoint.environments.commands": "passes the operator's variables on to installers, PATH included",
 }
 
 #: Edges where everything may be caught: around the user's code, and at the top of a process. (module, function)
 BROAD_EXCEPT: set[tuple[str, str]] = {
+    # The driver's top: a fault of ours ends the job instead of repeating for ever.
+    ("batchpoint.engine.run", "execute"),
     # The user's code: whatever it raises, the worker answers.
     ("batchpoint_worker.session", "make_ready"),
     ("batchpoint_worker.session", "score"),

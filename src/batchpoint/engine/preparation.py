@@ -75,7 +75,7 @@ def interpreter(job: Job, folder: JobFolder, settings: Settings, still_wanted: C
         [sys.executable, "-m", "batchpoint.environments"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env={**os.environ, "BATCHPOINT_HOME": str(settings.home)},
+        env=settings.child_environ(),
         start_new_session=True,
     )
     try:

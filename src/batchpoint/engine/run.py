@@ -17,8 +17,8 @@ from pathlib import Path
 from batchpoint.compute import strays
 from batchpoint.compute.local import LocalPool
 from batchpoint.compute.pool import WorkerPool
-from batchpoint.engine import output, reasons
-from batchpoint.engine.dispatch import Policy
+from batchpoint.engine import output
+from batchpoint.engine.dispatch import Policy, reasons
 from batchpoint.engine.driver import BEAT_EVERY_S, Driver
 from batchpoint.engine.ledger import GroupCommit
 from batchpoint.engine.messages import EndJob
@@ -115,7 +115,7 @@ class JobRun:
 
     def _driver(self, job: Job, fence: Fence, pool: WorkerPool, python: str, input_root: str) -> Driver:
         prefix = f"{fence.revision}.{fence.epoch}.{fence.nonce}"
-        start = WorkerStart(job, self.folder, python, input_root, prefix, dict(os.environ))
+        start = WorkerStart(job, self.folder, python, input_root, prefix, self.settings.child_environ())
         start.prepare()
         chosen = job.settings
         policy = Policy(

@@ -6,7 +6,6 @@ Called by the driver for every StartWorker; all of it follows from the job's fro
 
 import os
 import shlex
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from batchpoint.entities.job import Job
 from batchpoint.storage.job_folder import JobFolder
 
 #: Variables of our own process that would change the user's interpreter.
-_NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__", "BATCHPOINT_TOKEN")
+_NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
 #: Libraries that start a thread per core in each worker unless told otherwise.
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMEXPR_NUM_THREADS", "POLARS_MAX_THREADS")
 
@@ -94,7 +93,7 @@ class WorkerStart:
     def _environment(self, worker: int, slot: Slot) -> dict[str, str]:
         settings = self.job.settings
         chosen = settings.environment_variables
-        environment = {name: value for name, value in self.inherited.items() if name not in _NOT_INHERITED}
+        environment = {name: value for name, value in self.inherited.items() if _is_inherited(name)}
         threads = str(max(1, (os.cpu_count() or 1) // self._worker_count()))
         environment |= {name: threads for name in _THREADS if name not in self.inherited}
         environment |= self._job_variables() | _gpu_variables(slot, settings.max_concurrency_per_instance) | chosen
@@ -131,6 +130,11 @@ class WorkerStart:
         )
 
 
+def _is_inherited(name: str) -> bool:
+    """Our own settings, a token among them, are nothing to the script; where the home is, it may know."""
+    return name == "BATCHPOINT_HOME" or not (name.startswith("BATCHPOINT_") or name in _NOT_INHERITED)
+
+
 def slots(job: Job) -> tuple[Slot, ...]:
     """The places of a job's workers: ``max_concurrency_per_instance`` on each of ``instance_count`` instances."""
     settings = job.settings
@@ -148,11 +152,6 @@ def _gpu_variables(slot: Slot, per_instance: int) -> dict[str, str]:
         return {}
     number = slot.instance * per_instance + slot.process
     return {"AZ_BATCHAI_GPU_COUNT_FOUND": str(gpus), "CUDA_VISIBLE_DEVICES": str(number) if number < gpus else ""}
-
-
-def default_python() -> str:
-    """The interpreter of jobs whose deployment names no environment: our own."""
-    return sys.executable
 
 
 def _link(target: Path, link: Path) -> None:

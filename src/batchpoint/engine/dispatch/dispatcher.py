@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from batchpoint.compute.pool import Slot
-from batchpoint.engine.crew import Crew, Hand
+from batchpoint.engine.dispatch.crew import Crew, Hand
 from batchpoint.engine.messages import (
     Action,
     Cancel,
