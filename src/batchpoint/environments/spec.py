@@ -142,9 +142,9 @@ class _CondaFile:
             version = exact["version"].split(".")
             self.python_version = ".".join(version[:2]) if len(version) > 1 else None
             self.python_wanted = exact["version"] if len(version) > 1 else f"=={exact['version']}.*"
-            if tuple(map(int, (version + ["9"])[:2])) < OLDEST_PYTHON:
+            if tuple(map(int, [*version, "9"][:2])) < OLDEST_PYTHON:
                 raise NotSupported(
-                    f"The conda file wants Python {exact['version']}; scripts need Python 3.6 or later. Raise the version.",
+                    f"The conda file wants Python {exact['version']}; scripts need 3.6 or later. Raise the version.",
                     target="python",
                 )
             return
