@@ -5,8 +5,9 @@ import sys
 
 import pytest
 
-WEB = {"fastapi", "starlette", "uvicorn", "httpx", "asyncio"}
-STORE = {"sqlalchemy", "alembic"}
+WEB = {"fastapi", "starlette", "uvicorn", "httpx"}
+#: SQLAlchemy brings asyncio along.
+STORE = {"sqlalchemy", "alembic", "asyncio"}
 SCIENCE = {"numpy", "pandas", "sklearn"}
 
 
