@@ -17,7 +17,7 @@ class Compute(Noun):
     )
 
     refusals: ClassVar[dict[str, str]] = {
-        f"type={kind}": f"a {kind} compute is not offered here; write type: amlcompute, a pool of instances on this machine"
+        f"type={kind}": f"a {kind} compute is not offered here; write type: amlcompute, a pool on this machine"
         for kind in ("computeinstance", "kubernetes", "virtualmachine", "synapsespark")
     }
     examples: ClassVar[dict[str, str]] = {"name": "name: <compute name>"}
