@@ -171,7 +171,7 @@ def parse(worker: int, line: bytes) -> Event | None:
     Raises ValueError when the line is not of the protocol.
     """
     try:
-        said = json.loads(line)
+        said = json.loads(line.decode())
         kind = said["t"]
         if kind == "Scored":
             return Scored(

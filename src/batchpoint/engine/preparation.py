@@ -39,7 +39,7 @@ def find_input(job: Job, folder: JobFolder, settings: Settings) -> Source:
     if wanted.path.startswith(("http://", "https://")):
         from batchpoint.storage.fetch import fetch_file  # an HTTP client is heavy, and few jobs need one
 
-        path = fetch_file(wanted.path, folder.input, _hosts(settings))
+        path = fetch_file(wanted.path, folder.input, settings.input_hosts_allowed)
         return Source(str(path.parent), path)
     if wanted.type == "uri_file":
         return Source(str(path.absolute().parent), path)
@@ -104,10 +104,6 @@ def _built(answer: bytes, status: int, folder: JobFolder) -> str:
         return str(said["python"])
     message = said.get("message") or f"The build ended with status {status} and said nothing."
     raise EnvironmentBuildFailed(f"{message} The whole log: {folder.environment_log}")
-
-
-def _hosts(settings: Settings) -> tuple[str, ...]:
-    return tuple(host.strip() for host in settings.input_hosts_allowed.split(",") if host.strip())
 
 
 def _why_empty(root: str, hidden: int, filtered: int) -> str:

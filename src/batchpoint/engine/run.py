@@ -122,7 +122,9 @@ class JobRun:
             slots(job), chosen.max_retries, chosen.timeout_s, self.settings.init_timeout_s, chosen.error_threshold
         )
         commits = GroupCommit(self.ledger, fence, self.folder.segments, fsync_file)
-        return Driver(self.ledger, fence, commits, pool, start, policy, self.logs, self.clock, self.on_progress)
+        return Driver(
+            self.ledger, fence, commits, pool, start, policy, self.logs, self.clock, time.sleep, self.on_progress
+        )
 
     def _plan(self, job: Job, source: Source) -> Plan:
         frozen = read_plan(self.folder.plan_items, self.folder.plan_header)

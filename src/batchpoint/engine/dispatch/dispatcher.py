@@ -115,6 +115,11 @@ class Dispatcher:
         """When ``tick`` is due, by the clock that ``now`` comes from."""
         return self._crew.next_deadline()
 
+    def seconds_ahead(self) -> float:
+        """How long every worker that has come up is surely busy, as far as the mean tells; 0 when one is idle."""
+        mean_s = self._mean_s or 0.0
+        return min((len(hand.assigned) for hand in self._crew.hands() if hand.ready), default=0) * mean_s
+
     def workers(self) -> Iterable[Hand]:
         """Every living worker."""
         return self._crew.hands()
@@ -144,8 +149,15 @@ class Dispatcher:
         actions: list[Action] = [NoteFailure(hand.worker, None, failure), KillWorker(hand.worker)]
         hopeless = self._crew.init_failed(hand, for_good=failure.code == "ScriptUnusable")
         if hopeless:
-            return actions + self._end(EndJob(self.first_failure))
+            return actions + self._end(EndJob(self._init_explained(failure)))
         return actions + self._start_parked(now)
+
+    def _init_explained(self, last: Failure) -> Failure:
+        first = self.first_failure or last
+        if first.code == "ScriptUnusable":
+            return first
+        message = "init() failed in every worker"
+        return Failure("InitFailed", message + ("." if first.traceback else f": {first.message}"), first.traceback)
 
     def _gone(self, hand: Hand, event: WorkerGone, now: float) -> list[Action]:
         if not hand.ready:
