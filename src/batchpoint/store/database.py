@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import URL, Connection, Table, create_engine, event
 from sqlalchemy.dialects.sqlite import Insert, insert
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, ProgrammingError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from batchpoint.errors import InternalError, ResourceConflict, StoreUnavailable
@@ -81,13 +81,13 @@ class Database:
             raise ResourceConflict(
                 f"Somebody else changed the same thing at the same moment; look at it and try again ({error.orig})."
             ) from error
+        except (ProgrammingError, InterfaceError, DataError) as error:
+            raise InternalError(f"The store was used wrongly: {error.orig}") from error
         except DBAPIError as error:
             raise self._unavailable(error.orig) from error
         except sqlite3.Error as error:
             # Raised while a connection is being configured, where SQLAlchemy does not wrap it.
             raise self._unavailable(error) from error
-        except SQLAlchemyError as error:
-            raise InternalError(f"The store was used wrongly: {error}") from error
 
     def _unavailable(self, cause: BaseException | None) -> StoreUnavailable:
         name = getattr(cause, "sqlite_errorname", "")

@@ -20,6 +20,8 @@ from batchpoint.store.schema import jobs, ledger
 
 #: Keys in one query; databases limit the number of parameters.
 _KEYS_AT_ONCE = 500
+#: ``ledger.c.items`` is a method of the collection.
+_ITEMS = ledger.c["items"]
 
 
 class LedgerTable(JobLedger):
@@ -182,8 +184,8 @@ def _chunks(numbers: list[int]) -> Iterator[list[int]]:
 
 def _check_coverage(connection: Connection, record: JobRecord) -> None:
     of_job = _of(record.job.name, record.job.revision)
-    covered = connection.scalar(select(func.coalesce(func.sum(ledger.c.items), 0)).where(of_job))
-    end = ledger.c.first_item + ledger.c.items
+    covered = connection.scalar(select(func.coalesce(func.sum(_ITEMS), 0)).where(of_job))
+    end = ledger.c.first_item + _ITEMS
     previous_end = func.lag(end).over(partition_by=ledger.c.mini_batch, order_by=ledger.c.first_item)
     neighbours = select(ledger.c.first_item, previous_end.label("previous_end")).where(of_job).subquery()
     overlapping = (
