@@ -37,19 +37,35 @@ class Settings:
     supervisor_idle_s: float = 5.0
     #: Private and loopback hosts that an input URL may name all the same, comma-separated.
     input_hosts_allowed: str = ""
+    #: Names in the Host header that the server answers to besides loopback, comma-separated.
+    server_hosts_allowed: str = ""
 
     @classmethod
-    def load(cls, environ: Mapping[str, str] | None = None) -> "Settings":
-        """Defaults, overridden by ``<home>/config.toml``, overridden by the environment.
+    def load(cls, environ: Mapping[str, str] | None = None, *, home: str | None = None) -> "Settings":
+        """Defaults, overridden by ``<home>/config.toml``, overridden by the environment; ``home`` wins over all.
 
         Raises UserError when a value has the wrong type or ``config.toml`` does not parse.
         """
         environ = os.environ if environ is None else environ
-        home = Path(environ.get("BATCHPOINT_HOME") or Path.home() / ".batchpoint").expanduser().absolute()
-        values = _from_file(home / "config.toml")
+        folder = Path(home or environ.get("BATCHPOINT_HOME") or Path.home() / ".batchpoint").expanduser().absolute()
+        values = _from_file(folder / "config.toml")
         values |= {f.name: environ[f"BATCHPOINT_{f.name.upper()}"] for f in fields(cls) if f"BATCHPOINT_{f.name.upper()}" in environ}
-        values["home"] = home
+        values["home"] = folder
         return cls(**{f.name: _typed(f.name, values[f.name]) for f in fields(cls) if f.name in values})
+
+    def child_environ(self) -> dict[str, str]:
+        """The environment of a process of ours: this one's, with these settings and without a relative PYTHONPATH."""
+        environ = dict(os.environ)
+        environ |= {f"BATCHPOINT_{f.name.upper()}": str(getattr(self, f.name)) for f in fields(self)}
+        if path := environ.get("PYTHONPATH"):
+            environ["PYTHONPATH"] = os.pathsep.join(str(Path(part).absolute()) for part in path.split(os.pathsep))
+        return environ
+
+
+def wants_colour(environ: Mapping[str, str] | None = None) -> bool:
+    """False when the person at the terminal asked for plain text."""
+    environ = os.environ if environ is None else environ
+    return not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
 
 def _from_file(path: Path) -> dict[str, Any]:

@@ -1,0 +1,52 @@
+"""One call of a command: its flags, the settings it runs under, and the client it speaks through."""
+
+import argparse
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from batchpoint.settings import Settings
+
+if TYPE_CHECKING:
+    from batchpoint.client import Client
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A result that is printed although the command fails, or nothing but an exit code."""
+
+    value: object = None
+    exit_code: int = 0
+
+
+@dataclass
+class Call:
+    """What a command function gets."""
+
+    flags: argparse.Namespace
+    settings: Settings
+    closing: ExitStack = field(default_factory=ExitStack)
+    _client: "Client | None" = None
+
+    @property
+    def client(self) -> "Client":
+        """The client, connected on first use: to a server, or to the same application in this process."""
+        if self._client is None:
+            from batchpoint.local import connect
+
+            self._client = self.closing.enter_context(connect(self.settings))
+        return self._client
+
+    def given(self, *attributes: str) -> dict[str, Any]:
+        """The named flags that were given, by attribute."""
+        values = {name: getattr(self.flags, name, None) for name in attributes}
+        return {name: value for name, value in values.items() if value is not None}
+
+    def say(self, text: str) -> None:
+        """Tell the person at the keyboard something that is no result."""
+        if not self.flags.only_show_errors:
+            print(text, file=sys.stderr)
+
+    def warn(self, text: str) -> None:
+        self.say(f"WARNING: {text}")

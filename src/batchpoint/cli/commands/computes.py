@@ -1,0 +1,96 @@
+"""``compute``: the pools of instances that jobs run on."""
+
+from typing import Any
+
+from batchpoint.cli import documents
+from batchpoint.cli.call import Call
+from batchpoint.cli.commands.removal import remove
+from batchpoint.cli.grammar import EDITS, FILE, NO_WAIT, SET, YES, Command, Flag, named
+
+
+def create(call: Call) -> object:
+    """Create the compute, or overwrite it."""
+    from batchpoint.entities.compute import Compute
+
+    return call.client.computes.create_or_update(documents.load(call, Compute, _values(call)))
+
+
+def show(call: Call) -> object:
+    return call.client.computes.get(call.flags.name)
+
+
+def list_all(call: Call) -> object:
+    """All computes, or those of one type."""
+    wanted = call.flags.type
+    return [compute for compute in call.client.computes.list() if wanted in (None, compute.type)]
+
+
+def update(call: Call) -> object:
+    current = call.client.computes.get(call.flags.name)
+    return call.client.computes.create_or_update(documents.updated(call, current, _values(call)))
+
+
+def delete(call: Call) -> None:
+    remove(call, f"Delete compute {call.flags.name}?", lambda: call.client.computes.delete(call.flags.name))
+
+
+def _values(call: Call) -> dict[str, Any]:
+    given = call.given(
+        "name",
+        "type",
+        "size",
+        "tier",
+        "min_instances",
+        "max_instances",
+        "idle_time_before_scale_down",
+        "location",
+        "enable_node_public_ip",
+    )
+    return given | documents.described(call)
+
+
+_SCALE = (
+    Flag("--min-instances", "Instances that are always kept; default 0.", "N", number=int),
+    Flag("--max-instances", "Instances at most; default 4.", "N", number=int),
+    Flag("--idle-time-before-scale-down", "Seconds an idle instance is kept; default 120.", "S", number=int),
+)
+_TAGS = Flag("--tags", "Tags.", "KEY=VALUE", many=True)
+
+COMMANDS = (
+    Command(
+        "compute create",
+        "Create a compute, or overwrite it.",
+        create,
+        (
+            FILE,
+            named("compute", required=False),
+            Flag("--type -t", "amlcompute.", "TYPE"),
+            *_SCALE,
+            Flag("--size", "Machine size; kept for the record.", "SIZE"),
+            Flag("--tier", "dedicated or low_priority; kept for the record.", "TIER"),
+            Flag("--location -l", "Location.", "NAME"),
+            Flag("--description", "Description.", "TEXT"),
+            _TAGS,
+            Flag("--enable-node-public-ip", value="BOOL", hidden=True),
+            SET,
+            NO_WAIT,
+        ),
+        example="compute create --name batch-cluster --type amlcompute --min-instances 0 --max-instances 5",
+    ),
+    Command("compute show", "Show a compute.", show, (named("compute"),)),
+    Command("compute list", "List computes.", list_all, (Flag("--type", "Only this type.", "TYPE"),)),
+    Command(
+        "compute update",
+        "Change a compute.",
+        update,
+        (
+            named("compute"),
+            *_SCALE,
+            Flag("--description", "Description.", "TEXT"),
+            _TAGS,
+            *EDITS,
+            NO_WAIT,
+        ),
+    ),
+    Command("compute delete", "Delete a compute.", delete, (named("compute"), YES, NO_WAIT)),
+)

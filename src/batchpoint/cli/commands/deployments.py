@@ -1,0 +1,87 @@
+"""``batch-deployment``: what an endpoint runs."""
+
+from batchpoint.cli import documents
+from batchpoint.cli.call import Call
+from batchpoint.cli.commands.removal import remove
+from batchpoint.cli.grammar import EDITS, FILE, NO_WAIT, SET, YES, Command, Flag, named
+from batchpoint.errors import CommandLineInvalid
+
+
+def create(call: Call) -> object:
+    """Upload what the file names, create the deployment, and make it the default if asked."""
+    from batchpoint.entities.deployment import Deployment
+
+    if call.flags.set_default and call.flags.no_wait:
+        raise CommandLineInvalid("--set-default has to wait for the deployment; leave out --no-wait")
+    wanted = documents.load(call, Deployment, call.given("name", "endpoint_name"))
+    made = call.client.deployments.create_or_update(wanted)
+    if call.flags.set_default:
+        call.client.endpoints.set_default(made.endpoint_name, made.name)
+    return made
+
+
+def show(call: Call) -> object:
+    return call.client.deployments.get(call.flags.endpoint_name, call.flags.name)
+
+
+def list_all(call: Call) -> object:
+    return call.client.deployments.list(call.flags.endpoint_name)
+
+
+def update(call: Call) -> object:
+    """Change the deployment as it stands, or as a file says."""
+    from batchpoint.entities.deployment import Deployment
+
+    if call.flags.file:
+        wanted = documents.load(call, Deployment, call.given("name", "endpoint_name"))
+    else:
+        endpoint, name = documents.needed(call, "endpoint_name"), documents.needed(call, "name")
+        wanted = documents.updated(call, call.client.deployments.get(endpoint, name), {})
+    return call.client.deployments.create_or_update(wanted)
+
+
+def delete(call: Call) -> None:
+    endpoint, name = call.flags.endpoint_name, call.flags.name
+    remove(
+        call,
+        f"Delete deployment {name} of endpoint {endpoint}? Its jobs and their outputs stay.",
+        lambda: call.client.deployments.delete(endpoint, name),
+    )
+
+
+def list_jobs(call: Call) -> object:
+    return call.client.deployments.list_jobs(call.flags.endpoint_name, call.flags.name)
+
+
+_ENDPOINT = Flag("--endpoint-name -e", "Name of the endpoint.", "NAME", required=True)
+_ENDPOINT_OR_FILE = Flag("--endpoint-name -e", "Name of the endpoint; wins over the file.", "NAME")
+_NAMES = (named("deployment"), _ENDPOINT)
+_NAMES_OR_FILE = (FILE, named("deployment", required=False), _ENDPOINT_OR_FILE)
+
+COMMANDS = (
+    Command(
+        "batch-deployment create",
+        "Create a deployment from a file, or overwrite it.",
+        create,
+        (
+            Flag("--file -f", "YAML file of the deployment.", "FILE", required=True),
+            *_NAMES_OR_FILE[1:],
+            SET,
+            Flag("--set-default", "Make it the endpoint's default afterwards."),
+            Flag("--skip-script-validation", "Do not look into the scoring script."),
+            NO_WAIT,
+        ),
+        example="batch-deployment create --file deployment.yml --endpoint-name digits --set-default",
+    ),
+    Command("batch-deployment show", "Show a deployment.", show, _NAMES),
+    Command("batch-deployment list", "List the deployments of an endpoint.", list_all, (_ENDPOINT,)),
+    Command(
+        "batch-deployment update",
+        "Change a deployment; running jobs keep what they started with.",
+        update,
+        (*_NAMES_OR_FILE, *EDITS, Flag("--skip-script-validation", "Do not look into the scoring script."), NO_WAIT),
+        example="batch-deployment update --name blue --endpoint-name digits --set mini_batch_size=20",
+    ),
+    Command("batch-deployment delete", "Delete a deployment.", delete, (*_NAMES, YES, NO_WAIT)),
+    Command("batch-deployment list-jobs", "List the jobs of a deployment.", list_jobs, _NAMES),
+)

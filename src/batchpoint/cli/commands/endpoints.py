@@ -1,0 +1,84 @@
+"""``batch-endpoint``: the durable name, and the invocation that makes a job."""
+
+from batchpoint.cli import documents
+from batchpoint.cli.call import Call
+from batchpoint.cli.commands import invocation
+from batchpoint.cli.commands.removal import remove
+from batchpoint.cli.grammar import EDITS, FILE, NO_WAIT, SET, YES, Command, Flag, named
+
+
+def create(call: Call) -> object:
+    """Create the endpoint, or overwrite it."""
+    from batchpoint.entities.endpoint import Endpoint
+
+    return call.client.endpoints.create_or_update(documents.load(call, Endpoint, call.given("name")))
+
+
+def show(call: Call) -> object:
+    return call.client.endpoints.get(call.flags.name)
+
+
+def list_all(call: Call) -> object:
+    return call.client.endpoints.list()
+
+
+def update(call: Call) -> object:
+    """Change the endpoint as it stands, or as a file says."""
+    from batchpoint.entities.endpoint import Endpoint
+
+    sets = [f"defaults.{word}" for word in call.flags.defaults or ()]
+    if call.flags.file:
+        endpoint = documents.load(call, Endpoint, call.given("name"), sets=sets)
+    else:
+        current = call.client.endpoints.get(documents.needed(call, "name"))
+        endpoint = documents.updated(call, current, {}, sets=sets)
+    return call.client.endpoints.create_or_update(endpoint)
+
+
+def delete(call: Call) -> None:
+    remove(
+        call,
+        f"Delete endpoint {call.flags.name} with its deployments? Its jobs and their outputs stay.",
+        lambda: call.client.endpoints.delete(call.flags.name),
+    )
+
+
+def list_jobs(call: Call) -> object:
+    return call.client.endpoints.list_jobs(call.flags.name)
+
+
+_NAME = named("endpoint")
+
+COMMANDS = (
+    Command(
+        "batch-endpoint create",
+        "Create an endpoint, or overwrite it.",
+        create,
+        (FILE, named("endpoint", required=False), SET, NO_WAIT),
+        example="batch-endpoint create --name digits",
+    ),
+    Command("batch-endpoint show", "Show an endpoint.", show, (_NAME,)),
+    Command("batch-endpoint list", "List endpoints.", list_all),
+    Command(
+        "batch-endpoint update",
+        "Change an endpoint, its default deployment above all.",
+        update,
+        (
+            FILE,
+            named("endpoint", required=False),
+            Flag("--defaults", "What invocations get that name nothing.", "deployment_name=NAME", many=True),
+            *EDITS,
+            NO_WAIT,
+        ),
+        example="batch-endpoint update --name digits --defaults deployment_name=blue",
+    ),
+    Command("batch-endpoint delete", "Delete an endpoint with its deployments.", delete, (_NAME, YES, NO_WAIT)),
+    Command(
+        "batch-endpoint invoke",
+        "Score data: starts a job and prints it.",
+        invocation.invoke,
+        invocation.FLAGS,
+        example="batch-endpoint invoke --name digits --input images/ --query name -o tsv",
+    ),
+    Command("batch-endpoint list-jobs", "List the jobs of an endpoint.", list_jobs, (_NAME,)),
+)

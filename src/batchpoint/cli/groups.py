@@ -1,0 +1,93 @@
+"""The table of command groups, and the resolution of words into a command.
+
+A group's module is imported only when one of its words is typed.
+"""
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from batchpoint.cli.grammar import Command, did_you_mean
+from batchpoint.errors import CommandLineInvalid
+
+
+@dataclass(frozen=True)
+class Group:
+    """A first word: a noun with verbs, or a command by itself."""
+
+    word: str
+    help: str
+    #: Module in ``batchpoint.cli.commands`` that holds its ``COMMANDS``.
+    module: str
+
+    def commands(self) -> tuple[Command, ...]:
+        """The commands of this group, imported now."""
+        module = importlib.import_module(f"batchpoint.cli.commands.{self.module}")
+        every: tuple[Command, ...] = module.COMMANDS
+        return tuple(command for command in every if command.words.split()[0] == self.word)
+
+
+SECTIONS: tuple[tuple[str, tuple[Group, ...]], ...] = (
+    ("Try a script", (Group("score", "Score a folder with a script; no endpoint needed.", "score"),)),
+    (
+        "Endpoints and jobs",
+        (
+            Group("batch-endpoint", "Durable names that you invoke with data.", "endpoints"),
+            Group("batch-deployment", "Model, script and settings behind an endpoint.", "deployments"),
+            Group("job", "What an invocation started: watch, cancel, download.", "jobs"),
+        ),
+    ),
+    (
+        "What they are made of",
+        (
+            Group("compute", "Pools of instances that jobs run on.", "computes"),
+            Group("model", "Versioned models.", "assets"),
+            Group("data", "Versioned pointers to files and folders.", "assets"),
+            Group("dataset", "The name that data had in 2021.", "assets"),
+            Group("environment", "Versioned Python environments.", "assets"),
+        ),
+    ),
+    (
+        "This machine",
+        (
+            Group("serve", "Run the server for this home.", "serving"),
+            Group("configure", "Set default workspace and group.", "account"),
+            Group("account", "Subscription and access token.", "account"),
+            Group("version", "Versions as JSON.", "account"),
+        ),
+    ),
+)
+
+#: Words that scripts written for ``az`` type, and that help need not teach.
+COMPANIONS = (
+    Group("extension", "Extensions; nothing to install here.", "account"),
+    Group("group", "The resource group.", "account"),
+    Group("login", "No sign-in is needed.", "account"),
+    Group("logout", "No sign-in is needed.", "account"),
+)
+
+GROUPS = {group.word: group for _, groups in SECTIONS for group in groups} | {g.word: g for g in COMPANIONS}
+
+
+def resolve(words: Sequence[str]) -> tuple[Command | Group, list[str]]:
+    """The command that ``words`` name and the words after it; the group when they name no verb.
+
+    Raises CommandLineInvalid for a word that is neither.
+    """
+    first, rest = words[0], list(words[1:])
+    group = GROUPS.get(first)
+    if group is None:
+        if first.startswith("-"):
+            raise CommandLineInvalid(f"flags come after the command; {first} stands before it")
+        raise CommandLineInvalid(f"there is no command {first!r}.{did_you_mean(first, GROUPS)}")
+    commands = {command.words: command for command in group.commands()}
+    if first in commands:
+        return commands[first], rest
+    if not rest or rest[0] in ("-h", "--help"):
+        return group, rest
+    verbs = [command.verb for command in commands.values()]
+    if rest[0] not in verbs:
+        raise CommandLineInvalid(
+            f"{first} has no command {rest[0]!r}.{did_you_mean(rest[0], verbs)} It has: {', '.join(verbs)}"
+        )
+    return commands[f"{first} {rest[0]}"], rest[1:]

@@ -1,0 +1,103 @@
+"""The live bar of a job on a terminal, and the lines that sum a job up; ``job stream`` and ``score`` show both."""
+
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+
+    from batchpoint.entities.job import FailureReason, Progress
+
+#: The bar is drawn at most this often, however often it is told.
+REDRAW_S = 0.1
+
+
+class Bar:
+    """Mini-batches, items per second, time left and failures, on stderr; nothing where that is no terminal."""
+
+    def __init__(self, *, wanted: bool = True) -> None:
+        self._live = wanted and sys.stderr.isatty()
+        self._closing = ExitStack()
+        self._rich: RichProgress | None = None
+        self._drawn_at = 0.0
+        #: When the first items were seen, and how many; the speed counts from there.
+        self._first: tuple[float, int] | None = None
+
+    def __enter__(self) -> Self:
+        if self._live:
+            self._rich = self._closing.enter_context(_rich_bar())
+            self._rich.add_task("waiting for the first mini-batch", total=None, details="")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closing.close()
+
+    def show(self, progress: "Progress", status: str = "Running", *, at_once: bool = False) -> None:
+        """Draw ``progress``, unless the last drawing was a moment ago."""
+        now = time.monotonic()
+        if self._rich is None or (not at_once and now - self._drawn_at < REDRAW_S):
+            return
+        self._drawn_at = now
+        done = progress.items_succeeded + progress.items_failed
+        self._rich.update(
+            self._rich.task_ids[0],
+            description=status,
+            completed=done,
+            total=progress.items or None,
+            details=", ".join([*_counts(progress), *self._speed(done, now)]),
+        )
+        self._rich.refresh()
+
+    def _speed(self, done: int, now: float) -> list[str]:
+        if self._first is None:
+            self._first = (now, done) if done else None
+            return []
+        seconds, items = now - self._first[0], done - self._first[1]
+        return [f"{items / seconds:,.0f} items/s"] if seconds > 0 and items else []
+
+
+def _rich_bar() -> "RichProgress":
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(bar_width=30),
+        TextColumn("{task.fields[details]}"),
+        TimeRemainingColumn(compact=True),
+        console=Console(stderr=True),
+        # Lines for a file or a pipe must reach it; only those for the same terminal go around the bar.
+        redirect_stdout=sys.stdout.isatty(),
+        redirect_stderr=True,
+        auto_refresh=False,
+        transient=True,
+    )
+
+
+def _counts(progress: "Progress") -> list[str]:
+    counts = [f"{progress.mini_batches_done:,} of {progress.mini_batches:,} mini-batches"]
+    return counts + ([f"[red]{progress.items_failed:,} items failed[/red]"] if progress.items_failed else [])
+
+
+def summary(progress: "Progress", failures: Sequence["FailureReason"]) -> list[str]:
+    """Counts of what became of the items, then the reasons of failures, the commonest first."""
+    head = f"{progress.items_succeeded:,} of {progress.items:,} items succeeded"
+    if progress.items_failed:
+        head += f", {progress.items_failed:,} failed"
+    lines = [f"{head}; {progress.rows:,} rows"]
+    for reason in sorted(failures, key=lambda reason: -reason.items):
+        lines += _reason(reason)
+    return lines
+
+
+def _reason(reason: "FailureReason") -> list[str]:
+    batches = "1 mini-batch" if reason.mini_batches == 1 else f"{reason.mini_batches:,} mini-batches"
+    example = f", {reason.example} among them" if reason.example else ""
+    items = "1 item" if reason.items == 1 else f"{reason.items:,} items"
+    return [f"  {reason.code}: {reason.message}", f"    {items} in {batches}{example}"]

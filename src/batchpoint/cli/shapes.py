@@ -1,0 +1,96 @@
+"""The JSON that the command line prints for each noun: snake_case, references with ``azureml:`` (contract §3.9)."""
+
+from typing import Any
+
+from batchpoint.entities.assets import Code, Environment, Model
+from batchpoint.entities.deployment import DEFAULT_OUTPUT_FILE_NAME, Deployment
+from batchpoint.entities.job import Job
+from batchpoint.entities.noun import Noun
+
+#: Printed even when empty; every other empty map or list is left out.
+_KEPT_EMPTY = frozenset({"tags", "properties", "defaults", "environment_variables"})
+#: Nouns whose ``id`` is printed with the prefix ``azureml:``.
+_PREFIXED = (Model, Environment, Code, Job)
+
+
+def shaped(value: object) -> Any:
+    """``value`` as plain JSON: nouns in their printed shape, everything else as it is."""
+    if isinstance(value, Noun):
+        return noun_shape(value)
+    if isinstance(value, list | tuple):
+        return [shaped(element) for element in value]
+    if isinstance(value, dict):
+        return {key: shaped(element) for key, element in value.items()}
+    return value
+
+
+def noun_shape(noun: Noun) -> dict[str, Any]:
+    """The printed shape of one noun."""
+    shape = _without_empty(noun.model_dump(mode="json", exclude_none=True))
+    if isinstance(noun, Deployment):
+        shape = _deployment(shape)
+    elif isinstance(noun, Job):
+        shape = _job(noun, shape)
+    arm_id = shape.get("id")
+    if arm_id:
+        group = resource_group(arm_id)
+        shape |= {"resourceGroup": group} if group else {}
+        shape["id"] = _reference(arm_id) if isinstance(noun, _PREFIXED) else arm_id
+    return shape
+
+
+def resource_group(arm_id: str) -> str:
+    """The resource group inside an ARM id, or nothing."""
+    segments = arm_id.split("/")
+    lowered = [segment.lower() for segment in segments]
+    at = lowered.index("resourcegroups") + 1 if "resourcegroups" in lowered else len(segments)
+    return segments[at] if at < len(segments) else ""
+
+
+def _without_empty(shape: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in shape.items() if value not in ({}, []) or key in _KEPT_EMPTY}
+
+
+def _reference(value: Any) -> Any:
+    return f"azureml:{value}" if isinstance(value, str) and value.startswith("/subscriptions/") else value
+
+
+def _deployment(shape: dict[str, Any]) -> dict[str, Any]:
+    for key in ("model", "environment", "compute"):
+        if key in shape:
+            shape[key] = _reference(shape[key])
+    if "code_configuration" in shape:
+        code = shape["code_configuration"]
+        shape["code_configuration"] = {**code, "code": _reference(code.get("code"))}
+    # The service answers in this spelling, whatever the file said.
+    shape["logging_level"] = str(shape["logging_level"]).capitalize()
+    if shape["output_action"] == "append_row":
+        shape.setdefault("output_file_name", DEFAULT_OUTPUT_FILE_NAME)
+    else:
+        shape.pop("output_file_name", None)
+    return shape
+
+
+def _job(job: Job, shape: dict[str, Any]) -> dict[str, Any]:
+    settings = shape.pop("settings")
+    services = _services(job)
+    shape |= {
+        "type": "pipeline",
+        "display_name": job.display_name or job.name,
+        "experiment_name": job.experiment_name or job.endpoint_name,
+        "compute": _reference(job.compute),
+        "settings": _without_empty(settings),
+        "inputs": {"input": _without_empty(settings["input"])},
+        "outputs": {"score": {"type": "uri_folder", "path": job.settings.output_uri or job.settings.output_folder}},
+        # Three spellings of one thing: today's, that of 2021, and the one that the articles of 2021 query.
+        "services": services,
+        "interaction_endpoints": services,
+        "interactionEndpoints": services,
+    }
+    return _without_empty({key: value for key, value in shape.items() if value != ""})
+
+
+def _services(job: Job) -> dict[str, Any]:
+    workspace = (job.id or "").partition("/providers/")[0]
+    query = f"?wsid={workspace}" if workspace else ""
+    return {"Studio": {"endpoint": f"https://ml.azure.com/runs/{job.name}{query}", "type": "Studio"}}
