@@ -48,22 +48,18 @@ def describe(error: BaseException, code: str, code_path: str, doing: str) -> Fai
     """The failure that ``error``, raised by the function ``doing`` of the script, stands for."""
     if isinstance(error, Refused):
         return Failure(error.code, error.message)
-    try:
-        return Failure(code, _message(error, code_path, doing), _traceback(error))
-    except BaseException:
-        # An exception that cannot even be looked at is still reported.
-        return Failure(code, "%s (its text could not be read)" % type(error).__name__)
-
-
-def _message(error: BaseException, code_path: str, doing: str) -> str:
-    text = type(error).__name__
-    said = _said(error)
-    if said:
-        text += ": " + said
+    message = ": ".join(filter(None, (type(error).__name__, _said(error))))
     if isinstance(error, (SystemExit, KeyboardInterrupt)):
-        text += " (%s must return, not exit)" % doing
-    where = _where(error, code_path)
-    return text + " (%s)" % where if where else text
+        message += " (%s must return, not exit)" % doing
+    told = ""
+    try:
+        where = _where(error, code_path)
+        message += " (%s)" % where if where else ""
+        told = _traceback(error)
+    except BaseException:
+        # An exception that cannot be looked at any closer is still reported.
+        return Failure(code, message, told)
+    return Failure(code, message, told)
 
 
 def _said(error: BaseException) -> str:
@@ -71,7 +67,8 @@ def _said(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.filename:
         return str(error.msg)
     try:
-        lines = str(error).strip().splitlines()
+        # A gigabyte of text is not split into lines.
+        lines = str(error)[: 10 * TEXT_LIMIT].strip().splitlines()
     except BaseException:
         return "<unprintable>"
     first = lines[0] if lines else ""

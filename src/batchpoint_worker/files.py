@@ -11,6 +11,7 @@ import zlib
 
 # Scripts replace functions of these modules; the worker keeps the ones it started with.
 _close, _exit, _fstat, _open, _pread, _write = os.close, os._exit, os.fstat, os.open, os.pread, os.write
+_set_inheritable = os.set_inheritable
 _crc32 = zlib.crc32
 
 #: Exit status of a worker whose descriptors were closed by its script.
@@ -43,7 +44,7 @@ class Descriptor:
         self._name = name
         found = _fstat(number)
         self._identity = (found.st_dev, found.st_ino)
-        os.set_inheritable(number, False)
+        _set_inheritable(number, False)
 
     def is_ours(self) -> bool:
         """Whether the number still means the same file."""

@@ -118,6 +118,9 @@ class Answers:
     def bye(self) -> None:
         self._send(b'{"t":"Bye"}\n')
 
+    def close(self) -> None:
+        self._descriptor.close()
+
     def _send_failure(self, head: bytes, tail: bytes, failure: "Failure") -> None:
         head += b'"code":%s,"message":%s,"traceback":' % (_quoted(failure.code), _fitting(failure.message, 8 * 1024))
         room = LINE_LIMIT - len(head) - len(tail)

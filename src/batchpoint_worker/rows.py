@@ -42,13 +42,13 @@ def _elements(result: object) -> "Sequence[object]":
         return _array_rows(result)
     if _is_a(result, "pandas", "Series"):
         return list(result)  # type: ignore[call-overload, no-any-return]
-    raise _invalid(type(result).__name__)
+    raise _invalid("None" if result is None else "a value of type " + type(result).__name__)
 
 
 def _array_rows(array: "Any") -> "Sequence[object]":
     """The elements of a flat array; the rows of a deeper one, as lists."""
     if array.ndim == 0:
-        raise _invalid("ndarray without dimensions (a single value)")
+        raise _invalid("an ndarray without dimensions")
     if array.ndim == 1:
         return list(array)
     return array.tolist()  # type: ignore[no-any-return]

@@ -29,14 +29,15 @@ class Start:
         self.protocol = int(command["protocol"])
         self.code_path = os.path.abspath(command["code_path"])
         self.scoring_script = str(command["scoring_script"])
-        self.input_root = str(command["input_root"])
-        self.plan_items = str(command["plan_items"])
-        self.segment = str(command["segment"])
+        #: Empty when the plan holds absolute paths.
+        self.input_root = os.path.abspath(command["input_root"]) if command["input_root"] else ""
+        self.plan_items = os.path.abspath(command["plan_items"])
+        self.segment = os.path.abspath(command["segment"])
         self.writes_rows = command["output_action"] != "summary_only"
         self.argv = [str(word) for word in command["argv"]]
         self.working_dir = os.path.abspath(command["working_dir"])
-        self.scratch = str(command["scratch"])
-        self.entry_log = str(command["entry_log"])
+        self.scratch = os.path.abspath(command["scratch"])
+        self.entry_log = os.path.abspath(command["entry_log"])
         self.agent = str(command["agent"])
         self.logging_level = str(command["logging_level"])
 
@@ -76,6 +77,8 @@ class Session:
                 raise Refused("InitFailed", "the driver speaks protocol %d, the worker %d" % (start.protocol, PROTOCOL))
             surroundings.prepare(start)
             self._segment = Segment(start.segment) if start.writes_rows else None
+            if hasattr(os, "register_at_fork"):
+                os.register_at_fork(after_in_child=self._forget_descriptors)
             doing, code = "importing %s" % start.scoring_script, "ScriptUnusable"
             self._script = Script(start.code_path, start.scoring_script)
             doing, code = "init()", "InitFailed"
@@ -123,6 +126,12 @@ class Session:
         self._leave_if_forked(None)
         _flush_prints()
         self._answers.bye()
+
+    def _forget_descriptors(self) -> None:
+        """A child that outlives the worker must not hold the channels open."""
+        self._answers.close()
+        if self._segment is not None:
+            self._segment.descriptor.close()
 
     def _leave_if_forked(self, error: "BaseException | None") -> None:
         """A child that the script forked and that came back here has nothing to say to the driver."""

@@ -3,6 +3,7 @@
 Called once by the session before the script is loaded; knows no protocol.
 """
 
+import faulthandler
 import importlib.machinery
 import io
 import os
@@ -21,9 +22,12 @@ def prepare(start: "Start") -> None:
     """Everything that must stand before the first line of user code runs."""
     sys.stdout = _visible(sys.stdout)
     sys.stderr = _visible(sys.stderr)
+    if sys.stderr is not None:
+        # A segmentation fault then leaves the user's stack in the log.
+        faulthandler.enable()
     script = os.path.join(start.code_path, start.scoring_script)
     folder = os.path.dirname(script)
-    sys.path[:0] = [start.code_path] if os.path.samefile(folder, start.code_path) else [start.code_path, folder]
+    sys.path[:0] = [start.code_path] if os.path.normpath(folder) == start.code_path else [start.code_path, folder]
     sys.argv[:] = [script] + start.argv
     offer_shims()
     _tell_entry_script(start)

@@ -9,5 +9,9 @@ def init():
 
 def run(mini_batch):
     if sin.is_due(mini_batch):
-        run(mini_batch)
+        dig(mini_batch)
     return sin.good(mini_batch)
+
+
+def dig(mini_batch):
+    return dig(mini_batch)
