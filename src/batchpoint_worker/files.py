@@ -121,11 +121,12 @@ class PlanFile:
             if not more:
                 break
             data += more
-        names = data.decode(self._encoding, "surrogateescape").split("\0")
-        if names.pop() or len(names) != items:
+        text = data.decode(self._encoding, "surrogateescape")
+        # One replacement joins them all to the root: half the time of a loop.
+        paths = (self._prefix + text.replace("\0", "\0" + self._prefix)).split("\0")
+        if paths.pop() != self._prefix or len(paths) != items:
             die(CANNOT_GO_ON, "%s does not hold %d items at byte %d." % (self._path, items, offset))
-        prefix = self._prefix
-        return [prefix + name for name in names] if prefix else names
+        return paths
 
 
 def was_closed(error: OSError) -> bool:

@@ -9,8 +9,10 @@ from batchpoint_worker.failures import Refused
 
 MYPY = False
 if MYPY:
-    from collections.abc import Sequence
     from typing import Any
+
+#: The types of the elements of nearly every result; such elements are their own text.
+_TEXT_ALONE = {str}
 
 
 def count(result: object) -> int:
@@ -27,12 +29,11 @@ def encode(result: object) -> "tuple[int, bytes]":
     elements = _elements(result)
     if not elements:
         return 0, b""
-    texts = list(map(str, elements))
-    texts.append("")
-    return len(elements), _utf8("\n".join(texts), texts)
+    texts = elements if set(map(type, elements)) == _TEXT_ALONE else list(map(str, elements))
+    return len(elements), _utf8("\n".join(texts) + "\n", texts)
 
 
-def _elements(result: object) -> "Sequence[object]":
+def _elements(result: object) -> "list[Any]":
     if type(result) is list:
         # A second thread of the script may still append to it.
         return result[:]
@@ -45,7 +46,7 @@ def _elements(result: object) -> "Sequence[object]":
     raise _invalid("None" if result is None else "a value of type " + type(result).__name__)
 
 
-def _array_rows(array: "Any") -> "Sequence[object]":
+def _array_rows(array: "Any") -> "list[Any]":
     """The elements of a flat array; the rows of a deeper one, as lists."""
     if array.ndim == 0:
         raise _invalid("an ndarray without dimensions")
