@@ -1,8 +1,9 @@
 """`make demo`: the example from its first command to its last, each printed before it runs.
 
-Everything is kept below .demo/ in the project folder; remove that folder to start anew.
+Everything is kept in one home, .demo/home below the current folder or the one named by --home; remove it to start anew.
 """
 
+import argparse
 import csv
 import json
 import os
@@ -13,8 +14,6 @@ from datetime import datetime
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-ROOT = HERE.parents[1]
-HOME = ROOT / ".demo" / "home"
 #: The command beside the interpreter that runs this file.
 BATCHPOINT = Path(sys.executable).parent / "batchpoint"
 COLOUR = sys.stdout.isatty() and "NO_COLOR" not in os.environ
@@ -22,7 +21,8 @@ COLOUR = sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
 def main() -> int:
     start = time.monotonic()
-    os.environ["BATCHPOINT_HOME"] = str(HOME)
+    home = chosen_home()
+    os.environ["BATCHPOINT_HOME"] = str(home)
     step("The images, their labels and a classifier")
     run(sys.executable, "prepare.py", shown="python prepare.py")
 
@@ -37,9 +37,21 @@ def main() -> int:
 
     step("The result")
     report(json.loads(answer(f"job show --name {job}", quiet=True)), labels())
-    print(f"\nFrom `make demo` to here: {time.monotonic() - start:.0f} s.\n")
-    next_commands(job)
+    print(f"  logs       {near(home / 'jobs' / job / 'logs')}")
+    print(f"\nAll of this took {time.monotonic() - start:.0f} s.\n")
+    next_commands(home, job)
     return 0
+
+
+def chosen_home() -> Path:
+    parser = argparse.ArgumentParser(prog="make demo", description=__doc__)
+    parser.add_argument("--home", type=Path, default=Path(".demo/home"))
+    return parser.parse_args().home.resolve()
+
+
+def near(path: Path) -> str:
+    """The path as seen from here."""
+    return os.path.relpath(path)
 
 
 def step(title: str) -> None:
@@ -88,20 +100,20 @@ def report(job: dict, truth: dict[str, str]) -> None:
     print(f"  accuracy   {sum(right) / len(right):.1%} of all, {sum(unseen) / len(unseen):.1%} of those it never saw")
     print(f"  speed      {len(rows) / seconds:,.0f} items/s ({seconds:.1f} s, start of the workers included)")
     print("  first rows " + "\n             ".join(rows[:5]))
-    print(f"  output     {output.relative_to(ROOT)}")
-    print(f"  logs       {(HOME / 'jobs' / job['name'] / 'logs').relative_to(ROOT)}")
+    print(f"  output     {near(output)}")
 
 
-def next_commands(job: str) -> None:
-    print(bold("Five commands to try next"))
+def next_commands(home: Path, job: str) -> None:
+    here = near(HERE)
+    print(bold("Five commands to try next"), "(first: where the home and the command are)")
     print(f"""\
-  export BATCHPOINT_HOME={HOME.relative_to(ROOT)} PATH="$PWD/{BATCHPOINT.parent.relative_to(ROOT)}:$PATH"
+  export BATCHPOINT_HOME="{home}" PATH="{BATCHPOINT.parent}:$PATH"
+
   batchpoint job show --name {job}
   batchpoint job download --name {job} --download-path results
-  batchpoint batch-endpoint invoke --name digits --input examples/digits/images --mini-batch-size 100 --instance-count 2
+  batchpoint batch-endpoint invoke --name digits --input {here}/images --mini-batch-size 100 --instance-count 2
   batchpoint batch-endpoint list-jobs --name digits -o table
-  batchpoint score --code examples/digits/code/digit_identification.py --model examples/digits/model \\
-      --input examples/digits/images --out scored
+  batchpoint score --code {here}/code/digit_identification.py --model {here}/model --input {here}/images --out scored
 """)
 
 

@@ -1,6 +1,8 @@
 """The documents hold together: every relative link leads somewhere."""
 
+import importlib.util
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -28,3 +30,21 @@ def _resolves(document: Path, link: str) -> bool:
 def _anchors(document: Path) -> set[str]:
     headings = re.findall(r"^#+ (.+)$", document.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_changelog_knows_the_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert f"## {project['version']} " in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_the_reference_says_what_the_code_says() -> None:
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec and spec.loader
+    generate = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(generate)
+    stale = [
+        name
+        for name, text in generate.pages().items()
+        if not (file := ROOT / "docs" / "reference" / name).exists() or file.read_text(encoding="utf-8") != text
+    ]
+    assert not stale, "run: python docs/generate.py"
