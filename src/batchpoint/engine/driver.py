@@ -80,6 +80,7 @@ class Driver:
             [row.mini_batch for row in done],
             items_failed=sum(row.failed_items for row in done),
             items_succeeded=sum(row.succeeded for row in done),
+            first_failure=next((Failure(row.reason_code, row.reason) for row in done if row.failed_items), None),
         )
         self._perform(self.dispatcher.handle(ready, self.clock()))
         while self._end is None:

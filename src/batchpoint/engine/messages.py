@@ -82,7 +82,7 @@ class WorkerGone:
 
 @dataclass(frozen=True, slots=True)
 class PlanReady:
-    """The plan stands; ``done`` are the mini-batches that the ledger has already."""
+    """The plan stands; ``done`` are the mini-batches that the ledger has already, and how they went."""
 
     mini_batches: int
     mini_batch_size: int
@@ -90,6 +90,7 @@ class PlanReady:
     done: Sequence[int] = ()
     items_failed: int = 0
     items_succeeded: int = 0
+    first_failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,8 @@ class Crew:
         self._timeout_s = timeout_s
         self._hands: dict[int, Hand] = {}
         self._started = 0
-        self._ever_ready = False
+        #: True once any init() has returned.
+        self.ever_ready = False
         self._init_failures = dict.fromkeys(slots, 0)
         self._init_kills = dict.fromkeys(slots, 0)
         #: Deaths of workers that had nothing to do, since the last answer of any worker.
@@ -59,22 +60,24 @@ class Crew:
     def became_ready(self, hand: Hand) -> None:
         """init() returned."""
         hand.ready = True
-        self._ever_ready = True
-        self._init_failures[hand.slot] = 0
+        self.ever_ready = True
+        self._init_failures[hand.slot] = self._init_kills[hand.slot] = 0
 
     def init_failed(self, hand: Hand, *, for_good: bool) -> bool:
         """Count a failed init(); True when no worker can ever be expected to come up."""
         del self._hands[hand.worker]
         self._init_failures[hand.slot] += 1
-        if self._ever_ready:
+        if self.ever_ready:
             return not self._hands and all(count >= INIT_TRIES for count in self._init_failures.values())
         return for_good or all(self._init_failures.values())
 
-    def killed_in_init(self, hand: Hand) -> int:
-        """Count a kill from outside during init(); returns how many this slot has seen."""
-        del self._hands[hand.worker]
+    def killed_in_init(self, hand: Hand, free: int) -> bool:
+        """Count a kill from outside during init(); False when this slot has had its ``free`` ones in a row."""
         self._init_kills[hand.slot] += 1
-        return self._init_kills[hand.slot]
+        if self._init_kills[hand.slot] > free:
+            return False
+        del self._hands[hand.worker]
+        return True
 
     def lost(self, hand: Hand) -> None:
         """A worker that had come up is gone."""
@@ -85,7 +88,7 @@ class Crew:
     def startable(self) -> list[Slot]:
         """Empty slots that may get a worker; one whose init() failed waits until another slot has shown that it can."""
         taken = {hand.slot for hand in self._hands.values()}
-        limit = INIT_TRIES if self._ever_ready else 1
+        limit = INIT_TRIES if self.ever_ready else 1
         return [slot for slot in self._slots if slot not in taken and self._init_failures[slot] < limit]
 
     def late(self, now: float) -> list[Hand]:

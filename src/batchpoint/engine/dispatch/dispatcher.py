@@ -98,7 +98,7 @@ class Dispatcher:
         if isinstance(event, Ready):
             return self._ready(hand, now)
         if isinstance(event, InitFailed):
-            return self._init_failed(hand, event.failure, now)
+            return self._out_of_turn(hand, now) if hand.ready else self._init_failed(hand, event.failure, now)
         return self._gone(hand, event, now)
 
     def tick(self, now: float) -> list[Action]:
@@ -132,6 +132,8 @@ class Dispatcher:
         self._pending.extend(index for index in range(plan.mini_batches) if index not in done)
         self.settled = len(done)
         self.items_failed, self.items_succeeded = plan.items_failed, plan.items_succeeded
+        if plan.first_failure is not None:
+            self._note_first(plan.first_failure)
         return self._over() or self._feed_all(now)
 
     def _items(self, mini_batch: int) -> int:
@@ -153,8 +155,9 @@ class Dispatcher:
         return actions + self._start_parked(now)
 
     def _init_explained(self, last: Failure) -> Failure:
-        first = self.first_failure or last
-        if first.code == "ScriptUnusable":
+        # Once init() has worked, the first failure may be one of run().
+        first = last if self._crew.ever_ready or self.first_failure is None else self.first_failure
+        if first.code in ("ScriptUnusable", "WorkersKeepDying"):
             return first
         message = "init() failed in every worker"
         return Failure("InitFailed", message + ("." if first.traceback else f": {first.message}"), first.traceback)
@@ -163,9 +166,9 @@ class Dispatcher:
         if not hand.ready:
             if event.own_doing:
                 return self._init_failed(hand, _during_init(event.failure), now)
-            if self._crew.killed_in_init(hand) > GIVEN_BACK_MAX:
-                return self._end(EndJob(Failure("WorkersKeepDying", event.failure.message)))
-            return self._start_parked(now)
+            if self._crew.killed_in_init(hand, GIVEN_BACK_MAX):
+                return self._start_parked(now)
+            return self._init_failed(hand, _during_init(Failure("WorkersKeepDying", event.failure.message)), now)
         head = hand.assigned[0] if hand.assigned else None
         actions = self._dismiss(hand)
         if head is not None:
