@@ -57,7 +57,13 @@ def ensure(environment: Environment | None, home: Path, log: Path, python_defaul
         spec = read_spec(environment)
     except UserError as error:
         raise EnvironmentBuildFailed(error.message, target=error.target) from error
-    return _Build(spec, home.absolute() / "environments", log).ensure()
+    try:
+        return _Build(spec, home.absolute() / "environments", log).ensure()
+    except OSError as error:
+        raise EnvironmentBuildFailed(
+            f"The environment cannot be built under {home}: {error}. Make room or check the rights there.",
+            target="home",
+        ) from error
 
 
 def _existing(written: str) -> Interpreter:

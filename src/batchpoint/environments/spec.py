@@ -26,6 +26,7 @@ _RECIPE = 1
 _SERVED_HERE = frozenset({"azureml-core", "azureml-dataset-runtime", "azureml-defaults"})
 _CONDA_ITEM = re.compile(r"^(?:[^\s:]+::)?(?P<name>[A-Za-z0-9_.\-]+)\s*(?P<spec>[=<>!~ ].*)?$", re.DOTALL)
 _EXACT = re.compile(r"^={0,2}\s*(?P<version>\d+(?:\.\d+){0,2})(?:\.?\*)?(?:=.*)?$")
+_ARCHIVES = (".whl", ".zip", ".gz", ".bz2", ".xz", ".zst", ".tar", ".tgz", ".tbz", ".txz", ".egg")
 _INDEX_OPTIONS = {
     "-i": "--index-url",
     "--index-url": "--index-url",
@@ -196,6 +197,9 @@ class _CondaFile:
             requirement = Requirement(text)
         except InvalidRequirement as error:
             raise NotSupported(_why_no_requirement(text), target="pip") from error
+        # x-1.0.whl parses as a name, and an installer would open it as a file.
+        if requirement.name.lower().endswith(_ARCHIVES):
+            raise NotSupported(_why_no_requirement(requirement.name), target="pip")
         name = canonicalize_name(requirement.name)
         if name in _SERVED_HERE:
             self.notes.append(f"{text} is not installed: what scripts use of it comes with the worker.")
@@ -214,7 +218,7 @@ def _why_no_requirement(text: str) -> str:
         return (
             f"The pip requirement {text!r} is a bare URL. Write it with the package's name in front: 'name @ {text}'."
         )
-    if text.startswith((".", "/", "~", "file:")) or text.endswith((".whl", ".tar.gz", ".zip")):
+    if text.startswith((".", "/", "~", "file:")) or text.lower().endswith(_ARCHIVES):
         return (
             f"The pip requirement {text!r} is a path, and the file is not on the machine that builds the environment. "
             "Put the package on a package index, or its modules into the code folder."

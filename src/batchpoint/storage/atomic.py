@@ -60,7 +60,7 @@ def _give_name(finished: Path, final: Path) -> bool:
         os.link(finished, final)
     except FileExistsError:
         # Some network file systems report a link that they made as a failure, and a crash may leave both names.
-        return finished.samefile(final)
+        return os.path.samestat(finished.lstat(), final.lstat())
     except OSError as error:
         if error.errno not in _NO_HARD_LINKS:
             raise

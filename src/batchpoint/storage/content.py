@@ -106,7 +106,7 @@ def _pass_over(source: Path, copy: Path | None) -> str:
         return digest.hexdigest()
     if copy is not None:
         copy.mkdir()
-    for relative in sorted(_files(source), key=os.fsencode):
+    for relative in sorted(files_of(source), key=os.fsencode):
         name = os.fsencode(relative)
         digest.update(b"%d:%s" % (len(name), name))
         _take_file(source / relative, copy / relative if copy is not None else None, digest)
@@ -145,7 +145,7 @@ def _copy_bytes(reader: int, copy: Path, mode: int, digest: "hashlib._Hash") -> 
         os.fsync(writer.fileno())
 
 
-def _files(root: Path) -> Iterator[str]:
+def files_of(root: Path) -> Iterator[str]:
     """Relative paths of the files below ``root`` that are not ignored; symbolic links are followed, loops are not."""
     ignored = _ignored(root)
     ahead: list[tuple[str, frozenset[tuple[int, int]]]] = [("", frozenset({_identity(root)}))]

@@ -38,6 +38,8 @@ class FetchLimits:
     #: Longest silence of the other side.
     idle_s: float = 60.0
     connect_s: float = 15.0
+    #: Before the second attempt; each further one waits as much longer.
+    pause_s: float = 1.0
 
 
 def fetch_file(url: str, folder: Path, hosts_allowed: str = "", limits: FetchLimits = FetchLimits()) -> Path:
@@ -87,8 +89,8 @@ def shown(url: str) -> str:
 def refuse_folder(url: str) -> NotSupported:
     """The error for a https folder, which cannot be listed yet."""
     return NotSupported(
-        f"{shown(url)} is a https folder, and those cannot be listed yet. Copy it to the server's machine and name that "
-        "folder as the input, or register it as a datastore. A single file works with --input-type uri_file.",
+        f"{shown(url)} is a https folder, and those cannot be listed yet. Copy it to the server's machine and name "
+        "that folder as the input, or register it as a datastore. A single file works with --input-type uri_file.",
         target=shown(url),
     )
 
@@ -116,7 +118,7 @@ class _Download:
             except _TryAgain as answer:
                 reason = str(answer)
             if attempt < _ATTEMPTS:
-                time.sleep(attempt)
+                time.sleep(attempt * self._limits.pause_s)
         raise self._failed(f"{reason} ({_ATTEMPTS} attempts)", "Check the address and the network.")
 
     def _follow(self) -> None:
