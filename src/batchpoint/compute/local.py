@@ -59,7 +59,7 @@ class LocalPool:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 env=environment,
-                cwd=environment.get("TMPDIR"),
+                cwd=spec.worker_package,  # "-m" looks in the working directory first
                 pass_fds=(their_read, their_write),
                 start_new_session=True,
                 bufsize=0,

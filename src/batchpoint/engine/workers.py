@@ -15,6 +15,8 @@ from batchpoint.engine.messages import PROTOCOL, line
 from batchpoint.entities.job import Job
 from batchpoint.storage.job_folder import JobFolder
 
+#: It lies beside our own package and is never imported by it.
+WORKER_PACKAGE = Path(__file__).parents[2] / "batchpoint_worker"
 #: Variables of our own process that would change the user's interpreter.
 _NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
 #: Libraries that start a thread per core in each worker unless told otherwise.
@@ -38,9 +40,7 @@ class WorkerStart:
         """Make the folders that workers need; safe to repeat."""
         for path in (self.folder.segments, self.folder.scratch, self.folder.staging, self.folder.worker_package):
             path.mkdir(parents=True, exist_ok=True)
-        import batchpoint_worker  # only to learn where it lies
-
-        _link(Path(batchpoint_worker.__file__).parent, self.folder.worker_package / "batchpoint_worker")
+        _link(WORKER_PACKAGE, self.folder.worker_package / WORKER_PACKAGE.name)
         if self.job.settings.model_path:
             model = Path(self.job.settings.model_path)
             self.folder.model.mkdir(parents=True, exist_ok=True)

@@ -179,12 +179,17 @@ class Dispatcher:
 
     def _blame(self, hand: Hand, head: int, event: WorkerGone, now: float) -> list[Action]:
         """The mini-batch that was running when a worker died pays for it, if the worker died of its own doing."""
-        if not event.own_doing:
-            self._given_back[head] = self._given_back.get(head, 0) + 1
-            if self._given_back[head] <= GIVEN_BACK_MAX:
-                self._pending.appendleft(head)
-                return []
+        if not event.own_doing and self._give_back(head):
+            return []
         return self._count_try(hand.worker, head, event.failure)
+
+    def _give_back(self, mini_batch: int) -> bool:
+        """Put a mini-batch back in front at no cost, unless that has happened too often."""
+        times = self._given_back[mini_batch] = self._given_back.get(mini_batch, 0) + 1
+        if times > GIVEN_BACK_MAX:
+            return False
+        self._pending.appendleft(mini_batch)
+        return True
 
     def _timed_out(self, hand: Hand, now: float) -> list[Action]:
         if not hand.ready:
@@ -224,6 +229,8 @@ class Dispatcher:
         if not self._is_head(hand, event):
             return self._out_of_turn(hand, now)
         self._pop(hand, event.seconds, now)
+        if event.failure.code == "SegmentUnwritable" and self._give_back(event.mini_batch):
+            return [NoteFailure(hand.worker, event.mini_batch, event.failure), *self._feed_all(now)]
         return self._count_try(hand.worker, event.mini_batch, event.failure) + self._feed_all(now)
 
     def _pop(self, hand: Hand, seconds: float, now: float) -> None:
