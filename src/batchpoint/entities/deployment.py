@@ -60,7 +60,7 @@ _PIPELINE = (
     " a code_configuration and a compute"
 )
 _LOCAL = (
-    "compute: local is not offered; create a pool on this machine with"
+    "local is not offered as a compute; create a pool on this machine with"
     " batchpoint compute create --name batch-cluster --type amlcompute, and write compute: azureml:batch-cluster"
 )
 _NESTED = (

@@ -1,16 +1,11 @@
 """The batch endpoint: one durable name with a default deployment behind it (contract §1.6, §2.1)."""
 
-import re
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
 from batchpoint.entities import names
-from batchpoint.entities.noun import CreationContext, Noun, Tags
-
-
-def _snake(value: object) -> object:
-    return re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", value).lower() if isinstance(value, str) else value
+from batchpoint.entities.noun import CreationContext, Noun, Tags, snake_cased
 
 
 class EndpointDefaults(Noun):
@@ -37,7 +32,7 @@ class Endpoint(Noun):
         "deployments": "deployments are files of their own here; move each one out and create it with"
         " batch-deployment create --file",
         **{
-            f"auth_mode={mode}": f"auth_mode: {mode} is not offered for batch endpoints; write auth_mode: aad_token"
+            f"auth_mode={mode}": f"{mode} is not offered for batch endpoints; write auth_mode: aad_token"
             for mode in ("aml_token", "key")
         },
     }
@@ -49,7 +44,7 @@ class Endpoint(Noun):
     tags: Tags = Field(default_factory=dict)
     properties: dict[str, str] = Field(default_factory=dict)
     #: Only ``aad_token`` is served; the other two parse and are refused with a sentence.
-    auth_mode: Annotated[Literal["aad_token", "aml_token", "key"], BeforeValidator(_snake)] = "aad_token"
+    auth_mode: Annotated[Literal["aad_token", "aml_token", "key"], BeforeValidator(snake_cased)] = "aad_token"
     identity: dict[str, Any] | None = None
     location: str | None = None
     defaults: EndpointDefaults = EndpointDefaults()

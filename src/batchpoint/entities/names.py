@@ -28,7 +28,7 @@ class NameRule:
         found = []
         if not self.shortest <= len(name) <= self.longest:
             found.append(
-                f"{_quoted(name)} has {len(name)} characters; {self.subject} has {self.shortest} to {self.longest}"
+                f"{_quoted(name)} is {len(name)} long; {self.subject} has {self.shortest} to {self.longest} characters"
             )
         if name and not self.pattern.fullmatch(name):
             found.append(f"{_quoted(name)} is not {self.subject}: use {self.words}")

@@ -3,6 +3,7 @@
 The entity modules build on it; ``from_yaml`` and ``arm`` read the tables. It knows no file, wire or store.
 """
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, ClassVar
 
@@ -36,6 +37,11 @@ class Noun(BaseModel):
 
 def _lowered(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
+
+
+def snake_cased(value: object) -> object:
+    """``aadToken`` as ``aad_token``; anything but text as it is."""
+    return re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", value).lower() if isinstance(value, str) else value
 
 
 #: Enum values are compared without case (contract §2, general loading rules).

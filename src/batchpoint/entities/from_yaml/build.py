@@ -16,7 +16,7 @@ from batchpoint.entities.from_yaml.reading import Origin, Reading
 from batchpoint.entities.from_yaml.rules import RULES
 from batchpoint.entities.from_yaml.sentences import findings, shown
 from batchpoint.entities.from_yaml.spelling import Speller
-from batchpoint.entities.noun import Noun
+from batchpoint.entities.noun import Noun, snake_cased
 
 N = TypeVar("N", bound=Noun)
 
@@ -64,34 +64,25 @@ def _one_instance_count(mapping: dict[str, object], at: KeyPath, reading: Readin
 def _refused_as_a_whole(noun: type[Noun], mapping: dict[str, object], at: KeyPath, reading: Reading) -> bool:
     """True, and said, for a document of another kind: the rest of its keys would only add noise."""
     for key, value in mapping.items():
-        sentence = noun.refusals.get(f"type={_word(value)}") if key == "type" else None
-        if key not in noun.model_fields and value is not None:
-            sentence = sentence or noun.refusals.get(key)
-        if sentence:
-            reading.problem((*at, key), sentence)
-            return True
+        for refusal, sentence in noun.refusals.items():
+            named, equals, word = refusal.partition("=")
+            whole = _is(value, word) if equals and key == "type" else not equals and value is not None
+            if named == key and whole:
+                reading.problem((*at, key), sentence)
+                return True
     return False
 
 
 def _refuse_values(noun: type[Noun], values: dict[str, object], at: KeyPath, reading: Reading) -> None:
     for refusal, sentence in noun.refusals.items():
         key, equals, value = refusal.partition("=")
-        if equals and key != "type" and _word(values.get(key)) == value:
+        if equals and key != "type" and _is(values.get(key), value):
             reading.problem((*at, key), sentence)
 
 
-def _word(value: object) -> str:
-    """``value`` in lower case and without ``_`` before capitals, as closed sets are compared."""
-    if not isinstance(value, str):
-        return ""
-    return (
-        value.lower()
-        if "_" in value
-        else "".join(
-            f"_{letter}" if at and letter.isupper() and value[at - 1].islower() else letter
-            for at, letter in enumerate(value)
-        ).lower()
-    )
+def _is(value: object, word: str) -> bool:
+    """Closed sets are compared without case; ``amlToken`` is ``aml_token``."""
+    return isinstance(value, str) and word in (value.lower(), snake_cased(value))
 
 
 def _fit(noun: type[Noun], name: str, values: dict[str, object], at: KeyPath, reading: Reading) -> None:
@@ -162,13 +153,14 @@ def _validated(noun: type[N], values: dict[str, object], at: KeyPath, reading: R
     try:
         return noun.model_validate(values)
     except ValidationError as error:
-        wrong: set[str | int] = set()
-        for details, (path, sentence) in zip(error.errors(include_url=False), findings(error), strict=True):
-            wrong.update(path[:1] if details["type"] != "noun" or details["loc"] else ())
-            if details["type"] == "missing":
-                _missing(noun, str(path[0]), at, reading)
+        wrong = set()
+        for finding in findings(error, values):
+            if not finding.is_across:
+                wrong.add(finding.path[0])
+            if finding.is_missing:
+                _missing(noun, str(finding.path[0]), at, reading)
             else:
-                reading.problem((*at, *path), sentence)
+                reading.problem((*at, *finding.path), finding.sentence)
         _check_across(noun, {key: value for key, value in values.items() if key not in wrong}, at, reading)
         return None
 
@@ -182,6 +174,6 @@ def _check_across(noun: type[Noun], good: dict[str, object], at: KeyPath, readin
     try:
         noun.model_validate(good)
     except ValidationError as error:
-        for details, (path, sentence) in zip(error.errors(include_url=False), findings(error), strict=True):
-            if details["type"] == "noun" and not details["loc"]:
-                reading.problem((*at, *path), sentence)
+        for finding in findings(error):
+            if finding.is_across:
+                reading.problem((*at, *finding.path), finding.sentence)

@@ -18,9 +18,7 @@ _CONDA_KEYS = frozenset({"name", "channels", "dependencies", "prefix", "variable
 
 def resolved(text: str, at: KeyPath, reading: Reading) -> Path:
     """The absolute path that ``text`` names; links in it are left alone, their names matter."""
-    plain = text.removeprefix("file:")
-    plain = plain.removeprefix("//") if plain is not text else plain
-    path = Path(plain)
+    path = Path(text[5:].removeprefix("//") if text[:5].lower() == "file:" else text)
     if path.parts[:1] == ("~",):
         path = Path.home().joinpath(*path.parts[1:])
     return Path(os.path.normpath(reading.folder(at) / path))

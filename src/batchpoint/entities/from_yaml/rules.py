@@ -44,10 +44,24 @@ def _deployment(values: Values, at: KeyPath, reading: Reading) -> None:
         values["environment"] = _environment_text(environment, (*at, "environment"), reading)
     if compute is not None and f"compute={compute.lower()}" not in Deployment.refusals:
         values["compute"] = _compute(compute, (*at, "compute"), reading)
+    _note_variables(values, at, reading)
     if values.get("code_configuration") is None:
         inline = values.get("model")
         no_code = isinstance(inline, Model) and (*at, "model") not in reading.failed and inline.type == "mlflow_model"
         reading.problem((*at, "code_configuration"), _NO_CODE if no_code else _NO_SCRIPT)
+
+
+def _note_variables(values: Values, at: KeyPath, reading: Reading) -> None:
+    """Today's own client loses variables at the root of a ``type: model`` file; its users should know."""
+    variables = values.get("environment_variables")
+    if str(values.get("type", "")).lower() != "model" or not isinstance(variables, dict):
+        return
+    origins = [reading.origin((*at, "environment_variables", name)) for name in variables]
+    if any(origin.source == "file" and "settings" not in origin.path for origin in origins):
+        reading.note(
+            reading.origin((*at, "environment_variables")),
+            "read here, but Azure's clients lose it in a file with type: model; settings.environment_variables is safe",
+        )
 
 
 def _model_reference(text: str, at: KeyPath, reading: Reading) -> None:

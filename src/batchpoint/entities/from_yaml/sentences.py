@@ -6,6 +6,7 @@ The loader uses it for files, ``arm`` for request bodies.
 import difflib
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -29,13 +30,30 @@ def shown(value: object) -> str:
     return f'"{text if len(text) <= 80 else text[:77] + "..."}"'
 
 
-def findings(error: ValidationError) -> list[tuple[KeyPath, str]]:
-    """Path of the key and sentence, for each thing that pydantic found."""
-    found: list[tuple[KeyPath, str]] = []
+@dataclass(frozen=True)
+class Finding:
+    """One thing that pydantic found wrong."""
+
+    path: KeyPath
+    sentence: str
+    is_missing: bool = False
+    #: True for a check that looks at several keys.
+    is_across: bool = False
+
+
+def findings(error: ValidationError, written: Mapping[str, object] | None = None) -> list[Finding]:
+    """Everything that pydantic found; sentences quote ``written`` where a validator has changed the value."""
+    found = []
     for details in error.errors(include_url=False):
         path: KeyPath = details["loc"]
+        if written is not None and len(path) == 1 and isinstance(written.get(str(path[0])), str):
+            details["input"] = written[str(path[0])]
+        missing = details["type"] == "missing"
         key = details.get("ctx", {}).get("key")
-        found.append(((*path, key) if isinstance(key, str) else path, sentence(details)))
+        if isinstance(key, str):
+            found.append(Finding((*path, key), sentence(details), is_across=True))
+        else:
+            found.append(Finding(path, sentence(details), is_missing=missing))
     return found
 
 
@@ -52,7 +70,7 @@ def sentence(details: ErrorDetails) -> str:
 def not_allowed(value: object, allowed: list[str]) -> str:
     """The sentence for a word outside a closed set."""
     near = difflib.get_close_matches(str(value).lower(), allowed, n=1, cutoff=0.6)
-    meant = f'; did you mean "{near[0]}"?' if near else ";"
+    meant = f'; did you mean "{near[0]}"?' if near else "."
     return f"{shown(value)} is not allowed{meant} Allowed: {', '.join(allowed)}"
 
 

@@ -88,10 +88,11 @@ class Speller:
 
     def _put(self, target: Steps, value: object, origin: Origin) -> None:
         holder = self.values
-        for step in target[:-1]:
+        for depth, step in enumerate(target[:-1], start=1):
             below = holder.get(step)
             if below is None:
                 below = holder[step] = {}
+                self.reading.origins[(*self.at, *target[:depth])] = origin
             if not isinstance(below, dict):
                 return  # a text where a block is wanted; the fields say so
             holder = below
@@ -128,7 +129,7 @@ class Speller:
         block = key.rpartition(".")[0]
         allowed = sorted(_keys_in(self.noun, block))
         meant = _meant(self.noun, key, allowed)
-        suggestion = f'; did you mean "{meant}"?' if meant else ";"
+        suggestion = f'; did you mean "{meant}"?' if meant else "."
         self.reading.problem_at(origin, f"unknown key{suggestion} Allowed here: {', '.join(allowed)}")
 
 
@@ -143,7 +144,10 @@ def _keys_in(noun: type[Noun], block: str) -> set[str]:
     prefix = f"{block}." if block else ""
     spelled = [key for key in noun.spellings if key not in noun.dated and noun.spellings[key]]
     keys = {key.removeprefix(prefix).partition(".")[0] for key in spelled if key.startswith(prefix)}
-    return keys if block else keys | (set(noun.model_fields) - noun.output_only)
+    if block:
+        return keys
+    shapes = {key for owner, key in SHAPES if owner is noun and (owner, key) not in DATED_SHAPES}
+    return keys | shapes | (set(noun.model_fields) - noun.output_only)
 
 
 def _meant(noun: type[Noun], key: str, allowed: list[str]) -> str | None:
