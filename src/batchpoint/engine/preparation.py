@@ -5,7 +5,6 @@ is still wanted.
 """
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -61,16 +60,23 @@ def list_input(job: Job, source: Source, note: Callable[[str], None]) -> list[by
     return listing.items
 
 
-def interpreter(job: Job, folder: JobFolder, settings: Settings, still_wanted: Callable[[], None]) -> str:
+def interpreter(
+    job: Job, folder: JobFolder, settings: Settings, note: Callable[[str], None], still_wanted: Callable[[], None]
+) -> str:
     """Path of the user's Python, built first when the job's environment asks for it. Raises EnvironmentBuildFailed.
 
-    ``still_wanted`` is called again and again during a build and raises to stop it.
+    ``note`` is told what a person should know about it; ``still_wanted`` is called again and again during a build and
+    raises to stop it.
     """
     environment = job.settings.environment
     if environment is None:
         return sys.executable
     folder.environment_log.parent.mkdir(parents=True, exist_ok=True)
-    request = {"environment": environment.model_dump(mode="json"), "log": str(folder.environment_log)}
+    request = {
+        "environment": environment.model_dump(mode="json"),
+        "home": str(settings.home),
+        "log": str(folder.environment_log),
+    }
     build = subprocess.Popen(
         [sys.executable, "-m", "batchpoint.environments"],
         stdin=subprocess.PIPE,
@@ -82,9 +88,9 @@ def interpreter(job: Job, folder: JobFolder, settings: Settings, still_wanted: C
         answer = _await_build(build, json.dumps(request).encode(), still_wanted)
     finally:
         if build.poll() is None:
-            os.killpg(build.pid, 9)
+            build.terminate()  # it ends its installers
             build.wait()
-    return _built(answer, build.returncode, folder)
+    return _built(answer, build.returncode, folder, note)
 
 
 def _await_build(build: "subprocess.Popen[bytes]", request: bytes, still_wanted: Callable[[], None]) -> bytes:
@@ -95,15 +101,16 @@ def _await_build(build: "subprocess.Popen[bytes]", request: bytes, still_wanted:
             still_wanted()
 
 
-def _built(answer: bytes, status: int, folder: JobFolder) -> str:
+def _built(answer: bytes, status: int, folder: JobFolder, note: Callable[[str], None]) -> str:
     try:
         said = json.loads(answer)
     except ValueError:
-        said = {}
-    if "python" in said:
-        return str(said["python"])
-    message = said.get("message") or f"The build ended with status {status} and said nothing."
-    raise EnvironmentBuildFailed(f"{message} The whole log: {folder.environment_log}")
+        said = {"error": {"message": f"The build ended with status {status} and said nothing."}}
+    if "error" in said:
+        raise EnvironmentBuildFailed(f"{said['error']['message']}\nThe whole log: {folder.environment_log}")
+    for text in said["notes"]:
+        note(text)
+    return str(said["path"])
 
 
 def _why_empty(root: str, hidden: int, filtered: int) -> str:

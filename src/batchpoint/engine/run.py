@@ -97,7 +97,7 @@ class JobRun:
         final = output_file(job)
         if final is not None and output.is_taken(final):
             raise output.already_exists(final)
-        python = interpreter(job, self.folder, self.settings, self._still_wanted(fence))
+        python = interpreter(job, self.folder, self.settings, self.logs.event, self._still_wanted(fence))
         source = find_input(job, self.folder, self.settings)
         pool = LocalPool(self.folder.path, self.settings.worker_log_limit_bytes)
         try:
