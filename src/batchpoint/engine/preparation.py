@@ -94,9 +94,13 @@ def interpreter(
 
 
 def _await_build(build: "subprocess.Popen[bytes]", request: bytes, still_wanted: Callable[[], None]) -> bytes:
+    assert build.stdin is not None
+    build.stdin.write(request)
+    build.stdin.close()
+    build.stdin = None
     while True:
         try:
-            return build.communicate(request, timeout=LOOK_EVERY_S)[0]
+            return build.communicate(timeout=LOOK_EVERY_S)[0]
         except subprocess.TimeoutExpired:
             still_wanted()
 

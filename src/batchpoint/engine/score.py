@@ -3,10 +3,12 @@
 ``batchpoint score`` calls it through ``batchpoint.local``; to try a script before deploying it.
 """
 
+import contextlib
+import logging
 import secrets
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,15 +66,15 @@ def score(
     began = time.monotonic()
     job = _job(request)
     request.out.mkdir(parents=True, exist_ok=True)
-    folder = JobFolder(request.out.absolute() / f".{job.name}")
+    folder = JobFolder(request.out.absolute() / job.name)
     folder.path.mkdir()
     ledger = MemoryLedger([job])
     run = JobRun(job.name, ledger, folder, settings, on_progress)
     try:
-        run.execute()
-        logs = _keep_logs(folder, request.out.absolute() / "logs" / job.name)
+        with _logging_to(folder.driver_log):
+            run.execute()
     finally:
-        shutil.rmtree(folder.path, ignore_errors=True)
+        _keep_only_logs(folder)
     ended = ledger.job(job.name)
     return ScoreResult(
         status=ended.status,
@@ -80,7 +82,7 @@ def score(
         wall_s=time.monotonic() - began,
         first_result_s=run.first_result_s,
         output=output_file(job) if ended.status is JobStatus.COMPLETED else None,
-        logs=logs,
+        logs=folder.logs,
         failures=ended.failures,
         error=ended.error,
     )
@@ -132,7 +134,26 @@ def _code(request: ScoreRequest) -> tuple[Path, str]:
     return code, scripts[0]
 
 
-def _keep_logs(folder: JobFolder, kept: Path) -> Path:
-    kept.parent.mkdir(exist_ok=True)
-    shutil.move(folder.logs, kept)
-    return kept
+@contextlib.contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    """What the driver logs of itself goes to a file that is made when there is something to say."""
+    ours = logging.getLogger("batchpoint")
+    handler = logging.FileHandler(path, delay=True)
+    handler.setLevel(logging.WARNING)
+    ours.addHandler(handler)
+    ours.propagate = False
+    try:
+        yield
+    finally:
+        ours.removeHandler(handler)
+        ours.propagate = True
+        handler.close()
+
+
+def _keep_only_logs(folder: JobFolder) -> None:
+    kept = {folder.logs, folder.user_log.parent, folder.driver_log}
+    for path in set(folder.path.iterdir()) - kept:
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink()
