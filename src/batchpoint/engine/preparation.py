@@ -111,7 +111,8 @@ def _built(answer: bytes, status: int, folder: JobFolder, note: Callable[[str], 
     except ValueError:
         said = {"error": {"message": f"The build ended with status {status} and said nothing."}}
     if "error" in said:
-        raise EnvironmentBuildFailed(f"{said['error']['message']}\nThe whole log: {folder.environment_log}")
+        log = f"\nThe whole log: {folder.environment_log}" if folder.environment_log.exists() else ""
+        raise EnvironmentBuildFailed(f"{said['error']['message']}{log}")
     for text in said["notes"]:
         note(text)
     return str(said["path"])
