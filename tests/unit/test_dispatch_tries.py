@@ -105,6 +105,16 @@ def test_after_five_kills_from_outside_each_is_a_try() -> None:
     assert [give_up.tries for give_up in only(GiveUp, hall.is_killed(last_worker(hall)))] == [2]
 
 
+def test_a_full_disk_costs_no_try_and_is_told() -> None:
+    full = Failure("SegmentUnwritable", "No space left on device")
+    hall = one_worker(mini_batches=2, max_tries=1)
+    for _ in range(GIVEN_BACK_MAX):
+        actions = hall.raised(0, full)
+        assert [note.failure for note in only(NoteFailure, actions)] == [full]
+        assert given(actions) == {0: [0]}, "it is given back to the front"
+    assert [give_up.failure for give_up in only(GiveUp, hall.raised(0, full))] == [full]
+
+
 def test_kills_are_counted_for_each_mini_batch() -> None:
     hall = one_worker(mini_batches=20, max_tries=1)
     for _ in range(19):
