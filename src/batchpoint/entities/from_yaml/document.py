@@ -119,7 +119,7 @@ class _Reader:
         line = node.start_mark.line + 1
         self._values += 1
         if self._values > MAX_VALUES:
-            raise _unreadable(f"the file has more than {MAX_VALUES} values (an alias counts each time)", line)
+            raise _unreadable(f"the file has more than {MAX_VALUES} values (an alias counts each time)")
         if id(node) in self._open:
             raise _unreadable("this alias contains itself", line)
         self._open.add(id(node))

@@ -50,11 +50,18 @@ def _problem_with(path: Path, text: str, wanted: str) -> str | None:
             return f"{shown(text)} is a file, and a folder is wanted"
         if wanted == "file" and not path.is_file():
             return f"{shown(text)} is a folder, and a file is wanted"
-        if path.is_dir() and not any(files for _, _, files in os.walk(path, followlinks=True)):
+        if path.is_dir() and _is_hollow(path):
             return f"the folder {shown(text)} holds no files; looked in {path}"
     except (OSError, ValueError) as error:
         return f"{shown(text)} cannot be read: {getattr(error, 'strerror', None) or error}"
     return None
+
+
+def _is_hollow(folder: Path) -> bool:
+    """True for a folder without files; a link inside counts as one, following it could go round in circles."""
+    return not any(
+        files or any((Path(here) / name).is_symlink() for name in folders) for here, folders, files in os.walk(folder)
+    )
 
 
 def conda_file(text: str, at: KeyPath, reading: Reading) -> dict[str, object] | None:

@@ -11,6 +11,7 @@ from batchpoint.entities.noun import Noun
 from batchpoint.errors import NotSupported
 
 Moves = Iterator[tuple[str, object, tuple[str | int, ...]]]
+Shape = Callable[[object], Moves]
 
 _DATA_TYPES = ("uri_file", "uri_folder")
 
@@ -38,16 +39,17 @@ def _inputs(value: object) -> Moves:
     if not isinstance(one, dict):
         if not isinstance(one, str) or not one.strip():
             raise NotSupported("a model deployment takes data, not a literal; write path: and type: below the name")
-        yield "input.path", one, (name,)
+        yield "input", {"path": one}, (name,)
         return
     kind = one.get("type")
     if kind is not None and str(kind).lower() not in _DATA_TYPES:
         raise NotSupported(f'type "{kind}" is not offered as input of a model deployment; use uri_file or uri_folder')
-    for key in ("path", "type", "include", "exclude"):
-        if one.get(key) is not None:
-            yield f"input.{key}", one[key], (name, key)
-    if one.get("path") is None:
-        yield "input", {}, (name,)
+    # Modes, defaults and limits mean nothing to a model deployment.
+    yield (
+        "input",
+        {key: one[key] for key in ("path", "type", "include", "exclude") if one.get(key) is not None},
+        (name,),
+    )
 
 
 def _outputs(value: object) -> Moves:
@@ -80,12 +82,13 @@ def _only(value: object, what: str) -> tuple[str, object]:
     return next(iter(value.items()))
 
 
-SHAPES: dict[tuple[type[Noun], str], Callable[[object], Moves]] = {
-    (DataAsset, "paths"): _paths,
-    (Endpoint, "traffic"): _traffic,
-    (Invocation, "inputs"): _inputs,
-    (Invocation, "outputs"): _outputs,
-    (Invocation, "output_dataset"): _output_dataset,
+#: Noun and written key → the noun's key that it gives in the first place, and how.
+SHAPES: dict[tuple[type[Noun], str], tuple[str, Shape]] = {
+    (DataAsset, "paths"): ("path", _paths),
+    (Endpoint, "traffic"): ("defaults", _traffic),
+    (Invocation, "inputs"): ("input", _inputs),
+    (Invocation, "outputs"): ("output_path", _outputs),
+    (Invocation, "output_dataset"): ("output_path", _output_dataset),
 }
 
 #: Those of ``SHAPES`` that nobody writes today.

@@ -11,7 +11,7 @@ from batchpoint.entities.changes import KeyPath
 from batchpoint.entities.from_yaml.fields import nested_noun
 from batchpoint.entities.from_yaml.reading import RANK, Origin, Reading
 from batchpoint.entities.from_yaml.sentences import shown
-from batchpoint.entities.from_yaml.shapes import DATED_SHAPES, SHAPES
+from batchpoint.entities.from_yaml.shapes import DATED_SHAPES, SHAPES, Shape
 from batchpoint.entities.noun import Noun
 from batchpoint.errors import UserError
 
@@ -57,18 +57,14 @@ class Speller:
         target = self.noun.spellings.get(key)
         shape = SHAPES.get((self.noun, key))
         if shape:
-            if (self.noun, key) in DATED_SHAPES:
-                self.reading.note(origin, "an older spelling, still read")
-            try:
-                for name, moved, below in shape(value):
-                    self._put(tuple(name.split(".")), moved, origin.below(*below))
-            except UserError as error:
-                self.reading.problem_at(origin, error.message)
+            self._reshape(key, shape, value, origin)
         elif target is not None:
             self._respell(key, target, value, origin)
         elif key in self._blocks and isinstance(value, dict):
             for name, below in value.items():
                 self._place((*steps, name), below, self.reading.refined(origin.below(name)))
+            if value and key not in self.values:
+                self.reading.failed.add((*self.at, key))  # its keys are reported; that it is missing adds nothing
         elif key in self.noun.output_only or key == "$schema":
             return
         elif key in self.noun.model_fields or (steps[0] in self.noun.model_fields and origin.source == "flag"):
@@ -78,6 +74,17 @@ class Speller:
                 self.reading.problem_at(origin, f"{shown(value)} stands here, and a block of settings is wanted")
         else:
             self._unknown(key, origin)
+
+    def _reshape(self, key: str, shape: tuple[str, Shape], value: object, origin: Origin) -> None:
+        field, moves = shape
+        if (self.noun, key) in DATED_SHAPES:
+            self.reading.note(origin, "an older spelling, still read")
+        try:
+            for name, moved, below in moves(value):
+                self._put(tuple(name.split(".")), moved, origin.below(*below))
+        except UserError as error:
+            self.reading.failed.add((*self.at, field))
+            self.reading.problem_at(origin, error.message)
 
     def _respell(self, key: str, target: str, value: object, origin: Origin) -> None:
         if not target:
