@@ -55,8 +55,10 @@ class Settings:
 
     def child_environ(self) -> dict[str, str]:
         """The environment of a process of ours: this one's, with these settings and without a relative PYTHONPATH."""
-        environ = dict(os.environ)
-        environ |= {f"BATCHPOINT_{f.name.upper()}": str(getattr(self, f.name)) for f in fields(self)}
+        # Drivers and supervisors speak to the store, never to a server.
+        own = {f"BATCHPOINT_{f.name.upper()}": str(getattr(self, f.name)) for f in fields(self)}
+        unused = {"BATCHPOINT_SERVER", "BATCHPOINT_TOKEN"}
+        environ = {name: value for name, value in {**os.environ, **own}.items() if name not in unused}
         if path := environ.get("PYTHONPATH"):
             environ["PYTHONPATH"] = os.pathsep.join(str(Path(part).absolute()) for part in path.split(os.pathsep))
         return environ

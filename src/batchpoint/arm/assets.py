@@ -1,5 +1,6 @@
 """Models, data, environments and codes on the wire: versions, and the containers above them (contract §4.5)."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -14,11 +15,14 @@ from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import Problem, ValidationFailed
 
 Asset = Model | DataAsset | Environment | Code
-A = TypeVar("A", Model, DataAsset, Environment, Code)
+A = TypeVar("A", bound=Asset)
 
 #: ARM segment of each kind of asset. ``datasets`` is the 2021 alias of ``data``.
-SEGMENT: dict[type[Asset], str] = {Model: "models", DataAsset: "data", Environment: "environments", Code: "codes"}
+SEGMENT: dict[type[Any], str] = {Model: "models", DataAsset: "data", Environment: "environments", Code: "codes"}
 KIND: dict[str, type[Asset]] = {segment: kind for kind, segment in SEGMENT.items()} | {"datasets": DataAsset}
+
+#: Name of an environment that a deployment describes in place (contract §1.3).
+ANONYMOUS_ENVIRONMENT = "CliV2AnonymousEnvironment"
 
 _HASH = "hash_sha256"
 
@@ -50,7 +54,7 @@ def _own_properties(asset: Asset) -> dict[str, Any]:
         case Model():
             return {
                 "modelUri": asset.path,
-                "modelType": asset.type or "custom_model",
+                "modelType": asset.type,
                 "flavors": asset.flavors,
                 "stage": asset.stage,
             }
@@ -157,7 +161,7 @@ def _read_code(properties: Body) -> dict[str, Any]:
     return {"path": properties.text("codeUri"), "content_hash": properties.texts("properties").get(_HASH)}
 
 
-_READERS: dict[type[Asset], Callable[[Body], dict[str, Any]]] = {
+_READERS: dict[type[Any], Callable[[Body], dict[str, Any]]] = {
     Model: _read_model,
     DataAsset: _read_data,
     Environment: _read_environment,
@@ -179,8 +183,25 @@ def container_to_json(asset: Asset, next_version: str, workspace: Workspace) -> 
                 "tags": getattr(asset, "tags", {}),
                 "properties": {},
                 "isArchived": False,
+                # Ours: what the latest version is, so that a list needs no further question.
+                **_own_properties(asset),
                 "latestVersion": asset.version,
                 "nextVersion": next_version,
             }
         ),
     }
+
+
+def environment_version(environment: Environment) -> str:
+    """The version of an environment described in place: the hash of its content."""
+    content = environment.model_dump_json(exclude={"name", "version", "id", "creation_context", "latest_version"})
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def container_from_json(kind: type[A], body: Body) -> A:
+    """The latest version as a list of names shows it: ``latest_version`` instead of ``version``."""
+    latest = body.child("properties").text("latestVersion")
+    found = from_json(kind, body, body.text("name"), latest)
+    if kind is Code:
+        return found
+    return found.model_copy(update={"version": None, "latest_version": latest})

@@ -9,8 +9,6 @@ from batchpoint.entities.data import Input, Invocation
 from batchpoint.errors import NotSupported, Problem, ValidationFailed
 
 _ALLOWED_INPUTS = "UriFileJobInput, UriFolderJobInput"
-#: Markers of 2021 in front of a path: they say what it is.
-_MARKERS = {"folder:": "uri_folder", "file:": "uri_file"}
 
 
 def to_json(invocation: Invocation) -> dict[str, Any]:
@@ -103,7 +101,7 @@ def _input(properties: Body) -> Input | None:
     if not uri:
         raise _wrong(entry.at("uri"), "Say where the input is: a datastore path, a URL or a data asset.")
     globs = {"include": entry.items("include") or None, "exclude": entry.items("exclude") or None}
-    return build(Input, {**marked(uri, kind), **globs})
+    return build(Input, {"path": uri, "type": kind, **globs})
 
 
 def _old_input(dataset: Body) -> Input:
@@ -119,15 +117,7 @@ def _old_input(dataset: Body) -> Input:
         raise _wrong(dataset.at("dataInputType"), "must be DataUrl, DatasetVersion or DatasetId.")
     if not path:
         raise _wrong(dataset.path, "Say where the input is.")
-    return build(Input, marked(path, None))
-
-
-def marked(path: str, kind: str | None) -> dict[str, Any]:
-    """``path`` without the marker of 2021, and the type that the marker or the caller says, if any."""
-    for marker, marked_kind in _MARKERS.items():
-        if path.lower().startswith(marker) and not path.lower().startswith("file://"):
-            return {"path": path[len(marker) :], "type": marked_kind}
-    return without_none({"path": path, "type": kind})
+    return build(Input, {"path": path})
 
 
 def _output(properties: Body) -> tuple[str | None, str | None]:

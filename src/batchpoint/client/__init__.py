@@ -1,0 +1,94 @@
+"""The client: what the command line and Python programs call. It speaks HTTP and nothing else.
+
+``batchpoint.local.connect`` makes one that talks to a server, or to the same application in this process.
+"""
+
+import socket
+from functools import cached_property
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from batchpoint.client.assets import (
+    Assets,
+    located_code,
+    located_data,
+    located_environment,
+    located_model,
+)
+from batchpoint.client.deployments import Deployments
+from batchpoint.client.endpoints import Endpoints
+from batchpoint.client.inputs import InputResolver
+from batchpoint.client.jobs import JobEvent, Jobs, LogFile
+from batchpoint.client.places import Computes, Datastores
+from batchpoint.client.requests import TIMEOUT, Requests
+from batchpoint.client.uploads import Uploads
+from batchpoint.entities.assets import Code, Environment, Model
+from batchpoint.entities.data import DataAsset
+from batchpoint.entities.workspace import Workspace
+
+__all__ = ["Client", "JobEvent", "LogFile"]
+
+
+class Client:
+    """A workspace on a server. Use it as a context manager, or close it."""
+
+    def __init__(
+        self,
+        base_url: str,
+        token: str,
+        workspace: Workspace,
+        *,
+        shares_home: bool | None = None,
+        home_id: str = "",
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
+        """``shares_home=None`` asks the server, on first need, whether its home is the one of ``home_id``."""
+        self.workspace = workspace
+        self.base_url = base_url
+        self._home_id = home_id
+        if shares_home is not None:
+            self.__dict__["shares_home"] = shares_home
+        http = httpx.Client(
+            base_url=base_url,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=TIMEOUT,
+            transport=transport,
+            # A proxy for the internet has nothing to say between two parts of Batchpoint.
+            trust_env=False,
+        )
+        self._requests = Requests(http)
+        uploads = Uploads(self._requests, lambda: self.shares_home)
+        self.models = Assets(self._requests, workspace, Model, located_model(uploads))
+        self.data = Assets(self._requests, workspace, DataAsset, located_data(uploads))
+        self.environments = Assets(self._requests, workspace, Environment, located_environment)
+        self.codes = Assets(self._requests, workspace, Code, located_code(uploads))
+        self.computes = Computes(self._requests, workspace)
+        self.datastores = Datastores(self._requests, workspace)
+        self.jobs = Jobs(self._requests, workspace)
+        self.endpoints = Endpoints(self._requests, workspace, InputResolver(self.data, uploads))
+        self.deployments = Deployments(
+            self._requests, workspace, self.endpoints, self.models, self.codes, self.environments
+        )
+
+    @cached_property
+    def shares_home(self) -> bool:
+        """True when the server reads the same files as we do."""
+        info = self._requests.json("GET", "/batchpoint/v1/info")
+        return bool(self._home_id) and info.text("home") == self._home_id and info.text("host") == socket.gethostname()
+
+    def studio_url(self, job: str) -> str:
+        """The page of a job, for people."""
+        return f"{self.base_url}/runs/{job}"
+
+    def close(self) -> None:
+        self._requests.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,171 @@
+"""Models, data assets, environments and codes from the client's side: what is local is sent, versions are chosen."""
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from batchpoint.arm import assets as wire
+from batchpoint.arm.assets import ANONYMOUS_ENVIRONMENT, SEGMENT, Asset, environment_version
+from batchpoint.client.requests import Requests
+from batchpoint.client.uploads import Uploads
+from batchpoint.entities.assets import Code, Environment, Model
+from batchpoint.entities.data import DataAsset
+from batchpoint.entities.workspace import Workspace
+from batchpoint.errors import ReferenceInvalid, ResourceConflict, ResourceNotFound
+from batchpoint.storage.uri import LocalPath, parse_uri
+
+A = TypeVar("A", bound=Asset)
+
+#: How often the next version is tried when others create versions of the same name at the same time.
+_ATTEMPTS = 3
+
+
+class Assets(Generic[A]):
+    """The versions of one kind of asset. ``located`` puts the bytes of an asset where the server finds them."""
+
+    def __init__(self, requests: Requests, workspace: Workspace, kind: type[A], located: Callable[[A], A]) -> None:
+        self._requests = requests
+        self._workspace = workspace
+        self._kind = kind
+        self._located = located
+        self._path = f"{workspace.arm_id}/{SEGMENT[kind]}"
+
+    def create_or_update(self, asset: A) -> A:
+        """Create the version, or the next one when none is named. ResourceConflict if it exists with other content."""
+        located = self._located(asset)
+        if not located.name:
+            raise ReferenceInvalid(f"A {_word(self._kind)} needs a name to be created under.", target="name")
+        if located.version:
+            return self._put(located, located.version)
+        for attempt in range(1, _ATTEMPTS + 1):
+            version = self._container_versions(located.name)[1]
+            try:
+                return self._put(located, version)
+            except ResourceConflict:
+                if attempt == _ATTEMPTS:
+                    raise
+        raise AssertionError
+
+    def create_or_reuse(self, asset: A) -> A:
+        """As ``create_or_update``, but the latest version is taken again when it has the same content."""
+        located = self._located(asset)
+        if located.version or not located.name:
+            return self.create_or_update(asset)
+        latest, _ = self._container_versions(located.name)
+        if latest:
+            try:
+                return self._put(located, latest)
+            except ResourceConflict:
+                pass
+        return self.create_or_update(located)
+
+    def get(self, name: str, version: str | None = None, label: str | None = None) -> A:
+        """One version, or the one created last (``label="latest"``)."""
+        if version and label:
+            raise ReferenceInvalid("Give a version or a label, not both.", target=name)
+        if not version and not label:
+            raise ReferenceInvalid(f"Give the version of {name}, or the label latest.", target=name)
+        tail = f"versions/{version}" if version else f"labels/{label}"
+        return self._read("GET", f"{self._path}/{name}/{tail}")
+
+    def list(self, name: str | None = None) -> "list[A]":
+        """The versions of ``name``, newest first; or each name once, with ``latest_version`` instead of ``version``."""
+        if name:
+            return [wire.from_json(self._kind, body) for body in self._requests.pages(f"{self._path}/{name}/versions")]
+        return [wire.container_from_json(self._kind, body) for body in self._requests.pages(self._path)]
+
+    def find_content(self, content_hash: str) -> A | None:
+        """The version with this content; only codes are looked for so."""
+        path = f"{self._path}/{uuid.uuid4()}/versions"
+        found = self._requests.pages(path, {"hash": content_hash, "hashVersion": "202208"})
+        return next((wire.from_json(self._kind, body) for body in found), None)
+
+    def _put(self, asset: A, version: str) -> A:
+        sent = wire.to_json(asset.model_copy(update={"version": version}), self._workspace)
+        found = self._requests.json("PUT", f"{self._path}/{asset.name}/versions/{version}", sent)
+        return wire.from_json(self._kind, found)
+
+    def _read(self, method: str, path: str) -> A:
+        return wire.from_json(self._kind, self._requests.json(method, path))
+
+    def _container_versions(self, name: str) -> tuple[str | None, str]:
+        """The latest version and the next one."""
+        try:
+            properties = self._requests.json("GET", f"{self._path}/{name}").child("properties")
+        except ResourceNotFound:
+            return None, "1"
+        return properties.text("latestVersion"), properties.text("nextVersion") or "1"
+
+
+def located_model(uploads: Uploads) -> Callable[[Model], Model]:
+    """Models are always copied: a model that changes under a deployment would change its predictions."""
+
+    def located(model: Model) -> Model:
+        uri, content = _stored(uploads, model.path) if _is_local(model.path) else (model.path, "")
+        if model.name:
+            return model.model_copy(update={"path": uri})
+        # A model written inside a deployment is named by its content (contract §1.3).
+        name = content or uuid.uuid5(uuid.NAMESPACE_URL, uri).hex
+        return model.model_copy(update={"path": uri, "name": name, "version": model.version or "1"})
+
+    return located
+
+
+def located_data(uploads: Uploads) -> Callable[[DataAsset], DataAsset]:
+    """Data is read where it is when the server shares our home, and sent otherwise."""
+
+    def located(asset: DataAsset) -> DataAsset:
+        if not _is_local(asset.path):
+            return asset
+        local = _existing(asset.path)
+        if asset.type != "mltable" and local.is_dir() != (asset.type == "uri_folder"):
+            what = "a folder" if local.is_dir() else "a file"
+            raise ReferenceInvalid(f"{asset.path} is {what}, but the asset's type is {asset.type}.", target="type")
+        return asset.model_copy(update={"path": uploads.place(local)})
+
+    return located
+
+
+def located_environment(environment: Environment) -> Environment:
+    """An interpreter is named absolutely; an environment without a name is named by its content."""
+    if environment.python:
+        environment = environment.model_copy(update={"python": str(Path(environment.python).expanduser().absolute())})
+    if environment.name:
+        return environment
+    version = environment_version(environment)
+    return environment.model_copy(update={"name": ANONYMOUS_ENVIRONMENT, "version": version})
+
+
+def located_code(uploads: Uploads) -> Callable[[Code], Code]:
+    """Code is kept once by content."""
+
+    def located(code: Code) -> Code:
+        named = code.model_copy(update={"name": code.name or str(uuid.uuid4()), "version": code.version or "1"})
+        if not _is_local(code.path):
+            return named
+        uri, content = _stored(uploads, code.path)
+        return named.model_copy(update={"path": uri, "content_hash": content})
+
+    return located
+
+
+def _is_local(path: str) -> bool:
+    return isinstance(parse_uri(path), LocalPath)
+
+
+def _stored(uploads: Uploads, path: str) -> tuple[str, str]:
+    return uploads.store(_existing(path))
+
+
+def _existing(path: str) -> Path:
+    place = parse_uri(path)
+    assert isinstance(place, LocalPath)
+    local = Path(place.path).expanduser().absolute()
+    if not local.exists():
+        raise ResourceNotFound(f"There is no file or folder at {local}. Check the path.", target=path)
+    return local
+
+
+def _word(kind: type[A]) -> str:
+    return {"DataAsset": "data asset"}.get(kind.__name__, kind.__name__.lower())

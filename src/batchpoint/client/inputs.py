@@ -1,0 +1,61 @@
+"""What a caller means by an input: a URL, a data asset, a datastore path, or files on this machine (contract §3.3).
+
+``endpoints.invoke`` asks here. What is local becomes a data asset of the server's; the rest the server resolves.
+"""
+
+import hashlib
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from batchpoint.client.assets import Assets
+from batchpoint.client.uploads import Uploads
+from batchpoint.entities.data import DataAsset, DataType, Input
+from batchpoint.errors import ReferenceInvalid
+from batchpoint.storage.uri import SUPPORTED_FORMS, HttpUrl, LocalPath, parse_uri, strip_marker
+
+
+class InputResolver:
+    """Turns what was typed into an input that the server can find."""
+
+    def __init__(self, data: Assets[DataAsset], uploads: Uploads) -> None:
+        self._data = data
+        self._uploads = uploads
+
+    def resolve(self, given: Input, *, upload: bool = False) -> Input:
+        """An input whose path means the same on the server."""
+        path, marked = strip_marker(given.path)
+        kind = marked or (given.type if "type" in given.model_fields_set else None)
+        if not path:
+            raise ReferenceInvalid(f"The input is empty. Give {SUPPORTED_FORMS}.", target="input")
+        match parse_uri(path):
+            case HttpUrl(url):
+                return _with(given, url, kind or _guessed(url))
+            case LocalPath(local):
+                return self._local(given, local, kind, upload=upload)
+            case _:
+                return given.model_copy(update={"path": path}) if kind is None else _with(given, path, kind)
+
+    def _local(self, given: Input, path: str, kind: DataType | None, *, upload: bool) -> Input:
+        """Registered under a generated name, and read in place or sent (decision 21)."""
+        local = Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - links in the path stay as they are
+        if not local.exists():
+            message = f"There is no folder or file on target path {path} ({local}). Give {SUPPORTED_FORMS}."
+            raise ReferenceInvalid(message, target="input")
+        found: DataType = "uri_folder" if local.is_dir() else "uri_file"
+        if kind == "uri_file" and found == "uri_folder":
+            message = f"{path} is a folder, not a file; use --input-type uri_folder, or leave it out."
+            raise ReferenceInvalid(message, target="input")
+        place = self._uploads.place(local, upload=upload)
+        name = f"input-{hashlib.sha256(place.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}"
+        asset = self._data.create_or_update(DataAsset(name=name, version="1", type=found, path=place))
+        return _with(given, str(asset.id), found)
+
+
+def _guessed(url: str) -> DataType:
+    """A URL that does not say what it is means a file if it ends like one."""
+    return "uri_file" if "." in urlsplit(url).path.rpartition("/")[2] else "uri_folder"
+
+
+def _with(given: Input, path: str, kind: DataType) -> Input:
+    return Input.model_validate({**given.model_dump(), "path": path, "type": kind})

@@ -1,0 +1,133 @@
+"""Jobs from the client's side: show, list, cancel, follow, read logs, download."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchpoint.arm import job as wire
+from batchpoint.client.requests import Requests
+from batchpoint.client.uploads import quoted
+from batchpoint.entities.job import TERMINAL, Job
+from batchpoint.entities.workspace import Workspace
+from batchpoint.errors import ResourceConflict, ResourceNotFound
+from batchpoint.storage.atomic import aside_path
+
+#: The log that ``stream_events`` follows (contract §3.5.1).
+EXECUTION_LOG = "logs/azureml/executionlogs.txt"
+
+
+@dataclass(frozen=True)
+class JobEvent:
+    """What is new about a job since the last event."""
+
+    job: Job
+    #: New whole lines of the execution log.
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LogFile:
+    """A log that a job has written so far."""
+
+    path: str
+    size: int
+
+
+class Jobs:
+    """The jobs of a workspace."""
+
+    def __init__(self, requests: Requests, workspace: Workspace) -> None:
+        self._requests = requests
+        self._path = f"{workspace.arm_id}/jobs"
+
+    def get(self, name: str) -> Job:
+        return wire.from_json(self._requests.json("GET", f"{self._path}/{name}"))
+
+    def list(self, limit: int | None = None) -> Sequence[Job]:
+        """Newest first."""
+        found: list[Job] = []
+        for body in self._requests.pages(self._path, {"$top": str(limit)} if limit else None):
+            if limit and len(found) == limit:
+                break
+            found.append(wire.from_json(body))
+        return found
+
+    def cancel(self, name: str) -> None:
+        """ResourceConflict if the job has ended or is writing its output."""
+        self._requests.json("POST", f"{self._path}/{name}/cancel")
+
+    def stream_events(self, name: str, poll_s: float = 0.2, slowest_poll_s: float = 2.0) -> Iterator[JobEvent]:
+        """What happens to the job, until it has ended; the last event carries the ended job.
+
+        The pause between two looks grows from ``poll_s`` to ``slowest_poll_s`` while nothing happens.
+        """
+        offset, rest, pause, before = 0, b"", poll_s, None
+        while True:
+            # The job first: what it logged before it ended is then in the log.
+            job = self.get(name)
+            chunk = self._all_from(name, offset)
+            offset += len(chunk)
+            *whole, rest = (rest + chunk).split(b"\n")
+            if job.status.is_terminal and rest:
+                whole, rest = [*whole, rest], b""
+            if whole or job != before:
+                yield JobEvent(job, tuple(line.decode("utf-8", "replace") for line in whole))
+                pause = poll_s
+            if job.status.is_terminal:
+                return
+            before = job
+            time.sleep(pause)
+            pause = min(pause * 1.3, slowest_poll_s)
+
+    def _all_from(self, name: str, offset: int) -> bytes:
+        """The execution log from ``offset`` to its present end."""
+        found = b""
+        while chunk := self.read_log(name, EXECUTION_LOG, offset + len(found)):
+            found += chunk
+        return found
+
+    def logs(self, name: str) -> Sequence[LogFile]:
+        found = self._requests.pages(f"{_ours(name)}/logs")
+        return [LogFile(body.text("path") or "", body.integer("size") or 0) for body in found]
+
+    def read_log(self, name: str, path: str, offset: int = 0) -> bytes:
+        """The log from byte ``offset`` on, at most one chunk of it; empty at the end, and before it has been begun."""
+        return self._requests.raw(f"{_ours(name)}/logs/{quoted(path)}", {"offset": str(offset)})
+
+    def download(self, name: str, folder: Path) -> Sequence[Path]:
+        """Put the job's output files straight into ``folder``; answers what was written.
+
+        Raises ResourceConflict while the job has not ended, ResourceNotFound when it published nothing.
+        """
+        job = self.get(name)
+        if not job.status.is_terminal:
+            allowed = ", ".join(sorted(TERMINAL))
+            message = f"Job {name} is {job.status}; its output can be downloaded when it is one of: {allowed}."
+            raise ResourceConflict(message, target=name)
+        entries = [body.text("path") or "" for body in self._requests.pages(f"{_ours(name)}/outputs")]
+        if not entries:
+            message = f"Job {name} is {job.status} and published no output in {job.settings.output_uri}."
+            raise ResourceNotFound(message, target=name)
+        return [self._download(name, path, folder) for path in entries]
+
+    def _download(self, name: str, path: str, folder: Path) -> Path:
+        segments = path.split("/")
+        # A server is not trusted to choose where we write.
+        if not all(segments) or {".", ".."} & set(segments):
+            raise ResourceNotFound(f"The server offers {path!r}, which is no path inside a folder.", target=path)
+        target = folder.joinpath(*segments)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        aside = aside_path(target.parent)
+        try:
+            with self._requests.stream(f"{_ours(name)}/outputs/{quoted(path)}") as response, aside.open("wb") as file:
+                for chunk in response.iter_raw():
+                    file.write(chunk)
+            aside.replace(target)
+        finally:
+            aside.unlink(missing_ok=True)
+        return target
+
+
+def _ours(name: str) -> str:
+    return f"/batchpoint/v1/jobs/{name}"

@@ -1,0 +1,53 @@
+"""Computes and datastores from the client's side: what jobs run on, and where bytes are."""
+
+from batchpoint.arm import compute as compute_wire
+from batchpoint.arm import datastore as datastore_wire
+from batchpoint.client.requests import Requests
+from batchpoint.entities.compute import Compute
+from batchpoint.entities.data import Datastore
+from batchpoint.entities.workspace import Workspace
+
+
+class Computes:
+    """The computes of a workspace."""
+
+    def __init__(self, requests: Requests, workspace: Workspace) -> None:
+        self._requests = requests
+        self._workspace = workspace
+        self._path = f"{workspace.arm_id}/computes"
+
+    def create_or_update(self, compute: Compute) -> Compute:
+        sent = compute_wire.to_json(compute, self._workspace)
+        return compute_wire.from_json(self._requests.json("PUT", f"{self._path}/{compute.name}", sent))
+
+    def get(self, name: str) -> Compute:
+        return compute_wire.from_json(self._requests.json("GET", f"{self._path}/{name}"))
+
+    def list(self) -> "list[Compute]":
+        return [compute_wire.from_json(body) for body in self._requests.pages(self._path)]
+
+    def delete(self, name: str) -> None:
+        self._requests.delete(f"{self._path}/{name}", f"compute {name}")
+
+
+class Datastores:
+    """The datastores of a workspace."""
+
+    def __init__(self, requests: Requests, workspace: Workspace) -> None:
+        self._requests = requests
+        self._workspace = workspace
+        self._path = f"{workspace.arm_id}/datastores"
+
+    def create_or_update(self, datastore: Datastore) -> Datastore:
+        sent = datastore_wire.to_json(datastore, self._workspace)
+        return datastore_wire.from_json(self._requests.json("PUT", f"{self._path}/{datastore.name}", sent))
+
+    def get(self, name: str) -> Datastore:
+        return datastore_wire.from_json(self._requests.json("GET", f"{self._path}/{name}"))
+
+    def list(self) -> "list[Datastore]":
+        return [datastore_wire.from_json(body) for body in self._requests.pages(self._path)]
+
+    def delete(self, name: str) -> None:
+        """Removes the registration, not the data."""
+        self._requests.delete(f"{self._path}/{name}", f"datastore {name}")

@@ -1,0 +1,143 @@
+"""The one place where the client speaks to a server: a request in, JSON or an error of ours out.
+
+Every group of the client sends through it; it knows no noun.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from json import dumps
+from typing import Any
+
+import httpx
+
+from batchpoint.arm import error_body
+from batchpoint.arm.reading import Body
+from batchpoint.errors import AccessDenied, BatchpointError, InternalError, ResourceNotFound, ServerUnreachable
+
+TIMEOUT = httpx.Timeout(60.0, connect=10.0)
+#: How often a request that may be repeated is sent while the server cannot be reached.
+_ATTEMPTS = 3
+
+
+class Requests:
+    """Sends requests to one server with one token."""
+
+    def __init__(self, http: httpx.Client) -> None:
+        self._http = http
+
+    def json(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Body:
+        """The answer's JSON object; an empty one when there is no body. Raises what the server raised."""
+        response = self._answered(method, path, json=body, query=query, headers=headers)
+        return Body(_object(response))
+
+    def delete(self, path: str, what: str) -> None:
+        """Raises ResourceNotFound when there was nothing to delete, which a server answers with 204."""
+        response = self._answered("DELETE", path)
+        if response.status_code == 204:
+            raise ResourceNotFound(f"There is no {what}; nothing was deleted.", target=what)
+
+    def pages(self, path: str, query: Mapping[str, str] | None = None) -> Iterator[Body]:
+        """The entries of a list, page after page."""
+        found = self.json("GET", path, query=query)
+        while True:
+            yield from (Body(entry) for entry in found.items("value"))
+            link = found.text("nextLink")
+            if not link:
+                return
+            # Only the path: the link may name the server by another name than we reached it by.
+            found = self.json("GET", httpx.URL(link).raw_path.decode("ascii"))
+
+    def raw(self, path: str, query: Mapping[str, str] | None = None) -> bytes:
+        """The answer's body as it is."""
+        return self._answered("GET", path, query=query).content
+
+    def send(self, path: str, content: Iterable[bytes], query: Mapping[str, str] | None = None) -> None:
+        """PUT a raw body, which is read once."""
+        with _reachable(self._http):
+            response = self._http.put(path, content=content, params=query)
+        _raise_for(response)
+
+    @contextmanager
+    def stream(self, path: str) -> Iterator[httpx.Response]:
+        """A large answer, to be read piece by piece."""
+        with _reachable(self._http), self._http.stream("GET", path) as response:
+            if response.is_error:
+                response.read()
+            _raise_for(response)
+            yield response
+
+    def close(self) -> None:
+        self._http.close()
+
+    def _answered(
+        self,
+        method: str,
+        path: str,
+        json: Mapping[str, Any] | None = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> httpx.Response:
+        # ASCII, because a path may hold bytes that are no UTF-8.
+        content = None if json is None else dumps(json).encode("ascii")
+        sent = {**({"Content-Type": "application/json"} if content is not None else {}), **(headers or {})}
+        # All requests are idempotent: an invocation carries its repeatability_request-id.
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                with _reachable(self._http):
+                    response = self._http.request(method, path, content=content, params=query, headers=sent)
+                break
+            except ServerUnreachable:
+                if attempt == _ATTEMPTS:
+                    raise
+        _raise_for(response)
+        return response
+
+
+@contextmanager
+def _reachable(http: httpx.Client) -> Iterator[None]:
+    try:
+        yield
+    except httpx.TransportError as error:
+        raise ServerUnreachable(
+            f"No Batchpoint server answers at {http.base_url} ({error or type(error).__name__}). Start one with "
+            "'batchpoint serve', name another with --server or BATCHPOINT_SERVER, or unset it to work without one.",
+            target=str(http.base_url),
+        ) from error
+
+
+def _raise_for(response: httpx.Response) -> None:
+    if not response.is_error:
+        return
+    raise _error_of(response)
+
+
+def _error_of(response: httpx.Response) -> BatchpointError:
+    try:
+        body = response.json()
+    except ValueError:
+        body = None
+    if body is None and response.status_code in {401, 403}:
+        return AccessDenied()
+    return error_body.from_json(response.status_code, body)
+
+
+def _object(response: httpx.Response) -> dict[str, Any]:
+    if not response.content:
+        return {}
+    try:
+        found = response.json()
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise InternalError(
+            f"{response.url} answered something that is not from Batchpoint. Check the server's address."
+        )
+    return found

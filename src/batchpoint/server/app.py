@@ -1,0 +1,125 @@
+"""The application: every route behind the gate, errors in one shape. ``serve`` and ``local`` build it.
+
+It owns how a request becomes a ``Desk`` and a ``Body``; what is done with them stands in the routers.
+"""
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from batchpoint.arm import error_body
+from batchpoint.arm.ids import SEGMENTS
+from batchpoint.entities.workspace import PROVIDER
+from batchpoint.errors import BatchpointError, InternalError, Problem, ResourceNotFound, UserError, ValidationFailed
+from batchpoint.server.auth import Gate, token_of
+from batchpoint.server.lookup import ControlPlane
+from batchpoint.server.routers import (
+    assets,
+    computes,
+    datastores,
+    deployments,
+    endpoints,
+    jobs,
+    scoring,
+    service,
+    uploads,
+)
+from batchpoint.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from batchpoint.store.store import Store
+
+log = logging.getLogger(__name__)
+
+_FIXED_WORDS = {
+    word.lower(): word
+    for word in (
+        *("subscriptions", "resourceGroups", "providers", PROVIDER, "workspaces"),
+        *SEGMENTS,
+        *("datasets", "versions", "labels", "cancel"),
+    )
+}
+
+# Assets come last: their routes have the kind as a variable.
+ROUTERS = (endpoints, deployments, scoring, jobs, computes, datastores, uploads, service, assets)
+
+
+def create_app(settings: Settings, store: "Store", job_arrived: "Callable[[], None]" = lambda: None) -> FastAPI:
+    """The application on ``store``; ``job_arrived`` is called after each invoke."""
+    # No documentation routes: everything that answers stands behind the gate and in a router.
+    app = FastAPI(
+        title="Batchpoint",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        default_response_class=AsciiJson,
+    )
+    app.state.plane = ControlPlane(store, settings, job_arrived)
+    for module in ROUTERS:
+        app.include_router(module.router)
+    hosts = frozenset(host.strip().lower() for host in settings.server_hosts_allowed.split(",") if host.strip())
+    app.add_middleware(CanonicalPaths)
+    app.add_middleware(Gate, token=token_of(settings.home), hosts=hosts)
+    app.add_exception_handler(BatchpointError, _answer)
+    app.add_exception_handler(HTTPException, _answer_unrouted)
+    app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(Exception, _answer_fault)
+    return app
+
+
+class AsciiJson(JSONResponse):
+    """JSON in ASCII: a path may hold bytes that are no UTF-8, which travel as lone surrogates."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, separators=(",", ":")).encode("ascii")
+
+
+def _answer(_: Request, error: Exception) -> JSONResponse:
+    known = error if isinstance(error, BatchpointError) else InternalError()
+    return AsciiJson(error_body.to_json(known), status_code=error_body.status_of(known))
+
+
+def _answer_unrouted(request: Request, error: Exception) -> JSONResponse:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    message = f"This server has no {request.method} {request.url.path}."
+    known = ResourceNotFound(message) if status in {404, 405} else UserError(str(getattr(error, "detail", message)))
+    return AsciiJson(error_body.to_json(known), status_code=status)
+
+
+def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
+    problems = error.errors() if isinstance(error, RequestValidationError) else []
+    listed = tuple(Problem(str(p["loc"][-1]), f"{p['msg']}.") for p in problems)
+    return _answer(request, ValidationFailed("request", listed))
+
+
+def _answer_fault(request: Request, error: Exception) -> JSONResponse:
+    log.error("request failed by a fault of ours", exc_info=error, extra={"path": request.url.path})
+    message = f"A fault inside the server: {type(error).__name__}: {error}. Its traceback is in the server's log."
+    return _answer(request, InternalError(message))
+
+
+class CanonicalPaths:
+    """ASGI middleware: the fixed words of ARM paths are matched in any casing; names are left alone."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].lower().startswith("/subscriptions/"):
+            scope = {**scope, "path": self._canonical(scope["path"])}
+        await self._app(scope, receive, send)
+
+    def _canonical(self, path: str) -> str:
+        # Words and names alternate, but for the provider, which is a word in the place of a name.
+        parts: list[Any] = path.split("/")
+        fixed = {index for index in range(len(parts)) if index % 2 == 1 or index == 6}
+        return "/".join(_FIXED_WORDS.get(p.lower(), p) if i in fixed else p for i, p in enumerate(parts))

@@ -1,0 +1,272 @@
+"""The rules of creating a noun: names, references that must exist and are pinned to ids, what is refused.
+
+Routers call it with what was sent; it answers what the store now holds. It knows no HTTP and no JSON.
+"""
+
+import getpass
+import hashlib
+import re
+from pathlib import Path
+from typing import TypeVar
+
+from batchpoint.arm import ids
+from batchpoint.arm.assets import ANONYMOUS_ENVIRONMENT, SEGMENT, environment_version
+from batchpoint.entities.assets import Code, Environment, Model
+from batchpoint.entities.compute import Compute
+from batchpoint.entities.data import DataAsset, Datastore
+from batchpoint.entities.deployment import CodeConfiguration, Deployment
+from batchpoint.entities.endpoint import Endpoint
+from batchpoint.entities.noun import CreationContext, created_now
+from batchpoint.errors import NotSupported, Problem, ReferenceInvalid, ResourceNotFound, ValidationFailed
+from batchpoint.server.locations import local_path_of, resolve
+from batchpoint.server.lookup import Desk
+
+A = TypeVar("A", Model, DataAsset, Environment, Code)
+
+ENDPOINT_CREATION_API = "2023-10-01"
+
+#: What the engine refuses in the name of the gathered file.
+FORBIDDEN_IN_FILE_NAME = '~"#%&*:<>?\\/{|}'
+
+_DNS_NAME = re.compile(r"[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?")
+_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,254}")
+_ASSET_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}")
+_VERSION = re.compile(r"[a-zA-Z0-9_.-]{1,50}")
+_LONG_VERSION = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
+
+
+def create_endpoint(desk: Desk, wanted: Endpoint) -> Endpoint:
+    """Create or replace an endpoint; its name is lowered."""
+    name = wanted.name.lower()
+    _check_dns_name("endpoint", name)
+    if wanted.auth_mode != "aad_token":
+        raise NotSupported(
+            f"auth_mode {wanted.auth_mode} is not offered for batch endpoints; write aad_token, or leave it out.",
+            target="auth_mode",
+        )
+    existing = desk.store.get_endpoint(desk.key, name)
+    default = wanted.defaults.deployment_name
+    if default and not desk.store.get_deployment(desk.key, name, default):
+        message = f"There is no deployment {default}; the default can be set when the deployment has been created."
+        raise ValidationFailed("endpoint", (Problem("properties.defaults.deploymentName", message),))
+    arm_id = existing.id if existing and existing.id else ids.endpoint_id(desk.workspace, name)
+    service = {"BatchEndpointCreationApiVersion": ENDPOINT_CREATION_API, "azureml.onlineendpointid": arm_id}
+    complete = wanted.model_copy(
+        update={
+            "name": name,
+            "id": arm_id,
+            "location": wanted.location or desk.settings.location,
+            "properties": {**wanted.properties, **service},
+            "provisioning_state": "Succeeded",
+            "scoring_uri": None,
+            "openapi_uri": None,
+            "creation_context": context(existing.creation_context if existing else None),
+        }
+    )
+    desk.store.put_endpoint(desk.key, complete)
+    return complete
+
+
+def create_deployment(desk: Desk, wanted: Deployment) -> Deployment:
+    """Create or replace a deployment: everything it names must exist, and versions are pinned."""
+    endpoint = desk.endpoint(wanted.endpoint_name)
+    _check_dns_name("deployment", wanted.name)
+    if wanted.type != "model":
+        raise NotSupported("Deployments of type pipeline are not offered here; deploy a model.", target="type")
+    if wanted.output_file_name is not None:
+        check_output_file_name("deployment", wanted.output_file_name)
+    existing = desk.store.get_deployment(desk.key, endpoint.name, wanted.name)
+    complete = wanted.model_copy(
+        update={
+            "endpoint_name": endpoint.name,
+            "id": ids.deployment_id(desk.workspace, endpoint.name, wanted.name),
+            "model": _pinned_model(desk, wanted.model),
+            "code_configuration": _pinned_code(desk, wanted.code_configuration),
+            "environment": _pinned_environment(desk, wanted.environment),
+            "compute": _pinned_compute(desk, wanted.compute),
+            "provisioning_state": "Succeeded",
+            "creation_context": context(existing.creation_context if existing else None),
+        }
+    )
+    desk.store.put_deployment(desk.key, complete)
+    return complete
+
+
+def _pinned_model(desk: Desk, model: str | Model) -> str:
+    if isinstance(model, Model):
+        name = model.name or hashlib.sha256(model.path.encode()).hexdigest()
+        model = create_asset(desk, model.model_copy(update={"name": name, "version": model.version or "1"}))
+    else:
+        model = desk.referenced(Model, model)
+    local_path_of(desk, model.path)
+    return str(model.id)
+
+
+def _pinned_code(desk: Desk, code: CodeConfiguration | None) -> CodeConfiguration:
+    if code is None:
+        raise NotSupported(
+            "A deployment without code_configuration needs an MLflow model, and those are not served without a script "
+            "yet. Give code_configuration with the folder of your code and the scoring_script in it.",
+            target="code_configuration",
+        )
+    asset = desk.referenced(Code, code.code)
+    folder = local_path_of(desk, asset.path)
+    script = folder / code.scoring_script
+    if not script.resolve().is_relative_to(folder.resolve()) or not script.is_file():
+        message = f"There is no file {code.scoring_script} in the code folder; the path is relative to that folder."
+        raise ValidationFailed("deployment", (Problem("properties.codeConfiguration.scoringScript", message),))
+    return code.model_copy(update={"code": asset.id})
+
+
+def _pinned_environment(desk: Desk, environment: str | Environment | None) -> str | None:
+    if environment is None:
+        return None
+    if isinstance(environment, str) and environment.startswith("/") and not environment.startswith("/subscriptions/"):
+        environment = Environment(python=environment)
+    if isinstance(environment, Environment):
+        name = environment.name or ANONYMOUS_ENVIRONMENT
+        version = environment.version or environment_version(environment)
+        found = create_asset(desk, environment.model_copy(update={"name": name, "version": version}))
+    else:
+        found = desk.referenced(Environment, environment)
+    _check_buildable(found)
+    return str(found.id)
+
+
+def _check_buildable(environment: Environment) -> None:
+    """Refuses what no job could run in."""
+    if environment.python:
+        if not Path(environment.python).exists():
+            message = f"There is no interpreter or folder {environment.python} on the server's machine."
+            raise ResourceNotFound(message, target="environment")
+    elif environment.conda_file is None:
+        what = "a build context" if environment.build else f"the image {environment.image} alone"
+        raise NotSupported(
+            f"The environment {environment.name} is {what}, and there is no container runtime here. Add a conda_file "
+            "with the packages that the script needs, or name an interpreter.",
+            target="environment",
+        )
+
+
+def _pinned_compute(desk: Desk, reference: str) -> str:
+    if reference.strip().lower().removeprefix("azureml:") == "local":
+        raise NotSupported("compute: local is not offered; create an amlcompute and name it.", target="compute")
+    compute = desk.compute(reference)
+    return compute.id or ids.compute_id(desk.workspace, compute.name)
+
+
+def create_compute(desk: Desk, wanted: Compute) -> Compute:
+    """Create or replace a compute; it exists at once, instances come with jobs."""
+    check_name("compute", wanted.name)
+    existing = desk.store.get_compute(desk.key, wanted.name)
+    complete = wanted.model_copy(
+        update={
+            "id": ids.compute_id(desk.workspace, wanted.name),
+            "location": wanted.location or desk.settings.location,
+            "provisioning_state": "Succeeded",
+            "creation_context": context(existing.creation_context if existing else None),
+        }
+    )
+    desk.store.put_compute(desk.key, complete)
+    return complete
+
+
+def create_datastore(desk: Desk, wanted: Datastore) -> Datastore:
+    """Create or replace a datastore that is a folder on this machine."""
+    check_name("datastore", wanted.name)
+    if not wanted.path or not Path(wanted.path).is_absolute():
+        message = "must be the absolute path of a folder on the server's machine."
+        raise ValidationFailed("datastore", (Problem("properties.path", message),))
+    existing = desk.store.get_datastore(desk.key, wanted.name)
+    complete = wanted.model_copy(
+        update={
+            "id": ids.datastore_id(desk.workspace, wanted.name),
+            "creation_context": context(existing.creation_context if existing else None),
+        }
+    )
+    desk.store.put_datastore(desk.key, complete)
+    return complete
+
+
+def create_asset(desk: Desk, wanted: A) -> A:
+    """Create a version, or answer the one that stands there with the same content."""
+    kind = SEGMENT[type(wanted)]
+    check_name(kind, wanted.name or "", _ASSET_NAME)
+    # Versions of anonymous environments are hashes.
+    versions = _LONG_VERSION if wanted.name == ANONYMOUS_ENVIRONMENT else _VERSION
+    if not versions.fullmatch(wanted.version or ""):
+        message = f"The version {wanted.version!r} must be 1 to 50 letters, digits, '-', '_' or '.'."
+        raise ReferenceInvalid(message, target="version")
+    if not isinstance(wanted, Environment):
+        _check_place(desk, wanted.path)
+    if isinstance(wanted, Model) and wanted.type is None:
+        wanted = wanted.model_copy(update={"type": _model_type(desk, wanted.path)})
+    complete = wanted.model_copy(
+        update={
+            "id": ids.asset_id(desk.workspace, kind, wanted.name or "", wanted.version or ""),
+            "creation_context": context(),
+        }
+    )
+    return desk.store.put_asset(desk.key, complete)
+
+
+def _check_place(desk: Desk, path: str) -> None:
+    """A path on this machine must exist; one that is elsewhere is looked at when a job needs it."""
+    place = resolve(desk, path)
+    if isinstance(place, Path) and not place.exists():
+        raise ResourceNotFound(f"There is no file or folder at {path} on the server's machine.", target=path)
+
+
+def _model_type(desk: Desk, path: str) -> str:
+    """Files of 2021 do not say what a model is: a folder with an MLmodel is an MLflow model."""
+    place = resolve(desk, path)
+    return "mlflow_model" if isinstance(place, Path) and (place / "MLmodel").is_file() else "custom_model"
+
+
+def context(existing: CreationContext | None = None) -> CreationContext:
+    now = created_now(_user())
+    if existing is None:
+        return now
+    return existing.model_copy(
+        update={"last_modified_at": now.last_modified_at, "last_modified_by": now.last_modified_by}
+    )
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        # A user id without an entry, as in containers.
+        return ""
+
+
+def _check_dns_name(noun: str, name: str) -> None:
+    problems = []
+    if not 3 <= len(name) <= 32:
+        problems.append(Problem("name", f"{name!r} must be 3 to 32 characters long."))
+    if not _DNS_NAME.fullmatch(name):
+        problems.append(
+            Problem(
+                "name", f"{name!r} must start with a letter, hold only letters, digits and '-', and not end in '-'."
+            )
+        )
+    if problems:
+        raise ValidationFailed(noun, tuple(problems))
+
+
+def check_name(noun: str, name: str, pattern: re.Pattern[str] = _NAME) -> None:
+    """Raises ValidationFailed for a name that cannot stand in an id."""
+    if not pattern.fullmatch(name):
+        message = (
+            f"{name!r} must start with a letter or digit and hold only letters, digits, '-' and '_' (at most 255)."
+        )
+        raise ValidationFailed(noun, (Problem("name", message),))
+
+
+def check_output_file_name(noun: str, name: str) -> None:
+    """Raises ValidationFailed for a name that the gathered file cannot have (contract §5.6)."""
+    bad = sorted({c for c in name if c in FORBIDDEN_IN_FILE_NAME or ord(c) < 32})
+    if bad or name.strip() in {"", ".", ".."} or len(name.encode("utf-8", "surrogateescape")) > 255:
+        what = f"must not contain {' '.join(bad)}" if bad else "is no name for a file"
+        message = f"{name!r} {what}; give a plain file name, and the folder as the output path."
+        raise ValidationFailed(noun, (Problem("outputFileName", message),))

@@ -1,0 +1,215 @@
+"""The rules of invoking an endpoint: which deployment, which settings, which input and output.
+
+Everything a job needs is resolved and frozen here, once: later changes of endpoint, deployment, assets or datastores
+never reach the job. It knows no HTTP and no JSON.
+"""
+
+import uuid
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from batchpoint.arm import ids
+from batchpoint.arm.reading import wire_path
+from batchpoint.entities.assets import Code, Environment, Model
+from batchpoint.entities.data import DataAsset, Input, Invocation
+from batchpoint.entities.deployment import DEFAULT_OUTPUT_FILE_NAME, Deployment
+from batchpoint.entities.endpoint import Endpoint
+from batchpoint.entities.job import Job, JobSettings
+from batchpoint.errors import NotSupported, Problem, ReferenceInvalid, ResourceNotFound, UserError, ValidationFailed
+from batchpoint.server.creation import check_name, check_output_file_name, context
+from batchpoint.server.locations import local_path_of, resolve
+from batchpoint.server.lookup import Desk
+from batchpoint.server.names import friendly_name
+from batchpoint.storage.datastores import DEFAULT_DATASTORE
+from batchpoint.storage.fetch import refuse_folder
+from batchpoint.storage.uri import AssetReference, DatastorePath, LocalPath, parse_uri, strip_marker
+
+#: Smallest value of each number that an invocation may override.
+_LEAST = {
+    "mini_batch_size": 1,
+    "instance_count": 1,
+    "max_concurrency_per_instance": 1,
+    "error_threshold": -1,
+    "max_retries": 0,
+    "timeout_s": 1,
+}
+
+
+def create_job(desk: Desk, endpoint_name: str, invocation: Invocation, idempotency_key: str = "") -> Job:
+    """Accept an invocation: answers the job, which waits for a driver.
+
+    The same ``idempotency_key`` answers the same job again.
+    """
+    endpoint = desk.endpoint(endpoint_name)
+    deployment = _route(desk, endpoint, invocation.deployment_name)
+    _check_overrides(invocation)
+    name = _job_name(invocation.job_name)
+    job = Job(
+        name=name,
+        display_name=friendly_name(),
+        endpoint_name=endpoint.name,
+        deployment_name=deployment.name,
+        experiment_name=invocation.experiment_name or endpoint.name,
+        compute=deployment.compute,
+        tags={**invocation.tags, "azureml.batchrun": "true", "azureml.deploymentname": deployment.name},
+        properties={
+            **{key: str(value) for key, value in invocation.properties.items()},
+            "azureml.deploymentname": deployment.name,
+            "azureml.endpointname": endpoint.name,
+            "azureml.runLineageType": "batchDeployment",
+            "runSource": "BatchDeployment",
+            "runType": "HTTP",
+        },
+        settings=_freeze(desk, name, deployment, invocation),
+        creation_context=context(),
+        id=ids.job_id(desk.workspace, name),
+    )
+    accepted = desk.store.create_job(desk.key, job, idempotency_key)
+    desk.plane.job_arrived()
+    return accepted
+
+
+def _route(desk: Desk, endpoint: Endpoint, wanted: str | None) -> Deployment:
+    if wanted:
+        return desk.deployment(endpoint.name, wanted)
+    if endpoint.defaults.deployment_name:
+        return desk.deployment(endpoint.name, endpoint.defaults.deployment_name)
+    names = [d.name for d in desk.store.list_deployments(desk.key, endpoint.name)]
+    if not names:
+        message = (
+            f"No deployment exists for this endpoint. Create one with: "
+            f"batch-deployment create --endpoint-name {endpoint.name} --file <deployment.yml> --set-default"
+        )
+    else:
+        message = (
+            f"Endpoint {endpoint.name} has no default deployment. Name one ({', '.join(names)}) with --deployment-name "
+            f"or the header azureml-model-deployment, or set the default: batch-endpoint update "
+            f"--name {endpoint.name} --set defaults.deployment_name={names[0]}"
+        )
+    raise ResourceNotFound(message, target=endpoint.name)
+
+
+def _check_overrides(invocation: Invocation) -> None:
+    problems = [
+        Problem(wire_path((name,)), f"must be {least} or more, not {value}.")
+        for name, least in _LEAST.items()
+        if (value := getattr(invocation, name)) is not None and value < least
+    ]
+    if invocation.logging_level not in {None, "warning", "info", "debug"}:
+        message = f"must be warning, info or debug, not {invocation.logging_level!r}."
+        problems.append(Problem("properties.loggingLevel", message))
+    if problems:
+        raise ValidationFailed("invocation", tuple(problems))
+
+
+def _job_name(wanted: str | None) -> str:
+    if wanted is None:
+        return f"batchjob-{uuid.uuid4()}"
+    check_name("job", wanted)
+    return wanted
+
+
+def _freeze(desk: Desk, job: str, deployment: Deployment, invocation: Invocation) -> JobSettings:
+    code = deployment.code_configuration
+    assert code is not None
+    assert isinstance(deployment.model, str)
+    assert not isinstance(deployment.environment, Environment)
+    folder, uri = _output(desk, job, invocation.output_path)
+    return JobSettings(
+        code_path=str(local_path_of(desk, desk.referenced(Code, code.code).path)),
+        scoring_script=code.scoring_script,
+        model_path=str(local_path_of(desk, desk.referenced(Model, deployment.model).path)),
+        environment=desk.referenced(Environment, deployment.environment) if deployment.environment else None,
+        environment_variables=deployment.environment_variables,
+        input=_input(desk, invocation.input),
+        output_folder=str(folder),
+        output_uri=uri,
+        output_action=deployment.output_action,
+        output_file_name=_output_file_name(deployment, invocation),
+        mini_batch_size=_either(invocation.mini_batch_size, deployment.mini_batch_size),
+        instance_count=_instance_count(desk, deployment, invocation),
+        max_concurrency_per_instance=_either(
+            invocation.max_concurrency_per_instance, deployment.max_concurrency_per_instance
+        ),
+        max_retries=_either(invocation.max_retries, deployment.retry_settings.max_retries),
+        timeout_s=_either(invocation.timeout_s, deployment.retry_settings.timeout),
+        error_threshold=_either(invocation.error_threshold, deployment.error_threshold),
+        logging_level=invocation.logging_level or deployment.logging_level,
+    )
+
+
+def _either(override: int | None, own: int) -> int:
+    return own if override is None else override
+
+
+def _instance_count(desk: Desk, deployment: Deployment, invocation: Invocation) -> int:
+    """Refuses at once what the compute could never give (contract §6)."""
+    count = _either(invocation.instance_count, deployment.resources.instance_count)
+    compute = desk.compute(deployment.compute)
+    if count > compute.max_instances:
+        raise UserError(
+            f"instance_count is {count}, but compute {compute.name} has at most {compute.max_instances} instances. "
+            f"Ask for fewer, or raise it: compute update --name {compute.name} --max-instances {count}",
+            target="instance_count",
+        )
+    return count
+
+
+def _output_file_name(deployment: Deployment, invocation: Invocation) -> str:
+    if deployment.output_action == "summary_only":
+        if invocation.output_file_name:
+            message = f"need not be given: {deployment.name} has output_action summary_only. Remove it."
+            raise ValidationFailed("invocation", (Problem("properties.outputFileName", message),))
+        return DEFAULT_OUTPUT_FILE_NAME
+    name = invocation.output_file_name or deployment.output_file_name or DEFAULT_OUTPUT_FILE_NAME
+    check_output_file_name("invocation", name)
+    return name
+
+
+def _output(desk: Desk, job: str, wanted: str | None) -> tuple[Path, str]:
+    """The folder, and the same place as people read it."""
+    uri = wanted or f"azureml://datastores/{DEFAULT_DATASTORE}/paths/azureml/{job}/score/"
+    text, _ = strip_marker(uri)
+    if not isinstance(parse_uri(text), DatastorePath | LocalPath):
+        message = f"The output path {uri!r} must be a folder in a datastore: azureml://datastores/<name>/paths/<path>."
+        raise ReferenceInvalid(message, target="output_path")
+    return local_path_of(desk, text), text
+
+
+def _input(desk: Desk, given: Input | None) -> Input:
+    """The input with its asset looked up and its place found; its type decided by looking where nobody said it."""
+    if given is None:
+        message = "Say what to score: a folder, a file, a URL or a data asset (--input)."
+        raise ValidationFailed("invocation", (Problem("properties.inputData", message),))
+    path, kind = strip_marker(given.path)
+    kind = kind or (given.type if "type" in given.model_fields_set else None)
+    if isinstance(parse_uri(path), AssetReference):
+        asset = desk.referenced(DataAsset, path)
+        if asset.type == "mltable":
+            message = f"The data asset {asset.name} is an mltable; batch endpoints take uri_file and uri_folder."
+            raise NotSupported(message, target=path)
+        path, kind = asset.path, asset.type
+    place = resolve(desk, path)
+    found = _kind_of_url(place, kind) if isinstance(place, str) else _kind_of_path(place, kind)
+    return given.model_copy(update={"path": str(place), "type": found})
+
+
+def _kind_of_url(url: str, kind: str | None) -> str:
+    """A URL that does not say what it is means a file if it ends like one."""
+    looks_like_file = "." in urlsplit(url).path.rpartition("/")[2]
+    if kind == "uri_folder" or (kind is None and not looks_like_file):
+        raise refuse_folder(url)
+    return "uri_file"
+
+
+def _kind_of_path(path: Path, kind: str | None) -> str:
+    if path.is_dir():
+        if kind == "uri_file":
+            raise ReferenceInvalid(
+                f"{path} is a folder, not a file; invoke with --input-type uri_folder.", target="input"
+            )
+        return "uri_folder"
+    if not path.exists():
+        raise ReferenceInvalid(f"There is no folder or file at {path} on the server's machine.", target="input")
+    # Clients say uri_folder when their user said nothing.
+    return "uri_file"

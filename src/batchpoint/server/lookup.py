@@ -1,0 +1,142 @@
+"""What a request works with, and the one place where a noun is found or answered with 404.
+
+Routers and the placing rules (``creation``, ``invocation``) ask here; it knows no HTTP and no JSON.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from batchpoint.arm import ids
+from batchpoint.arm.assets import SEGMENT
+from batchpoint.entities.assets import Code, Environment, Model
+from batchpoint.entities.compute import Compute
+from batchpoint.entities.data import DataAsset, Datastore
+from batchpoint.entities.deployment import Deployment
+from batchpoint.entities.endpoint import Endpoint
+from batchpoint.entities.job import Job
+from batchpoint.entities.workspace import Workspace
+from batchpoint.errors import ReferenceInvalid, ResourceNotFound
+from batchpoint.settings import Settings
+from batchpoint.storage.datastores import DEFAULT_DATASTORE, default_datastore
+from batchpoint.store.store import Store
+
+A = TypeVar("A", Model, DataAsset, Environment, Code)
+T = TypeVar("T")
+
+#: What users call a kind of asset.
+WORD = {Model: "model", DataAsset: "data asset", Environment: "environment", Code: "code"}
+
+
+@dataclass(frozen=True)
+class ControlPlane:
+    """One server's application: its memory, its settings, and whom to tell of a new job."""
+
+    store: Store
+    settings: Settings
+    job_arrived: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class Desk:
+    """The control plane as seen from one workspace."""
+
+    plane: ControlPlane
+    workspace: Workspace
+    #: URL under which the client reached the server, without a slash at the end.
+    server: str
+
+    @property
+    def store(self) -> Store:
+        return self.plane.store
+
+    @property
+    def settings(self) -> Settings:
+        return self.plane.settings
+
+    @property
+    def key(self) -> str:
+        return self.workspace.key
+
+    def endpoint(self, name: str) -> Endpoint:
+        return self._found(
+            self.store.get_endpoint(self.key, name),
+            f"There is no endpoint {name} in workspace {self.workspace.name}. "
+            f"Create it with: batch-endpoint create --name {name}",
+            name,
+        )
+
+    def deployment(self, endpoint: str, name: str) -> Deployment:
+        self.endpoint(endpoint)
+        found = self.store.get_deployment(self.key, endpoint, name)
+        if found:
+            return found
+        names = ", ".join(d.name for d in self.store.list_deployments(self.key, endpoint)) or "none"
+        message = f"Deployment name {name} not found for this endpoint; deployments of {endpoint}: {names}."
+        raise ResourceNotFound(message, target=name)
+
+    def compute(self, reference: str) -> Compute:
+        """By bare name, ``azureml:<name>`` or id."""
+        name = ids.parse_reference(reference, "computes", prefix_needed=False).name
+        return self._found(
+            self.store.get_compute(self.key, name),
+            f"There is no compute {name} in workspace {self.workspace.name}. "
+            f"Create it with: compute create --type amlcompute --name {name}",
+            name,
+        )
+
+    def datastore(self, name: str) -> Datastore:
+        found = self.store.get_datastore(self.key, name)
+        if found is None and name == DEFAULT_DATASTORE:
+            found = default_datastore(self.settings.home)
+        return self._found(found, f"There is no datastore {name} in workspace {self.workspace.name}.", name)
+
+    def datastores(self) -> list[Datastore]:
+        """By name, the default one included although nobody created it."""
+        found = {d.name: d for d in (default_datastore(self.settings.home), *self.store.list_datastores(self.key))}
+        return [found[name] for name in sorted(found)]
+
+    def asset(self, kind: type[A], name: str, version: str) -> A:
+        return self._found(
+            self.store.get_asset(self.key, kind, name, version),
+            f"There is no {WORD[kind]} {name} with version {version} in workspace {self.workspace.name}.",
+            f"{name}:{version}",
+        )
+
+    def latest(self, kind: type[A], name: str) -> A:
+        """The version that was created last."""
+        return self._found(
+            self.store.latest_asset(self.key, kind, name),
+            f"There is no {WORD[kind]} {name} in workspace {self.workspace.name}.",
+            name,
+        )
+
+    def referenced(self, kind: type[A], reference: str) -> A:
+        """The asset version that ``reference`` pins or means now (contract §1.4)."""
+        parsed = ids.parse_reference(reference, SEGMENT[kind])
+        desk = Desk(self.plane, parsed.workspace, self.server) if parsed.workspace else self
+        if parsed.version:
+            return desk.asset(kind, parsed.name, parsed.version)
+        if parsed.label == ids.LATEST:
+            return desk.latest(kind, parsed.name)
+        if parsed.label:
+            raise ResourceNotFound(f"There is no label {parsed.label}; the one label is latest.", target=reference)
+        message = f"{reference!r} says neither version nor label: add :<version> or @latest."
+        raise ReferenceInvalid(message, target=reference)
+
+    def job(self, name: str) -> Job:
+        return self._found(
+            self.store.get_job(self.key, name), f"There is no job {name} in workspace {self.workspace.name}.", name
+        )
+
+    def job_of(self, endpoint: str, name: str) -> Job:
+        """A job as seen from its endpoint, which may be gone by now."""
+        job = self.job(name)
+        if job.endpoint_name != endpoint.lower():
+            raise ResourceNotFound(f"Job {name} is no job of endpoint {endpoint}.", target=name)
+        return job
+
+    def _found(self, noun: T | None, message: str, target: str) -> T:
+        if noun is None:
+            raise ResourceNotFound(message, target=target)
+        return noun

@@ -1,0 +1,66 @@
+"""How a request reaches a router: the desk of its workspace, its body, and lists cut into pages."""
+
+from typing import Annotated, Any
+
+from fastapi import Depends, Request
+
+from batchpoint.arm.reading import Body, parse_body
+from batchpoint.entities.workspace import PROVIDER, Workspace
+from batchpoint.errors import ReferenceInvalid, UserError
+from batchpoint.server.lookup import ControlPlane, Desk
+
+WORKSPACE_PATH = (
+    f"/subscriptions/{{subscription}}/resourceGroups/{{group}}/providers/{PROVIDER}/workspaces/{{workspace}}"
+)
+
+_BODY_LIMIT = 8 << 20
+_PAGE = 200
+
+
+def plane(request: Request) -> ControlPlane:
+    found = request.app.state.plane
+    assert isinstance(found, ControlPlane)
+    return found
+
+
+def desk(request: Request, subscription: str, group: str, workspace: str) -> Desk:
+    """The desk of the workspace in the path."""
+    return Desk(plane(request), Workspace(subscription, group, workspace), server_of(request))
+
+
+def server_of(request: Request) -> str:
+    return str(request.base_url).rstrip("/")
+
+
+async def body(request: Request) -> Body:
+    """The JSON object that was sent, read leniently; UserError when it is none or too large."""
+    raw = bytearray()
+    async for chunk in request.stream():
+        raw += chunk
+        if len(raw) > _BODY_LIMIT:
+            raise UserError(f"The request body is larger than {_BODY_LIMIT >> 20} MiB.", target="body")
+    return parse_body(bytes(raw))
+
+
+AtDesk = Annotated[Desk, Depends(desk)]
+AtPlane = Annotated[ControlPlane, Depends(plane)]
+Sent = Annotated[Body, Depends(body)]
+
+
+def page(request: Request, values: list[dict[str, Any]]) -> dict[str, Any]:
+    """One page of a list, with the link to the next."""
+    skip = _number(request, "$skip", 0)
+    top = _number(request, "$top", _number(request, "count", _PAGE)) or _PAGE
+    answer: dict[str, Any] = {"value": values[skip : skip + top]}
+    if skip + top < len(values):
+        answer["nextLink"] = str(request.url.include_query_params(**{"$skip": skip + top}))
+    return answer
+
+
+def _number(request: Request, name: str, default: int) -> int:
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    if not text.isdigit():
+        raise ReferenceInvalid(f"{name} must be a number, not {text!r}.", target=name)
+    return int(text)

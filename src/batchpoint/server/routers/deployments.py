@@ -1,0 +1,48 @@
+"""The deployments of an endpoint: list, get, put, delete."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from batchpoint.arm import deployment as wire
+from batchpoint.entities.deployment import Deployment
+from batchpoint.errors import ResourceConflict
+from batchpoint.server import creation
+from batchpoint.server.lookup import Desk
+from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, Sent, page
+
+router = APIRouter(prefix=f"{WORKSPACE_PATH}/batchEndpoints/{{endpoint}}/deployments")
+
+
+@router.get("")
+def list_deployments(request: Request, desk: AtDesk, endpoint: str) -> dict[str, Any]:
+    desk.endpoint(endpoint)
+    return page(request, [_shown(desk, d) for d in desk.store.list_deployments(desk.key, endpoint)])
+
+
+@router.get("/{deployment}")
+def get_deployment(desk: AtDesk, endpoint: str, deployment: str) -> dict[str, Any]:
+    return _shown(desk, desk.deployment(endpoint, deployment))
+
+
+@router.put("/{deployment}")
+def put_deployment(desk: AtDesk, endpoint: str, deployment: str, sent: Sent, response: Response) -> dict[str, Any]:
+    response.status_code = 200 if desk.store.get_deployment(desk.key, endpoint, deployment) else 201
+    return _shown(desk, creation.create_deployment(desk, wire.from_json(sent, endpoint, deployment)))
+
+
+@router.delete("/{deployment}")
+def delete_deployment(desk: AtDesk, endpoint: str, deployment: str) -> Response:
+    owner = desk.store.get_endpoint(desk.key, endpoint)
+    if owner and owner.defaults.deployment_name == deployment:
+        raise ResourceConflict(
+            f"{deployment} is the default deployment of {owner.name}, so invocations would have nowhere to go. "
+            f"Choose another default first: batch-endpoint update --name {owner.name} "
+            "--set defaults.deployment_name=<other>, or delete the endpoint with all its deployments.",
+            target=deployment,
+        )
+    return Response(status_code=200 if desk.store.delete_deployment(desk.key, endpoint, deployment) else 204)
+
+
+def _shown(desk: Desk, deployment: Deployment) -> dict[str, Any]:
+    return wire.to_json(deployment, desk.workspace, desk.settings.location)

@@ -1,0 +1,123 @@
+"""Jobs of a workspace: list, get, cancel; and what a job left on this machine: logs and output files."""
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import FileResponse
+
+from batchpoint.arm import job as wire
+from batchpoint.entities.job import Job, JobStatus
+from batchpoint.errors import ReferenceInvalid, ResourceConflict, ResourceNotFound
+from batchpoint.server.lookup import ControlPlane
+from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, AtPlane, page
+from batchpoint.storage.job_folder import job_folder
+
+router = APIRouter()
+
+_ARM = f"{WORKSPACE_PATH}/jobs"
+#: Our own routes name no workspace: the name of a job is unique in a home.
+_OURS = "/batchpoint/v1/jobs/{job}"
+
+#: The folders of a job that are shown as its logs, and the one file beside them.
+_LOG_FOLDERS, _DRIVER_LOG = ("logs", "user_logs"), "driver.log"
+#: Bytes of a log in one answer; whoever wants more asks again.
+_LOG_CHUNK = 1 << 20
+
+
+@router.get(_ARM)
+def list_jobs(request: Request, desk: AtDesk) -> dict[str, Any]:
+    return page(request, [wire.to_json(job, desk.workspace, desk.server) for job in desk.store.list_jobs(desk.key)])
+
+
+@router.get(f"{_ARM}/{{job}}")
+def get_job(desk: AtDesk, job: str) -> dict[str, Any]:
+    return wire.to_json(desk.job(job), desk.workspace, desk.server)
+
+
+@router.post(f"{_ARM}/{{job}}/cancel")
+def cancel_job(desk: AtDesk, job: str) -> Response:
+    desk.store.request_cancel(desk.key, desk.job(job).name)
+    # A job whose driver has died needs a new one to end it.
+    desk.plane.job_arrived()
+    return Response(status_code=200)
+
+
+@router.get(f"{_OURS}/logs")
+def list_logs(plane: AtPlane, job: str) -> dict[str, Any]:
+    root = job_folder(plane.settings.home, _found(plane, job).name).path
+    paths = [path for folder in _LOG_FOLDERS for path in sorted((root / folder).rglob("*")) if path.is_file()]
+    if (root / _DRIVER_LOG).is_file():
+        paths.append(root / _DRIVER_LOG)
+    return {"value": [_entry(path, root) for path in paths]}
+
+
+@router.get(f"{_OURS}/logs/{{path:path}}")
+def read_log(plane: AtPlane, job: str, path: str, offset: int = 0) -> Response:
+    """The bytes from ``offset`` on, at most a chunk of them; none while the log has not been begun."""
+    root = job_folder(plane.settings.home, _found(plane, job).name).path
+    if path.split("/")[0] not in _LOG_FOLDERS and path != _DRIVER_LOG:
+        raise ResourceNotFound(f"Job {job} has no log {path}; logs stand under logs/ and user_logs/.", target=path)
+    file = path_inside(root, path)
+    if offset < 0:
+        raise ReferenceInvalid("offset must be 0 or more.", target="offset")
+    if not file.is_file():
+        return Response(b"", media_type="text/plain")
+    with file.open("rb") as reader:
+        reader.seek(offset)
+        return Response(reader.read(_LOG_CHUNK), media_type="text/plain")
+
+
+@router.get(f"{_OURS}/outputs")
+def list_outputs(plane: AtPlane, job: str) -> dict[str, Any]:
+    """What the job published: its one file, or the files that its script wrote."""
+    found = _ended(plane, job)
+    root = Path(found.settings.output_folder)
+    if found.status is not JobStatus.COMPLETED:
+        return {"value": []}
+    if found.settings.output_action == "append_row":
+        files = [root / found.settings.output_file_name]
+    else:
+        files = sorted(root.rglob("*"))
+    return {"value": [_entry(path, root) for path in files if path.is_file()]}
+
+
+@router.get(f"{_OURS}/outputs/{{path:path}}")
+def read_output(plane: AtPlane, job: str, path: str) -> FileResponse:
+    found = _ended(plane, job)
+    file = path_inside(Path(found.settings.output_folder), path)
+    # The folder may hold files of others; one that this job did not write is never answered.
+    own = found.settings.output_action == "summary_only" or path == found.settings.output_file_name
+    if found.status is not JobStatus.COMPLETED or not own or not file.is_file():
+        raise ResourceNotFound(f"Job {job} has no output file {path}.", target=path)
+    return FileResponse(file, media_type="application/octet-stream")
+
+
+def _found(plane: ControlPlane, name: str) -> Job:
+    job = plane.store.find_job(name)
+    if job is None:
+        raise ResourceNotFound(f"There is no job {name} on this server.", target=name)
+    return job
+
+
+def _ended(plane: ControlPlane, name: str) -> Job:
+    job = _found(plane, name)
+    if not job.status.is_terminal:
+        message = f"Job {name} is {job.status}; its output can be downloaded when it is Completed, Failed or Canceled."
+        raise ResourceConflict(message, target=name)
+    return job
+
+
+def _entry(path: Path, root: Path) -> dict[str, Any]:
+    return {"path": path.relative_to(root).as_posix(), "size": path.stat().st_size}
+
+
+def path_inside(root: Path, path: str) -> Path:
+    """The file ``path`` under ``root``; ReferenceInvalid for a path that leads out, by dots or by a link."""
+    segments = path.split("/")
+    if any(segment in {"", ".", ".."} or "\0" in segment for segment in segments):
+        raise ReferenceInvalid(f"{path!r} is not a path inside the folder.", target=path)
+    file = root.joinpath(*segments)
+    if not file.resolve().is_relative_to(root.resolve()):
+        raise ReferenceInvalid(f"{path!r} leads out of the folder.", target=path)
+    return file

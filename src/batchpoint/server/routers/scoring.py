@@ -1,0 +1,102 @@
+"""Jobs as their endpoint sees them: the scoring URI, and the same under the paths of endpoint and deployment."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Request
+
+from batchpoint.arm import invocation as invocation_wire
+from batchpoint.arm import job as wire
+from batchpoint.entities.job import Job
+from batchpoint.entities.workspace import Workspace
+from batchpoint.errors import ResourceNotFound
+from batchpoint.server import invocation
+from batchpoint.server.lookup import Desk
+from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, Sent, page, plane, server_of
+
+router = APIRouter()
+
+_ARM = f"{WORKSPACE_PATH}/batchEndpoints/{{endpoint}}"
+#: The scoring URI, which names no workspace: an endpoint's name is unique on a server.
+_SCORING = "/endpoints/{endpoint}/jobs"
+
+
+def desk_of_endpoint(request: Request, endpoint: str) -> Desk:
+    """The desk of the workspace that has the endpoint; 404 when none has."""
+    found = plane(request)
+    key = found.store.endpoint_workspace(endpoint)
+    if key is None:
+        raise ResourceNotFound(f"There is no endpoint {endpoint} on this server.", target=endpoint)
+    return Desk(found, _workspace(found.store.get_endpoint(key, endpoint), key), server_of(request))
+
+
+def _workspace(endpoint: Any, key: str) -> Workspace:
+    """In the spelling of the endpoint's id."""
+    segments = (endpoint.id or "").split("/") if endpoint else []
+    return Workspace(segments[2], segments[4], segments[8]) if len(segments) > 8 else Workspace(*key.split("/"))
+
+
+AtEndpoint = Annotated[Desk, Depends(desk_of_endpoint)]
+DeploymentHeader = Annotated[str | None, Header(alias="azureml-model-deployment")]
+RequestId = Annotated[str, Header(alias="repeatability_request-id", convert_underscores=False)]
+
+
+@router.post(_SCORING, status_code=201)
+def invoke(
+    desk: AtEndpoint, endpoint: str, sent: Sent, deployment: DeploymentHeader = None, request_id: RequestId = ""
+) -> dict[str, Any]:
+    wanted = invocation_wire.from_json(sent).model_copy(update={"deployment_name": deployment or None})
+    return _shown(desk, invocation.create_job(desk, endpoint, wanted, request_id))
+
+
+@router.post(f"{_ARM}/jobs", status_code=201)
+def invoke_by_id(
+    desk: AtDesk, endpoint: str, sent: Sent, deployment: DeploymentHeader = None, request_id: RequestId = ""
+) -> dict[str, Any]:
+    return invoke(desk, endpoint, sent, deployment, request_id)
+
+
+@router.post(f"{_ARM}/deployments/{{deployment}}/jobs", status_code=201)
+def invoke_deployment(
+    desk: AtDesk, endpoint: str, deployment: str, sent: Sent, request_id: RequestId = ""
+) -> dict[str, Any]:
+    return invoke(desk, endpoint, sent, deployment, request_id)
+
+
+@router.get(_SCORING)
+def list_jobs(request: Request, desk: AtEndpoint, endpoint: str) -> dict[str, Any]:
+    jobs = desk.store.list_jobs(desk.key, endpoint, request.query_params.get("deployment"))
+    return page(request, [_shown(desk, job) for job in jobs])
+
+
+@router.get(f"{_ARM}/jobs")
+def list_jobs_by_id(request: Request, desk: AtDesk, endpoint: str) -> dict[str, Any]:
+    """The jobs of an endpoint stay when it is deleted."""
+    return list_jobs(request, desk, endpoint)
+
+
+@router.get(f"{_ARM}/deployments/{{deployment}}/jobs")
+def list_jobs_of_deployment(request: Request, desk: AtDesk, endpoint: str, deployment: str) -> dict[str, Any]:
+    jobs = desk.store.list_jobs(desk.key, endpoint, deployment)
+    return page(request, [_shown(desk, job) for job in jobs])
+
+
+@router.get(f"{_SCORING}/{{job}}")
+def get_job(desk: AtEndpoint, endpoint: str, job: str) -> dict[str, Any]:
+    return _shown(desk, desk.job_of(endpoint, job))
+
+
+@router.get(f"{_ARM}/jobs/{{job}}")
+def get_job_by_id(desk: AtDesk, endpoint: str, job: str) -> dict[str, Any]:
+    return _shown(desk, desk.job_of(endpoint, job))
+
+
+@router.get(f"{_ARM}/deployments/{{deployment}}/jobs/{{job}}")
+def get_job_of_deployment(desk: AtDesk, endpoint: str, deployment: str, job: str) -> dict[str, Any]:
+    found = desk.job_of(endpoint, job)
+    if found.deployment_name != deployment:
+        raise ResourceNotFound(f"Job {job} is no job of deployment {deployment}.", target=job)
+    return _shown(desk, found)
+
+
+def _shown(desk: Desk, job: Job) -> dict[str, Any]:
+    return wire.batch_job_to_json(job, desk.workspace, desk.server)

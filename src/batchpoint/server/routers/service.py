@@ -1,0 +1,33 @@
+"""What a client asks about the server itself, and the names by which two sides find that they share a home."""
+
+import socket
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from fastapi import APIRouter
+
+from batchpoint.server.auth import home_id_of
+from batchpoint.server.routers.asked import AtPlane
+
+router = APIRouter(prefix="/batchpoint/v1")
+
+
+@router.get("/info")
+def info(plane: AtPlane) -> dict[str, Any]:
+    settings = plane.settings
+    return {
+        "version": _version(),
+        "home": home_id_of(settings.home),
+        "host": socket.gethostname(),
+        "subscription": settings.subscription,
+        "resource_group": settings.resource_group,
+        "workspace": settings.workspace,
+    }
+
+
+def _version() -> str:
+    try:
+        return version("batchpoint")
+    except PackageNotFoundError:
+        # A checkout on PYTHONPATH.
+        return "0"

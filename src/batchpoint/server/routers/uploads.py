@@ -1,0 +1,100 @@
+"""Content that clients send, kept once by hash in the default datastore: asked for, sent file by file, committed."""
+
+import os
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from starlette.concurrency import run_in_threadpool
+
+from batchpoint.errors import ReferenceInvalid, ResourceNotFound, UserError
+from batchpoint.server.lookup import ControlPlane
+from batchpoint.server.routers.asked import AtPlane, Sent, plane
+from batchpoint.server.routers.jobs import path_inside
+from batchpoint.storage.atomic import aside_path
+from batchpoint.storage.content import UPLOADS, store_content
+from batchpoint.storage.datastores import DEFAULT_DATASTORE, default_datastore
+
+router = APIRouter(prefix="/batchpoint/v1/uploads")
+
+_HASH = re.compile(r"[0-9a-f]{64}")
+
+
+@router.post("", status_code=201)
+def copy_local(plane: AtPlane, sent: Sent) -> dict[str, Any]:
+    """Take a file or folder that is on this machine already: ``{"source": "/absolute/path"}``."""
+    source = Path(sent.text("source") or "")
+    if not source.is_absolute():
+        raise ReferenceInvalid(f"The source {str(source)!r} must be an absolute path.", target="source")
+    stored = store_content(source, _datastore(plane))
+    return {"uri": _uri(stored.path), "content_hash": stored.content_hash}
+
+
+@router.get("/{content_hash}/{name}")
+def find(plane: AtPlane, content_hash: str, name: str) -> dict[str, Any]:
+    """Where the content is; 404 when it must be sent."""
+    _check(content_hash, name)
+    place = _datastore(plane) / UPLOADS / content_hash / name
+    if not place.exists():
+        raise ResourceNotFound(f"{name} with hash {content_hash} has not been sent yet.", target=content_hash)
+    tail = "/" if place.is_dir() else ""
+    return {"uri": _uri(f"{UPLOADS}/{content_hash}/{name}{tail}"), "content_hash": content_hash}
+
+
+@router.put("/{content_hash}/{path:path}", status_code=201)
+async def put_file(request: Request, content_hash: str, path: str, executable: bool = False) -> Response:
+    """One file, as the raw body. ``path`` starts with the name of the content: ``model/weights.bin``."""
+    _check(content_hash, path.split("/")[0])
+    staging = _staging(plane(request), content_hash)
+    target = await run_in_threadpool(path_inside, staging, path)
+    await run_in_threadpool(target.parent.mkdir, parents=True, exist_ok=True)
+    aside = aside_path(staging)
+    try:
+        with aside.open("wb") as file:
+            async for chunk in request.stream():
+                await run_in_threadpool(file.write, chunk)
+        aside.chmod(0o755 if executable else 0o644)
+        aside.replace(target)
+    finally:
+        aside.unlink(missing_ok=True)
+    return Response(status_code=201)
+
+
+@router.post("/{content_hash}/{name}", status_code=201)
+def commit(plane: AtPlane, content_hash: str, name: str) -> dict[str, Any]:
+    """Everything is sent: keep it, if it is what its hash says."""
+    _check(content_hash, name)
+    staging = _staging(plane, content_hash)
+    if not (staging / name).exists() and (_datastore(plane) / UPLOADS / content_hash / name).exists():
+        return find(plane, content_hash, name)
+    try:
+        stored = store_content(staging / name, _datastore(plane))
+    finally:
+        shutil.rmtree(staging, ignore_errors=True)
+    if stored.content_hash != content_hash:
+        raise UserError(
+            f"What was sent as {name} has another hash than announced. It changed while it was read; send it again.",
+            target=name,
+        )
+    return {"uri": _uri(stored.path), "content_hash": stored.content_hash}
+
+
+def _datastore(plane: ControlPlane) -> Path:
+    return Path(default_datastore(plane.settings.home).path or "")
+
+
+def _staging(plane: ControlPlane, content_hash: str) -> Path:
+    return plane.settings.home / "uploads" / content_hash
+
+
+def _uri(path: str) -> str:
+    return f"azureml://datastores/{DEFAULT_DATASTORE}/paths/{path}"
+
+
+def _check(content_hash: str, name: str) -> None:
+    if not _HASH.fullmatch(content_hash):
+        raise ReferenceInvalid(f"{content_hash!r} is not a sha256 in hexadecimal.", target="hash")
+    if name in {"", ".", ".."} or "/" in name or "\0" in name or len(os.fsencode(name)) > 255:
+        raise ReferenceInvalid(f"{name!r} is not the name of a file or folder.", target="name")

@@ -1,0 +1,196 @@
+"""Keeps drivers alive: every job that has not ended gets one driver process, and a new one when that dies.
+
+The server runs a ``Supervisor`` in a thread; without a server ``python -m batchpoint.server.supervisor`` runs one,
+detached, until nothing is left to do (decision 13). Drivers are processes of their own and outlive it.
+"""
+
+import contextlib
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchpoint.entities.job import Job
+from batchpoint.errors import StoreUnavailable
+from batchpoint.settings import Settings
+from batchpoint.storage.job_folder import job_folder
+from batchpoint.storage.lock import is_locked, try_lock
+from batchpoint.store.store import Store, open_store
+
+log = logging.getLogger("batchpoint.supervisor")
+
+_POLL_S = 0.2
+#: Pause before the next driver of a job whose drivers die without getting anywhere: doubled each time, up to the cap.
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
+_LOCK_NAME = "supervisor.lock"
+
+
+@dataclass
+class _Driver:
+    """What we remember of the drivers of one job."""
+
+    process: subprocess.Popen[bytes] | None = None
+    #: How many died since the job last got further.
+    deaths: int = 0
+    not_before: float = 0.0
+    #: What had been scored when the present driver was started.
+    done: int = -1
+
+
+class Supervisor:
+    """Watches the open jobs of one home. One thread calls it."""
+
+    def __init__(self, store: Store, settings: Settings) -> None:
+        self._store = store
+        self._settings = settings
+        self._drivers: dict[str, _Driver] = {}
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+
+    def wake(self) -> None:
+        """There is a new job: look now. May be called from any thread."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Return from ``run`` soon; drivers go on. May be called from any thread."""
+        self._stop.set()
+        self._wake.set()
+
+    def run(self, idle_s: float | None = None) -> None:
+        """Supervise until stopped, or until no job has been open for ``idle_s`` seconds."""
+        idle_since = time.monotonic()
+        while not self._stop.is_set():
+            if self._look():
+                idle_since = time.monotonic()
+            elif idle_s is not None and time.monotonic() - idle_since >= idle_s:
+                return
+            self._wake.wait(_POLL_S)
+            self._wake.clear()
+
+    def _look(self) -> bool:
+        """Give every open job its driver; True while there is an open job or a driver of ours."""
+        try:
+            jobs = self._store.open_jobs()
+        except StoreUnavailable as error:
+            log.warning("store unavailable, looking again: %s", error)
+            return True
+        for job in jobs:
+            self._attend(job)
+        open_names = {job.name for job in jobs}
+        for name in [name for name, driver in self._drivers.items() if name not in open_names]:
+            if not _alive(self._drivers[name]):
+                del self._drivers[name]
+        return bool(jobs or self._drivers)
+
+    def _attend(self, job: Job) -> None:
+        driver = self._drivers.setdefault(job.name, _Driver())
+        if _alive(driver):
+            return
+        if driver.process is not None:
+            self._note_death(job, driver)
+        # A driver that an earlier supervisor started holds the lock of its job.
+        if time.monotonic() < driver.not_before or is_locked(job_folder(self._settings.home, job.name).lock):
+            return
+        driver.done = job.progress.mini_batches_done
+        driver.process = self._start(job.name)
+
+    def _note_death(self, job: Job, driver: _Driver) -> None:
+        got_further = job.progress.mini_batches_done > driver.done
+        driver.deaths = 1 if got_further else driver.deaths + 1
+        pause = 0.0 if got_further else min(_FIRST_PAUSE_S * 2 ** (driver.deaths - 1), _LONGEST_PAUSE_S)
+        driver.not_before = time.monotonic() + pause
+        status = driver.process.returncode if driver.process else None
+        driver.process = None
+        log.warning("driver of %s ended with %s; the next one starts in %g s", job.name, status, pause)
+
+    def _start(self, name: str) -> "subprocess.Popen[bytes]":
+        folder = job_folder(self._settings.home, name)
+        folder.path.mkdir(parents=True, exist_ok=True)
+        with folder.driver_log.open("ab") as output:
+            return start_detached("batchpoint.engine", [name], self._settings, output.fileno())
+
+
+def _alive(driver: _Driver) -> bool:
+    return driver.process is not None and driver.process.poll() is None
+
+
+def start_detached(module: str, arguments: list[str], settings: Settings, output: int) -> "subprocess.Popen[bytes]":
+    """Start ``python -m module`` in a session of its own, on the home of ``settings``."""
+    # -P: a random.py in the folder where the user stands must not become a module of ours.
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", module, *arguments],
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
+        cwd=settings.home,
+        env=settings.child_environ(),
+        start_new_session=True,
+    )
+
+
+def lock_of(home: Path) -> Path:
+    """Held by the one supervisor of a home."""
+    return home / _LOCK_NAME
+
+
+def supervise_until_idle(settings: Settings) -> None:
+    """Be the supervisor of the home, unless another one is and does all there is to do.
+
+    A job may arrive while the holder of the lock is on its way out. So whoever finds the lock taken waits for it
+    while a job has no driver, and the holder looks once more after it has let the lock go.
+    """
+    with open_store(settings.home) as store:
+        supervisor = Supervisor(store, settings)
+        while True:
+            with try_lock(lock_of(settings.home)) as is_ours:
+                if is_ours:
+                    supervisor.run(settings.supervisor_idle_s)
+            if not _waiting_jobs(store, settings):
+                return
+            if not is_ours:
+                time.sleep(_POLL_S)
+
+
+def _waiting_jobs(store: Store, settings: Settings) -> list[Job]:
+    """Open jobs that no driver has in hand."""
+    return [job for job in store.open_jobs() if not is_locked(job_folder(settings.home, job.name).lock)]
+
+
+@contextlib.contextmanager
+def supervising(store: Store, settings: Settings) -> Iterator[Supervisor]:
+    """A supervisor in a thread of this process, for a server. It takes over when a detached one has gone."""
+    supervisor = Supervisor(store, settings)
+    stopping = threading.Event()
+    thread = threading.Thread(
+        target=_supervise_when_free, args=(supervisor, settings, stopping), name="supervisor", daemon=True
+    )
+    thread.start()
+    try:
+        yield supervisor
+    finally:
+        stopping.set()
+        supervisor.stop()
+        thread.join()
+
+
+def _supervise_when_free(supervisor: Supervisor, settings: Settings, stopping: threading.Event) -> None:
+    while not stopping.is_set():
+        with try_lock(lock_of(settings.home)) as is_ours:
+            if is_ours:
+                supervisor.run()
+        stopping.wait(_POLL_S)
+
+
+def main() -> int:
+    """The detached supervisor; its home and patience come with the environment."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    supervise_until_idle(Settings.load())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
