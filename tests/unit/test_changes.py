@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchpoint.entities.changes import Append, Assign, Change, Remove, apply, parse_add, parse_remove, parse_set
+from batchpoint.entities.from_yaml.changes import (
+    Append,
+    Assign,
+    Change,
+    Remove,
+    apply,
+    parse_add,
+    parse_remove,
+    parse_set,
+)
 from batchpoint.errors import ValidationFailed
 
 

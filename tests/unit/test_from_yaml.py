@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from batchpoint.entities.assets import Environment, Model
-from batchpoint.entities.changes import parse_add, parse_remove, parse_set
 from batchpoint.entities.compute import Compute
 from batchpoint.entities.data import DataAsset, Invocation
 from batchpoint.entities.deployment import CodeConfiguration, Deployment, Resources
 from batchpoint.entities.endpoint import Endpoint
 from batchpoint.entities.from_yaml import amended, load, load_with_notes
+from batchpoint.entities.from_yaml.changes import parse_add, parse_remove, parse_set
 from batchpoint.entities.noun import created_now
 from batchpoint.errors import ValidationFailed
 

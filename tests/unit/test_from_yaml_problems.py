@@ -8,12 +8,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchpoint.entities.assets import Environment, Model
-from batchpoint.entities.changes import Assign, parse_set
 from batchpoint.entities.compute import Compute
 from batchpoint.entities.data import DataAsset, Datastore, Invocation
 from batchpoint.entities.deployment import Deployment
 from batchpoint.entities.endpoint import Endpoint
 from batchpoint.entities.from_yaml import load
+from batchpoint.entities.from_yaml.changes import Assign, parse_set
 from batchpoint.entities.noun import Noun
 from batchpoint.errors import Problem, ValidationFailed
 
@@ -300,6 +300,8 @@ def test_a_problem_in_a_flag_names_the_flag(folder: Path) -> None:
     assert (problem.key, problem.line) == ("--endpoint-name", None)
     (missing,) = problems(Compute, None, flags={"type": "amlcompute"})
     assert (missing.key, missing.line) == ("--name", None)
+    (gone,) = problems(Invocation, None, flags={"input.path": "folder:no/such/folder"})
+    assert (gone.key, gone.line) == ("--input", None)
 
 
 def test_a_problem_in_a_change_names_it(folder: Path) -> None:

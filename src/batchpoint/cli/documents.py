@@ -12,7 +12,7 @@ from batchpoint.cli.grammar import pairs
 from batchpoint.errors import CommandLineInvalid
 
 if TYPE_CHECKING:
-    from batchpoint.entities.changes import Change
+    from batchpoint.entities.from_yaml.changes import Change
     from batchpoint.entities.noun import Noun
 
 N = TypeVar("N", bound="Noun")
@@ -46,7 +46,7 @@ def updated(call: Call, current: N, flags: Mapping[str, Any], *, sets: Sequence[
 
 def changes(call: Call, sets: Sequence[str] = ()) -> "tuple[Change, ...]":
     """What ``--set``, ``--add`` and ``--remove`` say, and the pairs of ``sets`` before them."""
-    from batchpoint.entities.changes import parse_add, parse_remove, parse_set
+    from batchpoint.entities.from_yaml.changes import parse_add, parse_remove, parse_set
 
     flags = call.flags
     force = bool(getattr(flags, "force_string", False))

@@ -165,7 +165,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def pairs(words: Sequence[str] | None, flag: str) -> dict[str, str]:
     """``["a=b", "c", "d"]`` → ``{"a": "b", "c": "d"}``: with an equals sign, or key and value as two words.
 
-    For flags that take a map; ``--set`` has a grammar of its own in ``entities/changes``.
+    For flags that take a map; ``--set`` has a grammar of its own in ``entities/from_yaml/changes``.
     """
     found: dict[str, str] = {}
     rest = iter(words or ())

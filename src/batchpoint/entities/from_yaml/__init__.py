@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from batchpoint.entities.changes import Change, Remove, apply
 from batchpoint.entities.from_yaml.build import build
+from batchpoint.entities.from_yaml.changes import Change, Remove, apply
 from batchpoint.entities.from_yaml.document import Document, read_document
 from batchpoint.entities.from_yaml.reading import Reading
 from batchpoint.entities.noun import Noun

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from batchpoint.entities.changes import KeyPath
 from batchpoint.entities.deployment import Deployment
+from batchpoint.entities.from_yaml.changes import KeyPath
 from batchpoint.entities.from_yaml.document import typed
 from batchpoint.entities.from_yaml.fields import is_untyped, nested_noun, takes_text
 from batchpoint.entities.from_yaml.reading import Origin, Reading

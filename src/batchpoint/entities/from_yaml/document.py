@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from batchpoint.entities.changes import KeyPath, dotted
+from batchpoint.entities.from_yaml.changes import KeyPath, dotted
 from batchpoint.errors import Problem, ValidationFailed
 
 #: Far above any file that a person writes; an alias counts each time it is used.

@@ -8,7 +8,7 @@ import os
 import warnings
 from pathlib import Path
 
-from batchpoint.entities.changes import KeyPath
+from batchpoint.entities.from_yaml.changes import KeyPath
 from batchpoint.entities.from_yaml.document import read_document, typed
 from batchpoint.entities.from_yaml.reading import Reading
 from batchpoint.entities.from_yaml.sentences import shown

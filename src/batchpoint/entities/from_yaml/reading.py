@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from batchpoint.entities.changes import KeyPath, dotted
+from batchpoint.entities.from_yaml.changes import KeyPath, dotted
 from batchpoint.errors import Problem
 
 Source = Literal["file", "set", "flag"]
@@ -67,7 +67,7 @@ class Reading:
     def written(self, origin: Origin) -> str:
         name = dotted(origin.path)
         if origin.source == "flag":
-            return "--" + name.replace("_", "-")
+            return "--" + name.removesuffix(".path").replace("_", "-").replace(".", "-")
         return f"--set {name}" if origin.source == "set" else name
 
     def line(self, at: KeyPath) -> int | None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from batchpoint.entities import reference
 from batchpoint.entities.assets import Environment, EnvironmentBuild, Model
-from batchpoint.entities.changes import KeyPath
 from batchpoint.entities.data import DataAsset, Datastore, Input
 from batchpoint.entities.deployment import CodeConfiguration, Deployment
 from batchpoint.entities.from_yaml import local_files
+from batchpoint.entities.from_yaml.changes import KeyPath
 from batchpoint.entities.from_yaml.reading import Reading
 from batchpoint.entities.from_yaml.sentences import shown
 from batchpoint.entities.noun import Noun

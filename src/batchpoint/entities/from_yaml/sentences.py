@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from batchpoint.entities.changes import KeyPath
+from batchpoint.entities.from_yaml.changes import KeyPath
 
 _NUMBER = re.compile(r"-?\d{1,20}(\.\d{1,20})?")
 

@@ -7,7 +7,7 @@ express stand in ``shapes``.
 import difflib
 from collections.abc import Iterator, Mapping
 
-from batchpoint.entities.changes import KeyPath
+from batchpoint.entities.from_yaml.changes import KeyPath
 from batchpoint.entities.from_yaml.fields import nested_noun
 from batchpoint.entities.from_yaml.reading import RANK, Origin, Reading
 from batchpoint.entities.from_yaml.sentences import shown
