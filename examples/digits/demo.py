@@ -50,8 +50,9 @@ def chosen_home() -> Path:
 
 
 def near(path: Path) -> str:
-    """The path as seen from here."""
-    return os.path.relpath(path)
+    """The path as seen from here, if it lies below."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def step(title: str) -> None:

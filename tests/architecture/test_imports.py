@@ -17,7 +17,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "arm": {"entities"},
     # storage: the forms of data URIs and the hash of a folder are the same on both sides.
     "client": {"arm", "entities", "storage"},
-    "cli": {"client", "entities", "local"},
+    # engine: `score` runs it in its own process, without the web libraries that local brings.
+    "cli": {"client", "engine", "entities", "local"},
     "store": {"entities"},
     "storage": {"entities"},
     "observability": {"entities", "storage"},
@@ -36,7 +37,7 @@ OPEN_TO_ALL = {"errors", "settings"}
 HOMES_OF: dict[str, set[str]] = {
     "sqlalchemy": {"store"},
     "alembic": {"store"},
-    "fastapi": {"server"},
+    "fastapi": {"server", "local"},
     "starlette": {"server"},
     "uvicorn": {"server", "cli", "local"},
     "httpx": {"client", "storage", "local", "cli"},
