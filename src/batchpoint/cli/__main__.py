@@ -73,11 +73,16 @@ def _carry_out(command: Command, flags: argparse.Namespace) -> int:
     from batchpoint.cli.call import Call, Outcome
 
     query = printing.compiled(flags.query)
+    if flags.debug or flags.verbose:
+        import logging
+
+        logging.basicConfig(level=logging.DEBUG if flags.debug else logging.INFO, stream=sys.stderr)
     try:
         with ExitStack() as closing:
-            result = command.run(Call(flags, _settings(flags), closing))
+            call = Call(flags, _settings(flags), closing)
+            result = command.run(call)
             outcome = result if isinstance(result, Outcome) else Outcome(result)
-            printing.put(outcome.value, flags.output, query)
+            printing.put(outcome.value, flags.output, query, server=call.server)
         return outcome.exit_code
     except CommandLineInvalid:
         raise

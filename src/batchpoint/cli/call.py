@@ -2,10 +2,12 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from batchpoint.errors import ResourceNotFound, UserError
 from batchpoint.settings import Settings
 
 if TYPE_CHECKING:
@@ -38,10 +40,27 @@ class Call:
             self._client = self.closing.enter_context(connect(self.settings))
         return self._client
 
+    @property
+    def server(self) -> str:
+        """URL of the server that was asked; empty before any was."""
+        return self._client.base_url if self._client else ""
+
     def given(self, *attributes: str) -> dict[str, Any]:
         """The named flags that were given, by attribute."""
         values = {name: getattr(self.flags, name, None) for name in attributes}
         return {name: value for name, value in values.items() if value is not None}
+
+    def remove(self, question: str, delete: Callable[[], object]) -> None:
+        """Delete after a yes; that there is nothing to delete is no error.
+
+        Raises UserError after a no, and where nobody can be asked.
+        """
+        if not self.flags.yes:
+            _ask(question)
+        try:
+            delete()
+        except ResourceNotFound as error:
+            self.say(f"Nothing to delete: {error.message}")
 
     def say(self, text: str) -> None:
         """Tell the person at the keyboard something that is no result."""
@@ -50,3 +69,11 @@ class Call:
 
     def warn(self, text: str) -> None:
         self.say(f"WARNING: {text}")
+
+
+def _ask(question: str) -> None:
+    if not sys.stdin.isatty():
+        raise UserError("Nobody can be asked for confirmation here: stdin is no terminal. Add --yes to delete.")
+    print(f"{question} (y/n): ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise UserError("Nothing was deleted.")

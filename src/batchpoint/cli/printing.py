@@ -37,13 +37,13 @@ def compiled(query: str | None) -> "ParsedResult | None":
         raise CommandLineInvalid(f"--query is no JMESPath expression: {error}") from error
 
 
-def put(value: object, style: str, query: "ParsedResult | None" = None) -> None:
-    """Print a command's result in one of the formats."""
+def put(value: object, style: str, query: "ParsedResult | None" = None, *, server: str = "") -> None:
+    """Print a command's result in one of the formats; ``server`` is the URL that the pages of jobs stand under."""
     if value is None or style == "none":
         return
     from batchpoint.cli.shapes import shaped
 
-    result = shaped(value)
+    result = shaped(value, server)
     if query is not None:
         result = query.search(result)
     if result is None:

@@ -1,5 +1,6 @@
 """The JSON that the command line prints for each noun: snake_case, references with ``azureml:`` (contract §3.9)."""
 
+import json
 from typing import Any
 
 from batchpoint.entities.assets import Code, Environment, Model
@@ -13,24 +14,27 @@ _KEPT_EMPTY = frozenset({"tags", "properties", "defaults", "environment_variable
 _PREFIXED = (Model, Environment, Code, Job)
 
 
-def shaped(value: object) -> Any:
-    """``value`` as plain JSON: nouns in their printed shape, everything else as it is."""
+def shaped(value: object, server: str = "") -> Any:
+    """``value`` as plain JSON: nouns in their printed shape, everything else as it is.
+
+    ``server`` is the URL that the pages of jobs stand under.
+    """
     if isinstance(value, Noun):
-        return noun_shape(value)
+        return noun_shape(value, server)
     if isinstance(value, list | tuple):
-        return [shaped(element) for element in value]
+        return [shaped(element, server) for element in value]
     if isinstance(value, dict):
-        return {key: shaped(element) for key, element in value.items()}
+        return {key: shaped(element, server) for key, element in value.items()}
     return value
 
 
-def noun_shape(noun: Noun) -> dict[str, Any]:
+def noun_shape(noun: Noun, server: str = "") -> dict[str, Any]:
     """The printed shape of one noun."""
     shape = _without_empty(noun.model_dump(mode="json", exclude_none=True))
     if isinstance(noun, Deployment):
         shape = _deployment(shape)
     elif isinstance(noun, Job):
-        shape = _job(noun, shape)
+        shape = _job(noun, shape, server)
     arm_id = shape.get("id")
     if arm_id:
         group = resource_group(arm_id)
@@ -71,15 +75,16 @@ def _deployment(shape: dict[str, Any]) -> dict[str, Any]:
     return shape
 
 
-def _job(job: Job, shape: dict[str, Any]) -> dict[str, Any]:
+def _job(job: Job, shape: dict[str, Any], server: str) -> dict[str, Any]:
     settings = shape.pop("settings")
-    services = _services(job)
+    services = {"Studio": {"endpoint": f"{server}/runs/{job.name}", "type": "Studio"}}
     shape |= {
         "type": "pipeline",
         "display_name": job.display_name or job.name,
         "experiment_name": job.experiment_name or job.endpoint_name,
         "compute": _reference(job.compute),
         "settings": _without_empty(settings),
+        "properties": {**job.properties, **_counts(job)},
         "inputs": {"input": _without_empty(settings["input"])},
         "outputs": {"score": {"type": "uri_folder", "path": job.settings.output_uri or job.settings.output_folder}},
         # Three spellings of one thing: today's, that of 2021, and the one that the articles of 2021 query.
@@ -90,7 +95,9 @@ def _job(job: Job, shape: dict[str, Any]) -> dict[str, Any]:
     return _without_empty({key: value for key, value in shape.items() if value != ""})
 
 
-def _services(job: Job) -> dict[str, Any]:
-    workspace = (job.id or "").partition("/providers/")[0]
-    query = f"?wsid={workspace}" if workspace else ""
-    return {"Studio": {"endpoint": f"https://ml.azure.com/runs/{job.name}{query}", "type": "Studio"}}
+def _counts(job: Job) -> dict[str, str]:
+    """How far the job is, under the names that the REST API gives it."""
+    counts = {f"batchpoint.{name}": str(count) for name, count in job.progress.model_dump().items()}
+    if job.failures:
+        counts["batchpoint.failures"] = json.dumps([reason.model_dump() for reason in job.failures])
+    return counts

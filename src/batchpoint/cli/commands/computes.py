@@ -4,7 +4,6 @@ from typing import Any
 
 from batchpoint.cli import documents
 from batchpoint.cli.call import Call
-from batchpoint.cli.commands.removal import remove
 from batchpoint.cli.grammar import EDITS, FILE, NO_WAIT, SET, YES, Command, Flag, named
 
 
@@ -31,7 +30,7 @@ def update(call: Call) -> object:
 
 
 def delete(call: Call) -> None:
-    remove(call, f"Delete compute {call.flags.name}?", lambda: call.client.computes.delete(call.flags.name))
+    call.remove(f"Delete compute {call.flags.name}?", lambda: call.client.computes.delete(call.flags.name))
 
 
 def _values(call: Call) -> dict[str, Any]:

@@ -1,10 +1,14 @@
 """``batch-deployment``: what an endpoint runs."""
 
+from typing import TYPE_CHECKING
+
 from batchpoint.cli import documents
 from batchpoint.cli.call import Call
-from batchpoint.cli.commands.removal import remove
 from batchpoint.cli.grammar import EDITS, FILE, NO_WAIT, SET, YES, Command, Flag, named
 from batchpoint.errors import CommandLineInvalid
+
+if TYPE_CHECKING:
+    from batchpoint.entities.deployment import Deployment
 
 
 def create(call: Call) -> object:
@@ -14,10 +18,7 @@ def create(call: Call) -> object:
     if call.flags.set_default and call.flags.no_wait:
         raise CommandLineInvalid("--set-default has to wait for the deployment; leave out --no-wait")
     wanted = documents.load(call, Deployment, call.given("name", "endpoint_name"))
-    made = call.client.deployments.create_or_update(wanted)
-    if call.flags.set_default:
-        call.client.endpoints.set_default(made.endpoint_name, made.name)
-    return made
+    return _put(call, wanted, set_default=call.flags.set_default)
 
 
 def show(call: Call) -> object:
@@ -37,13 +38,18 @@ def update(call: Call) -> object:
     else:
         endpoint, name = documents.needed(call, "endpoint_name"), documents.needed(call, "name")
         wanted = documents.updated(call, call.client.deployments.get(endpoint, name), {})
-    return call.client.deployments.create_or_update(wanted)
+    return _put(call, wanted)
+
+
+def _put(call: Call, wanted: "Deployment", *, set_default: bool = False) -> object:
+    return call.client.deployments.create_or_update(
+        wanted, set_default=set_default, skip_script_validation=call.flags.skip_script_validation
+    )
 
 
 def delete(call: Call) -> None:
     endpoint, name = call.flags.endpoint_name, call.flags.name
-    remove(
-        call,
+    call.remove(
         f"Delete deployment {name} of endpoint {endpoint}? Its jobs and their outputs stay.",
         lambda: call.client.deployments.delete(endpoint, name),
     )

@@ -3,7 +3,6 @@
 from batchpoint.cli import documents
 from batchpoint.cli.call import Call
 from batchpoint.cli.commands import invocation
-from batchpoint.cli.commands.removal import remove
 from batchpoint.cli.grammar import EDITS, FILE, NO_WAIT, SET, YES, Command, Flag, named
 
 
@@ -36,8 +35,7 @@ def update(call: Call) -> object:
 
 
 def delete(call: Call) -> None:
-    remove(
-        call,
+    call.remove(
         f"Delete endpoint {call.flags.name} with its deployments? Its jobs and their outputs stay.",
         lambda: call.client.endpoints.delete(call.flags.name),
     )

@@ -18,14 +18,14 @@ def invoke(call: Call) -> object:
     flags = call.given("deployment_name", "job_name", "experiment_name", "mini_batch_size", "instance_count") | _input(
         call
     )
-    if call.flags.name:
-        flags["endpoint_name"] = call.flags.name
+    if call.flags.name or not call.flags.file:
+        flags["endpoint_name"] = documents.needed(call, "name")
     if call.flags.output_path:
         flags["output_path"] = _output_path(call.flags.output_path)
     sets = [*_map_words("inputs", call.flags.inputs), *_map_words("outputs", call.flags.outputs)]
     invocation = documents.load(call, Invocation, flags, sets=sets)
     if invocation.endpoint_name is None:
-        raise CommandLineInvalid("batch-endpoint invoke needs --name, or endpoint: in the file")
+        raise CommandLineInvalid(f"{call.flags.file} names no endpoint: add --name, or endpoint: to the file")
     return call.client.endpoints.invoke(invocation.endpoint_name, invocation, upload=call.flags.upload)
 
 

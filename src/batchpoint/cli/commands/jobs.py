@@ -1,5 +1,7 @@
 """``job``: what an invocation started."""
 
+from pathlib import Path
+
 from batchpoint.cli.call import Call
 from batchpoint.cli.grammar import Command, Flag, named
 
@@ -16,10 +18,11 @@ def list_all(call: Call) -> object:
     """Jobs, the latest first; jobs of a batch endpoint have no children."""
     if call.flags.parent_job_name:
         return []
-    found = call.client.jobs.list()
     wanted = None if call.flags.all_results else call.flags.max_results
+    # One more than wanted, to know whether there are more.
+    found = call.client.jobs.list(None if wanted is None else wanted + 1)
     if wanted is not None and len(found) > wanted:
-        call.warn(f"only the latest {wanted} of {len(found)} jobs are shown; see --max-results and --all-results")
+        call.warn(f"only the latest {wanted} jobs are shown; see --max-results and --all-results")
     return found[:wanted]
 
 
@@ -37,8 +40,7 @@ def cancel(call: Call) -> None:
 
 def download(call: Call) -> None:
     """Copy the output of the job into a folder."""
-    flags = call.flags
-    for path in call.client.jobs.download(flags.name, flags.download_path, partial=flags.partial):
+    for path in call.client.jobs.download(call.flags.name, Path(call.flags.download_path).expanduser()):
         call.say(f"Downloaded {path}")
 
 
@@ -76,8 +78,7 @@ COMMANDS = (
             _NAME,
             Flag("--download-path -p", "Folder; default the current one.", "DIR", default="."),
             Flag("--output-name", "Accepted; a batch job has one output.", "NAME"),
-            Flag("--all", "Also the logs."),
-            Flag("--partial", "What is scored so far, of a job that has not completed."),
+            Flag("--all", hidden=True),
             _IGNORED,
         ),
         example="job download --name JOB --download-path results/",

@@ -10,18 +10,18 @@ from batchpoint.cli.grammar import Command, Flag
 from batchpoint.errors import CommandLineInvalid, UserError
 
 if TYPE_CHECKING:
-    from batchpoint.local import ScoreRequest, ScoreResult
+    from batchpoint.engine.score import ScoreRequest, ScoreResult
 
 
 def score(call: Call) -> object:
     """Score, showing a bar on a terminal; exit code 1 when the job failed."""
     from batchpoint.cli.printing import report_job
     from batchpoint.cli.progress import Bar
-    from batchpoint.local import score as score_here
+    from batchpoint.engine.score import score as score_here
 
     request = _request(call)
     with Bar(wanted=not call.flags.json) as bar:
-        result = score_here(request, bar.show)
+        result = score_here(request, call.settings, bar.show)
     print(json.dumps(_one_line(result), ensure_ascii=False) if call.flags.json else _summary(result))
     if result.error is not None:
         report_job(result.error)
@@ -29,16 +29,15 @@ def score(call: Call) -> object:
 
 
 def _request(call: Call) -> "ScoreRequest":
-    from batchpoint.local import ScoreRequest
+    from batchpoint.engine.score import ScoreRequest
 
     flags = call.flags
-    folder, script = _script(_existing(flags.code, "--code"), flags.scoring_script)
     for name in ("workers", "mini_batch_size", "timeout"):
         if getattr(flags, name) is not None and getattr(flags, name) <= 0:
             raise CommandLineInvalid(f"--{name.replace('_', '-')} must be more than 0")
     return ScoreRequest(
-        code=folder,
-        scoring_script=script,
+        code=_existing(flags.code, "--code"),
+        scoring_script=flags.scoring_script,
         model=_existing(flags.model, "--model") if flags.model else None,
         input=_existing(flags.input, "--input"),
         out=Path(flags.out).expanduser().absolute(),
@@ -59,33 +58,18 @@ def _existing(text: str, flag: str) -> Path:
     return path
 
 
-def _script(code: Path, named: str | None) -> tuple[Path, str]:
-    """Folder and script: ``--code`` may be the script itself, or a folder with one script in it."""
-    if code.is_file():
-        if named:
-            raise CommandLineInvalid("--code names the script itself; --scoring-script goes with a folder")
-        return code.parent, code.name
-    scripts = sorted(path.name for path in code.glob("*.py"))
-    found = named or ("score.py" if "score.py" in scripts else scripts[0] if len(scripts) == 1 else None)
-    if found is None:
-        listed = ", ".join(scripts) or "no .py file"
-        raise UserError(f"--code {code} holds {listed}: say which is the script with --scoring-script NAME.")
-    if not (code / found).is_file():
-        raise UserError(f"--scoring-script {found}: {code / found} does not exist.", target="--scoring-script")
-    return code, found
-
-
 def _one_line(result: "ScoreResult") -> dict[str, object]:
+    progress = result.progress
     return {
-        "status": result.status,
-        "items": result.items,
-        "items_succeeded": result.items_succeeded,
-        "items_failed": result.items_failed,
-        "rows": result.rows,
+        "status": str(result.status),
+        "items": progress.items,
+        "items_succeeded": progress.items_succeeded,
+        "items_failed": progress.items_failed,
+        "rows": progress.rows,
         "wall_s": round(result.wall_s, 6),
-        "first_result_s": result.first_result_s and round(result.first_result_s, 6),
+        "first_result_s": None if result.first_result_s is None else round(result.first_result_s, 6),
         "failures": [failure.model_dump() for failure in result.failures],
-        "error": result.error and result.error.model_dump(),
+        "error": result.error.model_dump() if result.error else None,
         "output": str(result.output) if result.output else None,
         "logs": str(result.logs),
     }
@@ -93,16 +77,10 @@ def _one_line(result: "ScoreResult") -> dict[str, object]:
 
 def _summary(result: "ScoreResult") -> str:
     from batchpoint.cli.progress import summary
-    from batchpoint.entities.job import Progress
 
-    counts = Progress(
-        items=result.items,
-        items_succeeded=result.items_succeeded,
-        items_failed=result.items_failed,
-        rows=result.rows,
-    )
-    head, *reasons = summary(counts, result.failures)
-    speed = f" ({result.items / result.wall_s:,.0f} items/s)" if result.items and result.wall_s else ""
+    head, *reasons = summary(result.progress, result.failures)
+    items = result.progress.items
+    speed = f" ({items / result.wall_s:,.0f} items/s)" if items and result.wall_s else ""
     lines = [f"{head} in {result.wall_s:.1f} s{speed}", *reasons]
     lines += [f"output  {_near(result.output)}"] if result.output else []
     return "\n".join([*lines, f"logs    {_near(result.logs)}"])
@@ -121,7 +99,7 @@ COMMANDS = (
         score,
         (
             Flag("--code", "The scoring script, or the folder that holds it.", "SCRIPT", required=True),
-            Flag("--scoring-script", "The script in the folder; default score.py, or the only one.", "NAME"),
+            Flag("--scoring-script", "The script in the folder; needed when it holds several.", "NAME"),
             Flag("--model", "File or folder that the script finds in AZUREML_MODEL_DIR.", "PATH"),
             Flag("--input", "File or folder to score.", "PATH", required=True),
             Flag("--out", "Folder for the output.", "DIR", required=True),

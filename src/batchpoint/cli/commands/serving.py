@@ -18,8 +18,8 @@ COMMANDS = (
         serve,
         (
             Flag("--host", "Address to listen on; default 127.0.0.1.", "HOST", default="127.0.0.1"),
-            Flag("--port", "Port; default 8700, 0 for any free one.", "PORT", number=int, default=8700),
+            Flag("--port", "Port; default 8787, 0 for any free one.", "PORT", number=int, default=8787),
         ),
-        example="serve --port 8700",
+        example="serve --port 8787",
     ),
 )

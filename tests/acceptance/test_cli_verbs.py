@@ -1,0 +1,293 @@
+"""Every verb changes something, and another verb reads it back."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batchpoint.cli.__main__ import main
+
+SCRIPTS = Path(__file__).parents[1] / "scoring_scripts"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command line gave back."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Az = Callable[..., Answer]
+
+
+@pytest.fixture
+def az(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Az:
+    """Runs one command line in this process, in a folder with a model, a script, data and YAML files."""
+    _fill(tmp_path / "work")
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+
+    def run(line: str, code: int = 0) -> Answer:
+        capsys.readouterr()
+        ended = main(line.split())
+        printed = capsys.readouterr()
+        assert ended == code, f"{line}\n{printed.out}{printed.err}"
+        return Answer(ended, printed.out, printed.err)
+
+    return run
+
+
+def _fill(work: Path) -> None:
+    (work / "model").mkdir(parents=True)
+    (work / "model" / "offset.txt").write_text("100")
+    (work / "code").mkdir()
+    (work / "code" / "score.py").write_text(
+        "import os, time\n"
+        "def init():\n"
+        "    global offset\n"
+        "    folder = os.path.join(os.environ['AZUREML_MODEL_DIR'], 'model')\n"
+        "    offset = int(open(os.path.join(folder, 'offset.txt')).read())\n"
+        "def run(mini_batch):\n"
+        "    time.sleep(float(os.environ.get('SLEEP_S', '0')))\n"
+        "    return [f'{os.path.basename(p)}: {offset + int(open(p).read())}' for p in mini_batch]\n"
+    )
+    (work / "data").mkdir()
+    for number in range(7):
+        (work / "data" / f"{number}.txt").write_text(str(number))
+    (work / "deployment.yml").write_text(
+        "name: blue\nendpoint_name: digits\nmodel:\n  path: ./model\n"
+        "code_configuration:\n  code: ./code\n  scoring_script: score.py\n"
+        "compute: azureml:cluster\nmini_batch_size: 2\nmax_concurrency_per_instance: 2\n"
+    )
+    (work / "endpoint.yml").write_text("name: digits\ndescription: Reads digits\ntags:\n  team: vision\n")
+    (work / "conda.yml").write_text("dependencies:\n  - python=3.11\n")
+
+
+def with_deployment(az: Az) -> None:
+    az("compute create -n cluster --type amlcompute --min-instances 0 --max-instances 2 -o none")
+    az("batch-endpoint create -f endpoint.yml -o none")
+    az("batch-deployment create -f deployment.yml --set-default -o none")
+
+
+def invoked(az: Az, flags: str = "") -> str:
+    return az(f"batch-endpoint invoke -n digits --input data {flags} --query name -o tsv").out.strip()
+
+
+def test_an_endpoint_is_created_shown_listed_updated_and_deleted(az: Az) -> None:
+    made = az("ml batch-endpoint create --file endpoint.yml --set tags.floor=2 description=Other").json
+    assert (made["name"], made["description"], made["tags"]) == ("digits", "Other", {"team": "vision", "floor": "2"})
+    assert az("batch-endpoint show --name digits").json == made
+    az("batch-endpoint create --name letters")
+    assert az("batch-endpoint list --query [].name -o tsv").out.split() == ["digits", "letters"]
+    az("batch-endpoint update -n digits --set description=New --remove tags.floor")
+    shown = az("batch-endpoint show -n digits").json
+    assert (shown["description"], shown["tags"], shown["auth_mode"]) == ("New", {"team": "vision"}, "aad_token")
+    az("batch-endpoint create --name digits --set description=Upsert")
+    assert az("batch-endpoint show -n digits --query description -o tsv").out == "Upsert\n"
+    assert az("batch-endpoint delete -n digits --yes").out == ""
+    assert az("batch-endpoint list --query [].name -o tsv").out.split() == ["letters"]
+
+
+def test_a_deployment_is_created_shown_listed_updated_made_default_and_deleted(az: Az) -> None:
+    with_deployment(az)
+    shown = az("batch-deployment show --name blue --endpoint-name digits").json
+    assert (shown["mini_batch_size"], shown["logging_level"]) == (2, "Info")
+    assert shown["model"].startswith("azureml:/subscriptions/")
+    assert az("batch-endpoint show -n digits --query defaults.deployment_name -o tsv").out == "blue\n"
+    az("batch-deployment create -f deployment.yml --name green --set mini_batch_size=5 retry_settings.timeout 9")
+    assert az("batch-deployment list -e digits --query [].name -o tsv").out.split() == ["blue", "green"]
+    az("batch-deployment update --name green --endpoint digits --set error_threshold=3 -o none")
+    green = az("batch-deployment show -n green -e digits").json
+    assert (green["error_threshold"], green["mini_batch_size"], green["retry_settings"]["timeout"]) == (3, 5, 9)
+    az("batch-endpoint update --name digits --defaults deployment_name=green -o none")
+    refused = az("batch-deployment delete -n green -e digits --yes", code=1)
+    assert "default" in refused.err
+    az("batch-deployment delete -n blue -e digits --yes")
+    assert az("batch-deployment list -e digits --query [].name -o tsv").out.split() == ["green"]
+
+
+def test_a_compute_is_created_shown_listed_updated_and_deleted(az: Az) -> None:
+    az("compute create -n cluster --type AmlCompute --min-instances 0 --max-instances 5 --tags a=b")
+    shown = az("compute show -n cluster").json
+    assert (shown["max_instances"], shown["type"], shown["tags"]) == (5, "amlcompute", {"a": "b"})
+    az("compute update -n cluster --max-instances 3 --idle-time-before-scale-down 60")
+    assert az("compute list --query [].[name,max_instances] -o tsv").out == "cluster\t3\n"
+    az("compute delete -n cluster --yes")
+    assert az("compute list").json == []
+
+
+@pytest.mark.parametrize(
+    ("group", "flags"),
+    [
+        ("model", "--path model --type custom_model"),
+        ("model", "--local-path model"),
+        ("data", "--path data --type uri_folder"),
+        ("dataset", "--paths folder:data"),
+        ("dataset", "--local-path data"),
+        ("environment", "--image some/image:1 --conda-file conda.yml"),
+        ("environment", f"--python {sys.executable}"),
+    ],
+)
+def test_an_asset_is_created_shown_and_listed(group: str, flags: str, az: Az) -> None:
+    first = az(f"{group} create --name thing {flags} --description Mine --tags a=b").json
+    assert (first["version"], first["description"], first["tags"]) == ("1", "Mine", {"a": "b"})
+    assert az(f"{group} show --name thing --version 1").json == first
+    az(f"{group} create --name thing --version 7 {flags}")
+    assert az(f"{group} show --name thing --label latest --query version -o tsv").out == "7\n"
+    assert az(f"{group} list --query [].name -o tsv").out == "thing\n"
+    assert sorted(az(f"{group} list --name thing --query [].version -o tsv").out.split()) == ["1", "7"]
+    assert "--version and --label" in az(f"{group} show --name thing", code=2).err
+
+
+def test_a_job_is_started_streamed_shown_listed_and_downloaded(az: Az) -> None:
+    with_deployment(az)
+    name = invoked(az)
+    streamed = az(f"job stream --name {name}").out
+    assert streamed.startswith(f"RunId: {name}\nWeb View: http")
+    assert "Streaming logs/azureml/executionlogs.txt\n" in streamed
+    assert "Execution Summary\n=================\n" in streamed
+    assert "7 of 7 items succeeded; 7 rows" in streamed
+    shown = az(f"job show --name {name} --web")
+    assert (shown.json["status"], shown.json["properties"]["batchpoint.items_succeeded"]) == ("Completed", "7")
+    assert "Web View: http" in shown.err
+    for group in ("job list", "batch-endpoint list-jobs -n digits", "batch-deployment list-jobs -n blue -e digits"):
+        assert az(f"{group} --query [].name -o tsv").out == f"{name}\n", group
+    az(f"job download --name {name} --output-name score --download-path got")
+    assert Path("got/predictions.csv").read_text() == "".join(f"{n}.txt: {100 + n}\n" for n in range(7))
+
+
+@pytest.mark.parametrize(
+    ("flags", "names"),
+    [
+        ("--input azureml:digits@latest --upload", "0123456"),
+        ("--input-data data --include 2.txt 4.txt --exclude 4*", "2"),
+    ],
+)
+def test_overrides_of_an_invocation_reach_its_job(flags: str, names: str, az: Az) -> None:
+    with_deployment(az)
+    az("data create --name digits --path data -o none")
+    out = f"--output-path {Path('there').absolute()} --set output_file_name=out.csv --mini-batch-size 3 -c 2"
+    job = az(f"batch-endpoint invoke -n digits -d blue {out.replace('--set', flags + ' --set')} --job-name mine").json
+    assert (job["name"], job["settings"]["mini_batch_size"], job["settings"]["instance_count"]) == ("mine", 3, 2)
+    az("job stream -n mine")
+    rows = Path("there/out.csv").read_text().splitlines()
+    assert "".join(row[0] for row in rows) == names
+
+
+def test_a_job_that_is_cancelled_says_so(az: Az, monkeypatch: pytest.MonkeyPatch) -> None:
+    with_deployment(az)
+    az("batch-deployment update -n blue -e digits --set environment_variables.SLEEP_S=20 -o none")
+    name = invoked(az)
+    assert az(f"job cancel --name {name}").out == ""
+    streamed = az(f"job stream --name {name}")
+    assert "Status: Canceled" in streamed.out
+    assert az(f"job show --name {name} --query status -o tsv").out == "Canceled\n"
+    assert "Canceled" in az(f"job cancel --name {name}", code=1).err
+
+
+def test_a_job_that_fails_shows_the_users_traceback_first_and_exits_1(az: Az) -> None:
+    with_deployment(az)
+    Path("data/bad.txt").write_text("no number")
+    name = invoked(az, "--set error_threshold=0")
+    streamed = az(f"job stream --name {name}", code=1)
+    assert "ValueError: invalid literal for int() with base 10: 'no number'" in streamed.err
+    assert streamed.err.index("score.py") < streamed.err.index("\n(")
+    assert "failed" in streamed.out
+    assert az(f"job show --name {name} --query status -o tsv").out == "Failed\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "batch-endpoint show -n nothing",
+        "batch-deployment show -n nothing -e digits",
+        "job show -n nothing",
+        "compute show -n nothing",
+        "model show -n nothing -v 1",
+        "data show -n nothing -v 1",
+        "environment show -n nothing --label latest",
+    ],
+)
+def test_show_of_something_missing_exits_3_with_nothing_on_stdout(line: str, az: Az) -> None:
+    missing = az(line, code=3)
+    assert missing.out == ""
+    assert missing.err.startswith("(ResourceNotFound) ")
+    assert "Code: ResourceNotFound\nMessage: " in missing.err
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["batch-endpoint delete -n nothing", "batch-deployment delete -n nothing -e none", "compute delete -n nothing"],
+)
+def test_deleting_what_is_not_there_is_fine_once_confirmed(line: str, az: Az) -> None:
+    assert "Add --yes" in az(line, code=1).err
+    assert az(f"{line} --yes").out == ""
+
+
+def test_a_workspace_sees_its_own_things_only(az: Az) -> None:
+    az("compute create -n cluster -w one -o none")
+    assert az("compute list -w one --query [].name -o tsv").out == "cluster\n"
+    assert az("compute list -w two").json == []
+    assert az("compute show -n cluster -g other -w one", code=3).out == ""
+
+
+def test_an_error_of_a_file_comes_with_every_problem(az: Az) -> None:
+    Path("bad.yml").write_text("name: digits\ndescripton: x\nauth_mode: nobody\n")
+    told = az("batch-endpoint create -f bad.yml", code=1).err
+    assert "2 problems in bad.yml" in told
+    assert 'did you mean "description"' in told
+
+
+def test_score_needs_no_endpoint(az: Az) -> None:
+    said = az("score --code code/score.py --model model --input data --out scored --workers 2 --mini-batch-size 2").out
+    assert "7 of 7 items succeeded; 7 rows in" in said
+    assert f"output  {Path('scored/predictions.csv')}" in said
+    assert Path("scored/predictions.csv").read_text() == "".join(f"{n}.txt: {100 + n}\n" for n in range(7))
+
+
+def test_score_answers_with_one_line_of_json(az: Az) -> None:
+    said = az("score --code code --model model --input data --out scored --json")
+    assert said.out.count("\n") == 1
+    line = said.json
+    assert (line["status"], line["items"], line["items_failed"], line["rows"]) == ("Completed", 7, 0, 7)
+    assert 0 < line["first_result_s"] <= line["wall_s"]
+    assert line["failures"] == []
+
+
+def test_a_script_that_fails_everywhere_fails_the_score_and_shows_why(az: Az) -> None:
+    failed = az(f"score --code {SCRIPTS / 'raises_in_init.py'} --input data --out scored --workers 1", code=1)
+    assert "raises_in_init.py" in failed.err
+    assert not Path("scored/predictions.csv").exists()
+
+
+def test_on_a_terminal_the_bar_shows_mini_batches(az: Az) -> None:
+    ours, theirs = os.openpty()
+    line = "-m batchpoint score --code code --model model --input data --out scored --mini-batch-size 1"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TERM": "xterm", "COLUMNS": "120"}
+    process = subprocess.Popen([sys.executable, *line.split()], stderr=theirs, stdout=subprocess.PIPE, env=environment)
+    os.close(theirs)
+    shown = b""
+    try:
+        while chunk := os.read(ours, 65536):
+            shown += chunk
+    except OSError:
+        pass  # Linux's way to say that the terminal's other end is closed.
+    finally:
+        os.close(ours)
+    out, _ = process.communicate()
+    assert process.returncode == 0
+    assert b"of 7 mini-batches" in shown
+    assert b"7 of 7 items succeeded" in out
