@@ -8,7 +8,7 @@ import contextlib
 import ipaddress
 import subprocess
 import threading
-from collections.abc import Coroutine, Iterator, MutableMapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, MutableMapping
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -22,14 +22,16 @@ from batchpoint.settings import Settings
 from batchpoint.storage.lock import is_locked
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
-
     from batchpoint.store.store import Store
 
 __all__ = ["connect", "serve"]
 
 T = TypeVar("T")
 Message = MutableMapping[str, Any]
+#: An ASGI application.
+Application = Callable[
+    [Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]
+]
 
 #: The address under which the application in this process answers: where ``batchpoint serve`` would be.
 IN_PROCESS_URL = "http://localhost:8787"
@@ -110,7 +112,7 @@ class InProcessTransport(httpx.BaseTransport):
     The application runs in an event loop in a thread of its own, so callers may have one of theirs.
     """
 
-    def __init__(self, app: "FastAPI", store: "Store") -> None:
+    def __init__(self, app: Application, store: "Store") -> None:
         self._app = app
         self._store = store
         self._loop = _LoopThread()
@@ -166,7 +168,7 @@ class _LoopThread:
 class _Exchange:
     """One request and its answer, spoken in ASGI."""
 
-    def __init__(self, app: "FastAPI", request: httpx.Request) -> None:
+    def __init__(self, app: Application, request: httpx.Request) -> None:
         self._app = app
         self._scope = _scope_of(request)
         body = request.stream

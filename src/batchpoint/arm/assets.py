@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import yaml
 
@@ -195,13 +195,12 @@ def container_to_json(asset: Asset, next_version: str, workspace: Workspace) -> 
 def environment_version(environment: Environment) -> str:
     """The version of an environment described in place: the hash of its content."""
     content = environment.model_dump_json(exclude={"name", "version", "id", "creation_context", "latest_version"})
-    return hashlib.sha256(content.encode()).hexdigest()
+    return hashlib.sha256(content.encode()).hexdigest()[:32]
 
 
 def container_from_json(kind: type[A], body: Body) -> A:
     """The latest version as a list of names shows it: ``latest_version`` instead of ``version``."""
     latest = body.child("properties").text("latestVersion")
     found = from_json(kind, body, body.text("name"), latest)
-    if kind is Code:
-        return found
-    return found.model_copy(update={"version": None, "latest_version": latest})
+    listed = {"version": None, "latest_version": latest} if "latest_version" in kind.model_fields else {}
+    return cast("A", found.model_copy(update=listed))

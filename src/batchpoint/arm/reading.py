@@ -7,12 +7,15 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
 from batchpoint.entities.noun import CreationContext, Noun
 from batchpoint.errors import Problem, UserError, ValidationFailed
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
 
 N = TypeVar("N", bound=Noun)
 
@@ -177,7 +180,7 @@ def enum_to_wire(word: str) -> str:
     return "".join(part.capitalize() for part in word.split("_"))
 
 
-def build(noun: type[N], values: Mapping[str, Any], *, subject: str = "") -> N:
+def build(noun: type[N], values: Mapping[str, Any]) -> N:
     """A noun from values picked off the wire; those that are None count as not given.
 
     Raises ValidationFailed that names every property in wire spelling.
@@ -186,18 +189,20 @@ def build(noun: type[N], values: Mapping[str, Any], *, subject: str = "") -> N:
     try:
         return noun.model_validate(given)
     except ValidationError as error:
-        problems = tuple(Problem(wire_path(e["loc"]), _sentence(e["msg"])) for e in error.errors())
-        raise ValidationFailed(subject or noun.schema_name or noun.__name__, problems) from error
+        problems = tuple(_problem(e) for e in error.errors())
+        raise ValidationFailed(noun.schema_name or noun.__name__, problems) from error
+
+
+def _problem(detail: "ErrorDetails") -> Problem:
+    key = detail.get("ctx", {}).get("key")
+    location = detail["loc"] if key is None else (*detail["loc"], key)
+    return Problem(wire_path(location), detail["msg"].removeprefix("Value error, ").rstrip(".") + ".")
 
 
 def wire_path(location: tuple[int | str, ...]) -> str:
     """``("retry_settings", "max_retries")`` → ``properties.retrySettings.maxRetries``."""
     words = [re.sub(r"_([a-z])", lambda found: found[1].upper(), str(part)) for part in location]
     return ".".join(["properties", *words])
-
-
-def _sentence(message: str) -> str:
-    return message.removeprefix("Value error, ") + "."
 
 
 def system_data(context: CreationContext | None) -> dict[str, str]:

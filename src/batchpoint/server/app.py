@@ -44,7 +44,7 @@ _FIXED_WORDS = {
     for word in (
         *("subscriptions", "resourceGroups", "providers", PROVIDER, "workspaces"),
         *SEGMENTS,
-        *("datasets", "versions", "labels", "cancel"),
+        *("versions", "labels", "cancel"),
     )
 }
 

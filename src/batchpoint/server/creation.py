@@ -5,19 +5,19 @@ Routers call it with what was sent; it answers what the store now holds. It know
 
 import getpass
 import hashlib
-import re
 from pathlib import Path
 from typing import TypeVar
 
 from batchpoint.arm import ids
 from batchpoint.arm.assets import ANONYMOUS_ENVIRONMENT, SEGMENT, environment_version
+from batchpoint.entities import names
 from batchpoint.entities.assets import Code, Environment, Model
 from batchpoint.entities.compute import Compute
 from batchpoint.entities.data import DataAsset, Datastore
 from batchpoint.entities.deployment import CodeConfiguration, Deployment
 from batchpoint.entities.endpoint import Endpoint
 from batchpoint.entities.noun import CreationContext, created_now
-from batchpoint.errors import NotSupported, Problem, ReferenceInvalid, ResourceNotFound, ValidationFailed
+from batchpoint.errors import NotSupported, Problem, ResourceNotFound, ValidationFailed
 from batchpoint.server.locations import local_path_of, resolve
 from batchpoint.server.lookup import Desk
 
@@ -28,17 +28,10 @@ ENDPOINT_CREATION_API = "2023-10-01"
 #: What the engine refuses in the name of the gathered file.
 FORBIDDEN_IN_FILE_NAME = '~"#%&*:<>?\\/{|}'
 
-_DNS_NAME = re.compile(r"[a-zA-Z]([-a-zA-Z0-9]*[a-zA-Z0-9])?")
-_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_-]{0,254}")
-_ASSET_NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{0,254}")
-_VERSION = re.compile(r"[a-zA-Z0-9_.-]{1,50}")
-_LONG_VERSION = re.compile(r"[a-zA-Z0-9_.-]{1,64}")
-
 
 def create_endpoint(desk: Desk, wanted: Endpoint) -> Endpoint:
     """Create or replace an endpoint; its name is lowered."""
-    name = wanted.name.lower()
-    _check_dns_name("endpoint", name)
+    name = names.ENDPOINT.checked(wanted.name)
     if wanted.auth_mode != "aad_token":
         raise NotSupported(
             f"auth_mode {wanted.auth_mode} is not offered for batch endpoints; write aad_token, or leave it out.",
@@ -70,7 +63,7 @@ def create_endpoint(desk: Desk, wanted: Endpoint) -> Endpoint:
 def create_deployment(desk: Desk, wanted: Deployment) -> Deployment:
     """Create or replace a deployment: everything it names must exist, and versions are pinned."""
     endpoint = desk.endpoint(wanted.endpoint_name)
-    _check_dns_name("deployment", wanted.name)
+    names.DEPLOYMENT.checked(wanted.name)
     if wanted.type != "model":
         raise NotSupported("Deployments of type pipeline are not offered here; deploy a model.", target="type")
     if wanted.output_file_name is not None:
@@ -157,7 +150,7 @@ def _pinned_compute(desk: Desk, reference: str) -> str:
 
 def create_compute(desk: Desk, wanted: Compute) -> Compute:
     """Create or replace a compute; it exists at once, instances come with jobs."""
-    check_name("compute", wanted.name)
+    names.COMPUTE.checked(wanted.name)
     existing = desk.store.get_compute(desk.key, wanted.name)
     complete = wanted.model_copy(
         update={
@@ -173,7 +166,7 @@ def create_compute(desk: Desk, wanted: Compute) -> Compute:
 
 def create_datastore(desk: Desk, wanted: Datastore) -> Datastore:
     """Create or replace a datastore that is a folder on this machine."""
-    check_name("datastore", wanted.name)
+    names.DATASTORE.checked(wanted.name)
     if not wanted.path or not Path(wanted.path).is_absolute():
         message = "must be the absolute path of a folder on the server's machine."
         raise ValidationFailed("datastore", (Problem("properties.path", message),))
@@ -191,12 +184,8 @@ def create_datastore(desk: Desk, wanted: Datastore) -> Datastore:
 def create_asset(desk: Desk, wanted: A) -> A:
     """Create a version, or answer the one that stands there with the same content."""
     kind = SEGMENT[type(wanted)]
-    check_name(kind, wanted.name or "", _ASSET_NAME)
-    # Versions of anonymous environments are hashes.
-    versions = _LONG_VERSION if wanted.name == ANONYMOUS_ENVIRONMENT else _VERSION
-    if not versions.fullmatch(wanted.version or ""):
-        message = f"The version {wanted.version!r} must be 1 to 50 letters, digits, '-', '_' or '.'."
-        raise ReferenceInvalid(message, target="version")
+    names.ASSET.checked(wanted.name or "")
+    names.VERSION.checked(wanted.version or "")
     if not isinstance(wanted, Environment):
         _check_place(desk, wanted.path)
     if isinstance(wanted, Model) and wanted.type is None:
@@ -238,29 +227,6 @@ def _user() -> str:
     except (OSError, KeyError):
         # A user id without an entry, as in containers.
         return ""
-
-
-def _check_dns_name(noun: str, name: str) -> None:
-    problems = []
-    if not 3 <= len(name) <= 32:
-        problems.append(Problem("name", f"{name!r} must be 3 to 32 characters long."))
-    if not _DNS_NAME.fullmatch(name):
-        problems.append(
-            Problem(
-                "name", f"{name!r} must start with a letter, hold only letters, digits and '-', and not end in '-'."
-            )
-        )
-    if problems:
-        raise ValidationFailed(noun, tuple(problems))
-
-
-def check_name(noun: str, name: str, pattern: re.Pattern[str] = _NAME) -> None:
-    """Raises ValidationFailed for a name that cannot stand in an id."""
-    if not pattern.fullmatch(name):
-        message = (
-            f"{name!r} must start with a letter or digit and hold only letters, digits, '-' and '_' (at most 255)."
-        )
-        raise ValidationFailed(noun, (Problem("name", message),))
 
 
 def check_output_file_name(noun: str, name: str) -> None:

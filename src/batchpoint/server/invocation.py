@@ -9,30 +9,20 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from batchpoint.arm import ids
-from batchpoint.arm.reading import wire_path
+from batchpoint.entities import names
 from batchpoint.entities.assets import Code, Environment, Model
 from batchpoint.entities.data import DataAsset, Input, Invocation
 from batchpoint.entities.deployment import DEFAULT_OUTPUT_FILE_NAME, Deployment
 from batchpoint.entities.endpoint import Endpoint
 from batchpoint.entities.job import Job, JobSettings
 from batchpoint.errors import NotSupported, Problem, ReferenceInvalid, ResourceNotFound, UserError, ValidationFailed
-from batchpoint.server.creation import check_name, check_output_file_name, context
+from batchpoint.server.creation import check_output_file_name, context
 from batchpoint.server.locations import local_path_of, resolve
 from batchpoint.server.lookup import Desk
 from batchpoint.server.names import friendly_name
 from batchpoint.storage.datastores import DEFAULT_DATASTORE
 from batchpoint.storage.fetch import refuse_folder
 from batchpoint.storage.uri import AssetReference, DatastorePath, LocalPath, parse_uri, strip_marker
-
-#: Smallest value of each number that an invocation may override.
-_LEAST = {
-    "mini_batch_size": 1,
-    "instance_count": 1,
-    "max_concurrency_per_instance": 1,
-    "error_threshold": -1,
-    "max_retries": 0,
-    "timeout_s": 1,
-}
 
 
 def create_job(desk: Desk, endpoint_name: str, invocation: Invocation, idempotency_key: str = "") -> Job:
@@ -42,7 +32,6 @@ def create_job(desk: Desk, endpoint_name: str, invocation: Invocation, idempoten
     """
     endpoint = desk.endpoint(endpoint_name)
     deployment = _route(desk, endpoint, invocation.deployment_name)
-    _check_overrides(invocation)
     name = _job_name(invocation.job_name)
     job = Job(
         name=name,
@@ -89,24 +78,10 @@ def _route(desk: Desk, endpoint: Endpoint, wanted: str | None) -> Deployment:
     raise ResourceNotFound(message, target=endpoint.name)
 
 
-def _check_overrides(invocation: Invocation) -> None:
-    problems = [
-        Problem(wire_path((name,)), f"must be {least} or more, not {value}.")
-        for name, least in _LEAST.items()
-        if (value := getattr(invocation, name)) is not None and value < least
-    ]
-    if invocation.logging_level not in {None, "warning", "info", "debug"}:
-        message = f"must be warning, info or debug, not {invocation.logging_level!r}."
-        problems.append(Problem("properties.loggingLevel", message))
-    if problems:
-        raise ValidationFailed("invocation", tuple(problems))
-
-
 def _job_name(wanted: str | None) -> str:
     if wanted is None:
         return f"batchjob-{uuid.uuid4()}"
-    check_name("job", wanted)
-    return wanted
+    return names.JOB.checked(wanted)
 
 
 def _freeze(desk: Desk, job: str, deployment: Deployment, invocation: Invocation) -> JobSettings:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from batchpoint.arm import ids
-from batchpoint.arm.assets import SEGMENT
+from batchpoint.arm.ids import LATEST
+from batchpoint.entities import reference as references
 from batchpoint.entities.assets import Code, Environment, Model
 from batchpoint.entities.compute import Compute
 from batchpoint.entities.data import DataAsset, Datastore
@@ -16,7 +16,7 @@ from batchpoint.entities.deployment import Deployment
 from batchpoint.entities.endpoint import Endpoint
 from batchpoint.entities.job import Job
 from batchpoint.entities.workspace import Workspace
-from batchpoint.errors import ReferenceInvalid, ResourceNotFound
+from batchpoint.errors import NotSupported, ResourceNotFound
 from batchpoint.settings import Settings
 from batchpoint.storage.datastores import DEFAULT_DATASTORE, default_datastore
 from batchpoint.store.store import Store
@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 #: What users call a kind of asset.
 WORD = {Model: "model", DataAsset: "data asset", Environment: "environment", Code: "code"}
+_KIND = {**WORD, DataAsset: "data"}
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Desk:
 
     def compute(self, reference: str) -> Compute:
         """By bare name, ``azureml:<name>`` or id."""
-        name = ids.parse_reference(reference, "computes", prefix_needed=False).name
+        name = references.parse(reference, "compute").name
         return self._found(
             self.store.get_compute(self.key, name),
             f"There is no compute {name} in workspace {self.workspace.name}. "
@@ -113,16 +114,22 @@ class Desk:
 
     def referenced(self, kind: type[A], reference: str) -> A:
         """The asset version that ``reference`` pins or means now (contract §1.4)."""
-        parsed = ids.parse_reference(reference, SEGMENT[kind])
-        desk = Desk(self.plane, parsed.workspace, self.server) if parsed.workspace else self
+        parsed = references.parse(reference, _KIND[kind])
+        if parsed.registry:
+            message = f"{reference} is in a shared registry, and there are none here. Register a copy in the workspace."
+            raise NotSupported(message, target=reference)
+        desk = self._elsewhere(parsed)
         if parsed.version:
             return desk.asset(kind, parsed.name, parsed.version)
-        if parsed.label == ids.LATEST:
+        if parsed.label == LATEST:
             return desk.latest(kind, parsed.name)
-        if parsed.label:
-            raise ResourceNotFound(f"There is no label {parsed.label}; the one label is latest.", target=reference)
-        message = f"{reference!r} says neither version nor label: add :<version> or @latest."
-        raise ReferenceInvalid(message, target=reference)
+        raise ResourceNotFound(f"There is no label {parsed.label}; the one label is latest.", target=reference)
+
+    def _elsewhere(self, parsed: references.Reference) -> "Desk":
+        """The desk of the workspace that a reference names; this one when it names none."""
+        if not (parsed.subscription and parsed.resource_group and parsed.workspace):
+            return self
+        return Desk(self.plane, Workspace(parsed.subscription, parsed.resource_group, parsed.workspace), self.server)
 
     def job(self, name: str) -> Job:
         return self._found(
