@@ -101,7 +101,7 @@ def _insert_new(table: Table) -> Insert:
 
 
 def _configure(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
-    # Without this the driver opens transactions by itself, and only at the first write.
+    # Transactions begin where `_begin` says, never by the driver's own guess.
     connection.isolation_level = None
     cursor = connection.cursor()
     # No WAL: see decision 2. TRUNCATE keeps the journal's directory entry, which saves a sync.

@@ -110,8 +110,9 @@ def _version(connection: Connection, path: Path) -> str | None:
 def _upgrade(database: Database) -> None:
     from batchpoint.store.migrations.upgrade import upgrade
 
+    # The transaction alone would keep two upgrades apart, but whoever waits for it gives up after the busy timeout.
     with _exclusive(database.path.with_name("batchpoint.db.lock")), database.migrating() as connection:
-        # Whoever held the lock before may have done it.
+        # Whoever held the lock before may have done it, or be newer.
         if _version(connection, database.path) != REVISIONS[-1]:
             upgrade(connection)
 
