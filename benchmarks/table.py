@@ -1,5 +1,7 @@
 """Prints what was measured: walls and CPU as ratios over the floor, slopes, and each bar with met or missed."""
 
+import math
+import os
 from dataclasses import dataclass
 
 from benchmarks.measure import Cost
@@ -20,6 +22,7 @@ class Bar:
 def print_walls(costs: dict[str, dict[str, list[Cost]]], wall: Medians, cpu: Medians) -> None:
     rounds = len(next(iter(costs.values()))["floor"])
     print(f"\nMedians of {rounds} rounds; wall and CPU of the whole process tree, over the floor's.")
+    print(f"Load of the machine over the last quarter of an hour: {os.getloadavg()[2]:.1f} on {os.cpu_count()} cores.")
     print("Spread: (slowest - fastest) / median of the floor; differences below it mean nothing.\n")
     print(f"{'':24}{'floor':>16}{'':8}{'batchpoint':>16}{'Pool':>16}")
     print(f"{'workload':24}{'wall':>8}{'CPU':>8}{'spread':>8}{'wall':>8}{'CPU':>8}{'wall':>8}{'CPU':>8}")
@@ -61,5 +64,5 @@ def _over(rise: float, floor: float) -> str:
 def print_bars(bars: list[Bar]) -> None:
     print("\nBars\n")
     for bar in bars:
-        verdict = "met" if bar.measured <= bar.at_most else "MISSED"
+        verdict = "met" if bar.measured <= bar.at_most else "noise" if math.isnan(bar.measured) else "MISSED"
         print(f"{verdict:8}{bar.name:44}{bar.measured:8.2f} {bar.unit:3} (at most {bar.at_most:g})")
