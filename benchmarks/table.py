@@ -51,14 +51,17 @@ def print_slopes(slopes: dict[str, tuple[str, str, int]], wall: Medians, cpu: Me
         for runner in ("ours", "pool"):
             line += "".join(f"{_over(rise[runner][i], rise['floor'][i]):>{width}}" for i, width in ((0, 12), (1, 8)))
         print(line)
-    return {
-        n: (wall[b]["ours"] - wall[a]["ours"]) / (wall[b]["floor"] - wall[a]["floor"])
-        for n, (a, b, _) in slopes.items()
-    }
+    return {name: _wall_slope(wall[small], wall[large]) for name, (small, large, _) in slopes.items()}
+
+
+def _wall_slope(small: dict[str, float], large: dict[str, float]) -> float:
+    """Ours over the floor's; not a number where noise made the larger input the faster one."""
+    floor = large["floor"] - small["floor"]
+    return (large["ours"] - small["ours"]) / floor if floor > 0 else math.nan
 
 
 def _over(rise: float, floor: float) -> str:
-    return f"{rise / floor:.2f}x"
+    return f"{rise / floor:.2f}x" if floor > 0 else "noise"
 
 
 def print_bars(bars: list[Bar]) -> None:
