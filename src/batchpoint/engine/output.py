@@ -4,15 +4,17 @@ The driver calls it once the ledger is frozen. The result is a function of the l
 whatever process, writes the same bytes.
 """
 
+import contextlib
 import hashlib
 import os
+import shutil
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchpoint.errors import OutputAlreadyExists, SegmentCorrupt
+from batchpoint.errors import OutputAlreadyExists, OutputUnwritable, SegmentCorrupt
 from batchpoint.storage.atomic import aside_path, publish_without_clobber
 from batchpoint.store.records import LedgerRow, Part
 
@@ -27,32 +29,78 @@ class Published:
     length: int
 
 
-def gather(rows: Iterable[LedgerRow], segments: Path, final: Path) -> Published:
-    """Assemble the rows' parts in order and give them the name ``final``.
+def gather(rows: Iterable[LedgerRow], segments: Path, final: Path, owner: str = "") -> Published:
+    """Assemble the rows' parts in order and give them the name ``final``; ``owner`` is the job.
 
     Raises OutputAlreadyExists when a file with other content stands there, SegmentCorrupt when bytes on disk are not
-    those that were scored.
+    those that were scored, OutputUnwritable when the disk or the folder does not take them.
     """
-    final.parent.mkdir(parents=True, exist_ok=True)
-    aside = aside_path(final.parent)
+    unfinished = aside(final, owner)
     try:
-        published = _assemble(rows, segments, aside)
-        if not publish_without_clobber(aside, final) and _sha256(final) != published.sha256:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(final.parent, owner)
+        published = _assemble(rows, segments, unfinished)
+        if not publish_without_clobber(unfinished, final) and _content(final) != published.sha256:
             raise already_exists(final)
+    except OSError as error:
+        raise _unwritable(final, error) from error
     finally:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
     return published
 
 
-def publish_folder(staging: Path, folder: Path) -> int:
-    """Move what the scripts wrote themselves into the output folder; returns the number of files."""
-    files = sorted(path for path in staging.rglob("*") if path.is_file())
+def publish_folder(staging: Path, folder: Path, owner: str = "") -> int:
+    """Move what the scripts wrote themselves into the output folder, all of it or nothing; returns how many files."""
+    files = _staged(staging)
+    refuse_clashes(staging, folder)
     for path in files:
         final = folder / path.relative_to(staging)
-        final.parent.mkdir(parents=True, exist_ok=True)
-        if not publish_without_clobber(path, final):
-            raise already_exists(final)
+        try:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            _move(path, final, owner)
+        except OSError as error:
+            raise _unwritable(final, error) from error
     return len(files)
+
+
+def refuse_clashes(staging: Path, folder: Path, gathered: Path | None = None) -> None:
+    """Raise OutputAlreadyExists if a staged file cannot be published, or has the name of the gathered one."""
+    for path in _staged(staging):
+        final = folder / path.relative_to(staging)
+        if final == gathered:
+            raise OutputAlreadyExists(
+                f"The script wrote {final.name} to AZUREML_BI_OUTPUT_PATH, and the rows that run() returns go to a file "
+                "of that name. Let the script choose another name, or set output_file_name.",
+                target=str(final),
+            )
+        if is_taken(final) and _content(final) != _content(path):
+            raise already_exists(final)
+
+
+def refuse_unwritable(folder: Path) -> None:
+    """Raise OutputUnwritable if nothing can be written to ``folder``, which need not exist; nothing is made."""
+    there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+    if not there.is_dir():
+        raise OutputUnwritable(
+            f"The output folder {folder} cannot be made: {there} is not a folder. Choose another (--output-path).",
+            target=str(folder),
+        )
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise OutputUnwritable(
+            f"The output folder {folder} cannot be written: no right to write to {there}. Give the user that runs "
+            "Batchpoint that right, or choose another folder (--output-path).",
+            target=str(folder),
+        )
+
+
+def aside(final: Path, owner: str) -> Path:
+    """A fresh name beside ``final`` for what is not finished yet, known to be the owner's."""
+    return final.parent / f"{_aside_prefix(owner)}{aside_path(final.parent).name.lstrip('.')}"
+
+
+def _aside_prefix(owner: str) -> str:
+    return f".{owner}."
 
 
 def already_exists(path: Path) -> OutputAlreadyExists:
@@ -112,9 +160,47 @@ class _Segments:
         return self._descriptors[segment]
 
 
-def _sha256(path: Path) -> str:
+def _content(path: Path) -> str:
+    """The sha256 of a file's content; "" where there is no file to read."""
+    if not path.is_file():
+        return ""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _staged(staging: Path) -> list[Path]:
+    return sorted(path for path in staging.rglob("*") if path.is_file())
+
+
+def _move(path: Path, final: Path, owner: str) -> None:
+    """Give a staged file its final name, through a copy where that lies on another file system."""
+    finished = path
+    if path.stat().st_dev != final.parent.stat().st_dev:
+        finished = aside(final, owner)
+        _sweep(final.parent, owner)
+        shutil.copyfile(path, finished)
+    try:
+        if not publish_without_clobber(finished, final) and _content(final) != _content(path):
+            raise already_exists(final)
+    finally:
+        if finished is not path:
+            finished.unlink(missing_ok=True)
+    path.unlink(missing_ok=True)
+
+
+def _sweep(folder: Path, owner: str) -> None:
+    """Remove what an earlier driver of the same job left unfinished."""
+    for entry in list(os.scandir(folder)):
+        if entry.name.startswith(_aside_prefix(owner) + _ASIDE) and entry.is_file(follow_symlinks=False):
+            Path(entry.path).unlink(missing_ok=True)
+
+
+def _unwritable(final: Path, error: OSError) -> OutputUnwritable:
+    return OutputUnwritable(
+        f"The output file {final} cannot be written: {error.strerror or error}. What was scored is kept; "
+        "make room or give the right to write there.",
+        target=str(final),
+    )
 
 
 def is_taken(path: Path) -> bool:

@@ -21,7 +21,7 @@ from batchpoint.engine import output
 from batchpoint.engine.dispatch import Policy, reasons
 from batchpoint.engine.driver import BEAT_EVERY_S, Driver
 from batchpoint.engine.ledger import GroupCommit
-from batchpoint.engine.messages import EndJob
+from batchpoint.engine.messages import EndJob, Failure
 from batchpoint.engine.plan import Plan, item_path, read_plan, write_plan
 from batchpoint.engine.preparation import Source, find_input, interpreter, list_input
 from batchpoint.engine.workers import WorkerStart, slots
@@ -65,11 +65,11 @@ class JobRun:
         except _Canceled:
             self._canceled(claimed.fence, claimed.job.progress)
         except JobFailed as error:
-            self._fail(claimed.fence, JobError(code=error.code, message=error.message))
+            self._fail(claimed.fence, Failure(error.code, error.message))
         except Exception as error:  # the driver's top: a fault of ours must end the job, not repeat for ever
             log.exception("the driver failed")
             message = f"{InternalError.__doc__} {type(error).__name__}: {error}. Details: {self.folder.driver_log}"
-            self._fail(claimed.fence, JobError(code=InternalError.code, message=message))
+            self._fail(claimed.fence, Failure(InternalError.code, message))
 
     # ---- steps ----------------------------------------------------------------------------------------------------
 
@@ -136,8 +136,8 @@ class JobRun:
 
     def _announce(self, plan: Plan, done: int) -> None:
         self.logs.event(
-            f"{plan.items:,} items in {plan.mini_batches:,} mini-batches of {plan.mini_batch_size:,}"
-            + (f"; {done:,} mini-batches are done already." if done else ".")
+            f"{plan.items:,} items, {plan.mini_batch_size:,} at a time: {plan.mini_batches:,} mini-batches in all"
+            + (f", {done:,} of them done already." if done else ".")
         )
 
     def _take_stock(self, job: Job, fence: Fence, plan: Plan, driver: Driver) -> None:
@@ -157,9 +157,7 @@ class JobRun:
             self._canceled(fence, self._progress)
         elif end.failure is not None:
             driver.pool.close()
-            failure = end.failure
-            text = f"{failure.traceback.rstrip()}\n\n{failure.message}" if failure.traceback else failure.message
-            self._fail(fence, JobError(code=failure.code, message=text))
+            self._fail(fence, end.failure)
         else:
             driver.dismiss()
             self.ledger.freeze(fence)
@@ -187,10 +185,13 @@ class JobRun:
             self.failures = self._reasons(self.ledger.ledger(job.name, fence.revision), plan)
         self._publish(job, fence, lambda: None)
 
-    def _fail(self, fence: Fence, error: JobError) -> None:
-        self.ledger.fail(fence, error, self._progress, self.failures)
+    def _fail(self, fence: Fence, failure: Failure) -> None:
+        """Failed, and why: the user's own traceback first."""
+        traceback = failure.traceback.rstrip()
+        message = f"{traceback}\n\n{failure.message}" if traceback else failure.message
+        self.ledger.fail(fence, JobError(code=failure.code, message=message), self._progress, self.failures)
         self._tidy()
-        self.logs.result(f"Failed ({error.code}): {error.message}")
+        self.logs.result(f"Failed ({failure.code}): {failure.message}", traceback)
 
     def _canceled(self, fence: Fence, progress: Progress) -> None:
         self.ledger.canceled(fence, progress)

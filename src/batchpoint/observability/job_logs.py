@@ -65,10 +65,10 @@ class JobLogs:
             f"elapsed {elapsed_s:.1f} s\n",
         )
 
-    def result(self, text: str) -> None:
-        """How the job ended."""
-        self.event(text.split("\n", 1)[0])
-        _append(self._folder.logs / "job_result.txt", f"[{_now()}] {text}\n")
+    def result(self, text: str, traceback: str = "") -> None:
+        """How the job ended, and the user's traceback if that is why."""
+        self.event(text)
+        _append(self._folder.logs / "job_result.txt", f"[{_now()}] {text}\n" + (f"{traceback}\n" if traceback else ""))
 
     def report(self, lines: Iterable[tuple[object, ...]]) -> None:
         """One line for each mini-batch, in the order of ``REPORT_COLUMNS``."""
