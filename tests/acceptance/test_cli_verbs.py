@@ -3,9 +3,11 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -276,7 +278,7 @@ def test_a_script_that_fails_everywhere_fails_the_score_and_shows_why(az: Az) ->
 def test_on_a_terminal_the_bar_shows_mini_batches(az: Az) -> None:
     ours, theirs = os.openpty()
     line = "-m batchpoint score --code code --model model --input data --out scored --mini-batch-size 1"
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TERM": "xterm", "COLUMNS": "120"}
+    environment = {**_environment(), "TERM": "xterm", "COLUMNS": "120"}
     process = subprocess.Popen([sys.executable, *line.split()], stderr=theirs, stdout=subprocess.PIPE, env=environment)
     os.close(theirs)
     shown = b""
@@ -291,3 +293,53 @@ def test_on_a_terminal_the_bar_shows_mini_batches(az: Az) -> None:
     assert process.returncode == 0
     assert b"of 7 mini-batches" in shown
     assert b"7 of 7 items succeeded" in out
+
+
+@pytest.fixture
+def server(home: Path) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen([sys.executable, "-m", "batchpoint", "serve", "--port", "0"], env=_environment())
+    deadline = time.monotonic() + 60
+    while not (home / "server.json").is_file():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    yield process
+    process.terminate()
+    process.wait()
+
+
+def test_a_server_on_the_same_home_is_found_and_does_the_work(
+    az: Az, server: subprocess.Popen[bytes], home: Path
+) -> None:
+    url = json.loads((home / "server.json").read_text())["url"]
+    with_deployment(az)
+    shown = az("batch-endpoint show -n digits").json
+    assert shown["scoring_uri"].startswith(url)
+    name = invoked(az)
+    assert f"Web View: {url}/runs/{name}" in az(f"job stream -n {name}").out
+    token = az("account get-access-token --query accessToken -o tsv").out.strip()
+    assert token == (home / "token").read_text().strip()
+    server.terminate()
+    server.wait()
+    assert az(f"job show -n {name} --query status -o tsv").out == "Completed\n"
+    told = az(f"batch-endpoint list --server {url}", code=1).err
+    assert "(ServerUnreachable)" in told
+
+
+def test_an_interrupted_stream_leaves_the_job_alone(az: Az) -> None:
+    with_deployment(az)
+    az("batch-deployment update -n blue -e digits --set environment_variables.SLEEP_S=1 -o none")
+    name = invoked(az, "--mini-batch-size 4")
+    words = [sys.executable, "-m", "batchpoint", "job", "stream", "-n", name]
+    stream = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=_environment(), text=True)
+    assert stream.stdout is not None
+    assert stream.stdout.readline() == f"RunId: {name}\n"
+    stream.send_signal(signal.SIGINT)
+    _, told = stream.communicate()
+    assert stream.returncode == 130
+    assert f"The job goes on. Watch it again: batchpoint job stream --name {name}" in told
+    assert "Status: Completed" in az(f"job stream -n {name}").out
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

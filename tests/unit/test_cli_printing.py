@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 
 import pytest
 
-from batchpoint.cli.printing import compiled, put, render, report
+from batchpoint.cli.printing import compiled, put, render, report, report_job
 from batchpoint.cli.shapes import shaped
 from batchpoint.entities.compute import Compute
 from batchpoint.entities.data import Input
 from batchpoint.entities.deployment import CodeConfiguration, Deployment
 from batchpoint.entities.endpoint import Endpoint, EndpointDefaults
-from batchpoint.entities.job import Job, JobSettings
+from batchpoint.entities.job import Job, JobError, JobSettings
 from batchpoint.errors import Problem, ResourceNotFound, ValidationFailed
 
 WORKSPACE = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.MachineLearningServices/workspaces/ws"
@@ -77,6 +77,10 @@ def test_a_table_has_scalar_columns_only_and_begins_with_the_name() -> None:
     assert render(ROWS, "table") == "Name  Ready  Size\n----  -----  ----\na     true   3\nb     false"
     assert render("x", "table") == "Result\n------\nx"
     assert render([], "table") == ""
+
+
+def test_a_table_shows_the_last_name_of_an_id() -> None:
+    assert render([{"compute": f"azureml:{WORKSPACE}/computes/c1"}], "table") == "Compute\n-------\nc1"
 
 
 def test_yaml_is_sorted_block_style() -> None:
@@ -162,3 +166,21 @@ def test_every_problem_of_a_file_is_shown_once(capsys: pytest.CaptureFixture[str
     shown = capsys.readouterr().err
     assert shown.startswith("(ValidationError) 2 problems in e.yml (BatchEndpointSchema):\n  line 3: name: Unknown.\n")
     assert shown.count("Unknown.") == 1
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        (
+            "Traceback:\n  line 1\nValueError: x\n\ninit() failed.",
+            "Traceback:\n  line 1\nValueError: x\n\n(C) init() failed.\n",
+        ),
+        ("Traceback:\n  line 1\nValueError: x\n", "Traceback:\n  line 1\nValueError: x\n\n(C) ValueError: x\n"),
+        ("The input has no files.", "(C) The input has no files.\n"),
+    ],
+)
+def test_a_failed_job_shows_the_traceback_then_one_line(
+    message: str, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report_job(JobError(code="C", message=message))
+    assert capsys.readouterr().err == shown

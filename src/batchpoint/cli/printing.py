@@ -123,7 +123,14 @@ def _table_row(row: Any) -> dict[str, str]:
     scalars = {key: value for key, value in row.items() if not isinstance(value, dict | list)}
     # A table of nothing but skipped columns would be empty: then they are what was asked for.
     kept = {key: value for key, value in scalars.items() if key.lower() not in _TABLE_SKIPS} or scalars
-    return {key: "" if value is None else _plain(value).replace("\n", " ") for key, value in kept.items()}
+    return {key: _table_cell(value) for key, value in kept.items()}
+
+
+def _table_cell(value: Any) -> str:
+    text = "" if value is None else _plain(value).replace("\n", " ")
+    # An id of six names would push the other columns out of sight; its last name says enough.
+    is_id = text.removeprefix("azureml:").startswith("/subscriptions/")
+    return text.rpartition("/")[2] if is_id else text
 
 
 def _title(key: str) -> str:
@@ -150,14 +157,17 @@ def report(error: BatchpointError | OSError) -> None:
 
 
 def report_job(error: "JobError") -> None:
-    """Print why a job failed: the user's traceback first, then code and last line of it."""
-    last = error.message.strip().rpartition("\n")[2]
-    text = f"{error.message.strip()}\n" if last != error.message.strip() else ""
-    print(f"{text}{_red(f'({error.code})')} {last}", file=sys.stderr)
+    """Print why a job failed: the user's traceback first, then in one line what came of it."""
+    message = error.message.strip()
+    # The engine puts a sentence of its own below a traceback; a traceback alone ends in its best line.
+    trace, _, sentence = message.rpartition("\n\n")
+    if not trace:
+        trace, sentence = (message, message.rpartition("\n")[2]) if "\n" in message else ("", message)
+    print(f"{trace}\n\n" if trace else "", _red(f"({error.code})"), f" {sentence}", sep="", file=sys.stderr)
 
 
 def _report(code: str, message: str) -> None:
-    first = message.partition("\n")[0]
+    first = message.partition("\n")[0].removesuffix(":")
     print(f"{_red(f'({code})')} {message}\nCode: {code}\nMessage: {first}", file=sys.stderr)
 
 

@@ -24,13 +24,14 @@ class Bar:
         self._closing = ExitStack()
         self._rich: RichProgress | None = None
         self._drawn_at = 0.0
-        #: When the first items were seen, and how many; the speed counts from there.
+        #: When the plan was first seen, and how many items were done by then; the speed counts from there.
         self._first: tuple[float, int] | None = None
+        self._speed = 0.0
 
     def __enter__(self) -> Self:
         if self._live:
             self._rich = self._closing.enter_context(_rich_bar())
-            self._rich.add_task("waiting for the first mini-batch", total=None, details="")
+            self._rich.add_task("Starting", total=None, details="")
         return self
 
     def __exit__(
@@ -50,27 +51,31 @@ class Bar:
             description=status,
             completed=done,
             total=progress.items or None,
-            details=", ".join([*_counts(progress), *self._speed(done, now)]),
+            details=", ".join([*_counts(progress), *self._pace(progress.items, done, now)]),
         )
         self._rich.refresh()
 
-    def _speed(self, done: int, now: float) -> list[str]:
-        if self._first is None:
-            self._first = (now, done) if done else None
+    def _pace(self, items: int, done: int, now: float) -> list[str]:
+        """Items per second, and the time left while there is something left."""
+        if self._first is None and items:
+            self._first = (now, done)
+        # Once all is scored the speed stands: what follows is no scoring.
+        if self._first and self._first[0] < now and (done < items or not self._speed):
+            self._speed = (done - self._first[1]) / (now - self._first[0])
+        if not self._speed:
             return []
-        seconds, items = now - self._first[0], done - self._first[1]
-        return [f"{items / seconds:,.0f} items/s"] if seconds > 0 and items else []
+        left = [f"{_clock((items - done) / self._speed)} left"] if done < items else []
+        return [f"{self._speed:,.0f} items/s", *left]
 
 
 def _rich_bar() -> "RichProgress":
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TextColumn
 
     return Progress(
         TextColumn("[bold]{task.description}"),
         BarColumn(bar_width=30),
         TextColumn("{task.fields[details]}"),
-        TimeRemainingColumn(compact=True),
         console=Console(stderr=True),
         # Lines for a file or a pipe must reach it; only those for the same terminal go around the bar.
         redirect_stdout=sys.stdout.isatty(),
@@ -81,8 +86,16 @@ def _rich_bar() -> "RichProgress":
 
 
 def _counts(progress: "Progress") -> list[str]:
+    if not progress.mini_batches:
+        return []
     counts = [f"{progress.mini_batches_done:,} of {progress.mini_batches:,} mini-batches"]
     return counts + ([f"[red]{progress.items_failed:,} items failed[/red]"] if progress.items_failed else [])
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
 def summary(progress: "Progress", failures: Sequence["FailureReason"]) -> list[str]:

@@ -52,7 +52,8 @@ def resource_group(arm_id: str) -> str:
 
 
 def _without_empty(shape: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in shape.items() if value not in ({}, []) or key in _KEPT_EMPTY}
+    inner = {key: _without_empty(value) if isinstance(value, dict) else value for key, value in shape.items()}
+    return {key: value for key, value in inner.items() if value not in ({}, []) or key in _KEPT_EMPTY}
 
 
 def _reference(value: Any) -> Any:
@@ -83,9 +84,9 @@ def _job(job: Job, shape: dict[str, Any], server: str) -> dict[str, Any]:
         "display_name": job.display_name or job.name,
         "experiment_name": job.experiment_name or job.endpoint_name,
         "compute": _reference(job.compute),
-        "settings": _without_empty(settings),
+        "settings": settings,
         "properties": {**job.properties, **_counts(job)},
-        "inputs": {"input": _without_empty(settings["input"])},
+        "inputs": {"input": settings["input"]},
         "outputs": {"score": {"type": "uri_folder", "path": job.settings.output_uri or job.settings.output_folder}},
         # Three spellings of one thing: today's, that of 2021, and the one that the articles of 2021 query.
         "services": services,

@@ -79,7 +79,7 @@ def _summary(result: "ScoreResult") -> str:
     from batchpoint.cli.progress import summary
 
     head, *reasons = summary(result.progress, result.failures)
-    items = result.progress.items
+    items = result.progress.items_succeeded
     speed = f" ({items / result.wall_s:,.0f} items/s)" if items and result.wall_s else ""
     lines = [f"{head} in {result.wall_s:.1f} s{speed}", *reasons]
     lines += [f"output  {_near(result.output)}"] if result.output else []

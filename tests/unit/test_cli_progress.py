@@ -1,0 +1,86 @@
+"""What the bar and the summary say of a job."""
+
+import pytest
+
+from batchpoint.cli import progress as module
+from batchpoint.cli.progress import Bar, summary
+from batchpoint.entities.job import FailureReason, Progress
+
+HALF = Progress(mini_batches=10, mini_batches_done=5, items=100, items_succeeded=48, items_failed=2, rows=48)
+
+
+class Terminal:
+    """Stands in for the drawing, and keeps what was drawn last."""
+
+    task_ids = (0,)
+
+    def __init__(self) -> None:
+        self.drawn = ""
+
+    def update(self, _: int, *, description: str, completed: int, total: int | None, details: str) -> None:
+        self.drawn = f"{description} {completed}/{total} {details}"
+
+    def refresh(self) -> None:
+        pass
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [100.0]
+    monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+    return now
+
+
+def drawn_on(terminal: Terminal) -> Bar:
+    bar = Bar()
+    bar._rich = terminal  # type: ignore[assignment]
+    return bar
+
+
+def test_the_bar_counts_speed_from_when_the_plan_was_there(clock: list[float]) -> None:
+    terminal = Terminal()
+    bar = drawn_on(terminal)
+    bar.show(Progress(), "Preparing")
+    assert terminal.drawn == "Preparing 0/None "
+    clock[0] += 30
+    bar.show(Progress(mini_batches=10, items=100))
+    clock[0] += 5
+    bar.show(HALF)
+    assert terminal.drawn == ("Running 50/100 5 of 10 mini-batches, [red]2 items failed[/red], 10 items/s, 0:05 left")
+
+
+def test_the_speed_stands_once_all_is_scored(clock: list[float]) -> None:
+    terminal = Terminal()
+    bar = drawn_on(terminal)
+    done = Progress(mini_batches=10, mini_batches_done=10, items=100, items_succeeded=100)
+    for seconds, progress in ((0, Progress(mini_batches=10, items=100)), (5, HALF), (60, done), (60, done)):
+        clock[0] += seconds
+        bar.show(progress)
+    assert terminal.drawn.endswith("10 of 10 mini-batches, 10 items/s")
+
+
+def test_the_bar_is_not_drawn_more_often_than_an_eye_can_see(clock: list[float]) -> None:
+    terminal = Terminal()
+    bar = drawn_on(terminal)
+    bar.show(HALF)
+    clock[0] += 0.01
+    bar.show(Progress(), "Later")
+    assert terminal.drawn.startswith("Running")
+    bar.show(Progress(), "Later", at_once=True)
+    assert terminal.drawn.startswith("Later")
+
+
+def test_the_summary_groups_reasons_the_commonest_first() -> None:
+    reasons = (
+        FailureReason(
+            code="MiniBatchTimeout", message="run() took more than 30 s", mini_batches=1, items=1, example="a"
+        ),
+        FailureReason(code="ScriptRaised", message="ValueError: bad header", mini_batches=2, items=20),
+    )
+    assert summary(HALF, reasons) == [
+        "48 of 100 items succeeded, 2 failed; 48 rows",
+        "  ScriptRaised: ValueError: bad header",
+        "    20 items in 2 mini-batches",
+        "  MiniBatchTimeout: run() took more than 30 s",
+        "    1 item in 1 mini-batch, a among them",
+    ]
