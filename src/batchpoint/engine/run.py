@@ -26,7 +26,7 @@ from batchpoint.engine.plan import Plan, item_path, read_plan, write_plan
 from batchpoint.engine.preparation import Source, find_input, interpreter, list_input
 from batchpoint.engine.workers import WorkerStart, slots
 from batchpoint.entities.job import FailureReason, Job, JobError, JobStatus, Progress
-from batchpoint.errors import Fenced, InternalError, JobFailed, StoreUnavailable
+from batchpoint.errors import CancelRequested, Fenced, InternalError, JobFailed, StoreUnavailable
 from batchpoint.observability.job_logs import JobLogs
 from batchpoint.settings import Settings
 from batchpoint.storage.atomic import fsync_file
@@ -60,10 +60,10 @@ class JobRun:
         claimed = self._claim()
         try:
             self._drive(claimed)
+        except CancelRequested:
+            self._canceled(claimed.fence, self._progress)
         except (Fenced, StoreUnavailable):
             raise
-        except _Canceled:
-            self._canceled(claimed.fence, claimed.job.progress)
         except JobFailed as error:
             self._fail(claimed.fence, Failure(error.code, error.message))
         except Exception as error:  # the driver's top: a fault of ours must end the job, not repeat for ever
@@ -212,13 +212,9 @@ class JobRun:
             if self.clock() >= due:
                 due = self.clock() + BEAT_EVERY_S
                 if self.ledger.beat(fence, self._progress).cancel_requested:
-                    raise _Canceled
+                    raise CancelRequested
 
         return check
-
-
-class _Canceled(Exception):
-    """The job was canceled while it was being prepared."""
 
 
 def output_file(job: Job) -> Path | None:
