@@ -4,13 +4,20 @@ The driver carries both. The lines are described in ``batchpoint_worker/protocol
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from batchpoint.compute.pool import Slot
+from batchpoint.store.records import storable
 
 #: Version of the worker protocol that this engine speaks.
 PROTOCOL = 1
+#: Beyond every number that a worker can mean, within what a database takes.
+COUNT_MAX = 1 << 62
+#: The counts of an answer, in the order of the event's fields.
+_SCORED = ("m", "a", "n", "rows", "off", "len", "crc")
+_FAILED = ("m", "a")
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +27,11 @@ class Failure:
     code: str
     message: str
     traceback: str = ""
+
+    def __post_init__(self) -> None:
+        # Whatever the user's code says: file names that are no text, half characters.
+        object.__setattr__(self, "message", storable(self.message))
+        object.__setattr__(self, "traceback", storable(self.traceback))
 
 
 # ---- from workers -------------------------------------------------------------------------------------------------
@@ -175,21 +187,39 @@ def parse(worker: int, line: bytes) -> Event | None:
         said = json.loads(line.decode())
         kind = said["t"]
         if kind == "Scored":
-            return Scored(
-                worker, said["m"], said["a"], said["n"], said["rows"], said["off"], said["len"], said["crc"], said["s"]
-            )
+            mini_batch, attempt, results, rows, offset, length, crc = _counts(said, _SCORED)
+            return Scored(worker, mini_batch, attempt, results, rows, offset, length, crc, _seconds(said))
         if kind == "Failed":
-            failure = Failure(said["code"], said["message"], said["traceback"])
-            return Failed(worker, said["m"], said["a"], failure, said["s"])
+            mini_batch, attempt = _counts(said, _FAILED)
+            return Failed(worker, mini_batch, attempt, _failure(said), _seconds(said))
         if kind == "Ready":
             return Ready(worker)
         if kind == "InitFailed":
-            return InitFailed(worker, Failure(said["code"], said["message"], said["traceback"]))
+            return InitFailed(worker, _failure(said))
         if kind == "Bye":
             return None
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"not a worker's line: {line[:200]!r}") from error
     raise ValueError(f"not a worker's line: {line[:200]!r}")
+
+
+def _counts(said: Mapping[str, Any], names: tuple[str, ...]) -> list[int]:
+    counts = [said[name] for name in names]
+    for count in counts:
+        if type(count) is not int or not 0 <= count < COUNT_MAX:
+            raise TypeError("not a count")
+    return counts
+
+
+def _seconds(said: Mapping[str, Any]) -> float:
+    seconds = float(said["s"])
+    if not 0 <= seconds < COUNT_MAX:
+        raise TypeError("not a duration")
+    return seconds
+
+
+def _failure(said: Mapping[str, Any]) -> Failure:
+    return Failure(str(said["code"]), str(said["message"]), str(said["traceback"]))
 
 
 def line(message: dict[str, object]) -> bytes:

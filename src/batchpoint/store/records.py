@@ -55,7 +55,7 @@ class LedgerRow:
 
     def __post_init__(self) -> None:
         # Reasons quote file names and user text: lone surrogates and NUL, which no database takes, are written out.
-        object.__setattr__(self, "reason", _storable(self.reason))
+        object.__setattr__(self, "reason", storable(self.reason))
 
     @property
     def key(self) -> tuple[int, int]:
@@ -63,7 +63,8 @@ class LedgerRow:
         return self.mini_batch, self.first_item
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """The text with everything written out that a database or JSON in UTF-8 does not take."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
 
 
