@@ -27,6 +27,8 @@ class GroupCommit:
         self._waiting: list[LedgerRow] = []
         self._due: float | None = None
         self._pause_s = COMMIT_EVERY_S
+        #: Segments whose names are durable as well.
+        self._named: set[str] = set()
 
     def add(self, row: LedgerRow, now: float) -> None:
         """Take a row; it counts only once ``flush`` has returned."""
@@ -46,8 +48,12 @@ class GroupCommit:
         be scored again by a new driver, never synced a second time.
         """
         began = clock()
-        for segment in {part.segment for row in self._waiting for part in row.parts}:
+        segments = {part.segment for row in self._waiting for part in row.parts if part.length}
+        for segment in segments:
             self._sync(self._segments / segment)
+        if not segments <= self._named:
+            self._sync(self._segments)
+            self._named |= segments
         self._store.commit(self._fence, self._waiting, progress)
         self._waiting = []
         self._due = None
