@@ -16,7 +16,7 @@ Raised everywhere, mapped to HTTP by ``arm/error_body.py`` and to exit codes by 
     │   ├── EnvironmentBuildFailed
     │   ├── ScriptUnusable, InitFailed
     │   ├── ErrorThresholdExceeded, NoSuccessfulItems, WorkersKeepDying
-    │   ├── OutputAlreadyExists
+    │   ├── OutputAlreadyExists, OutputUnwritable
     │   └── SegmentCorrupt
     ├── Fenced                  another driver owns the job now, or the job has ended
     │   └── CancelRequested         somebody asked to cancel before the job could be finished
@@ -175,6 +175,12 @@ class OutputAlreadyExists(JobFailed):
     """The output file exists already; it was left as it is."""
 
     code = "OutputAlreadyExists"
+
+
+class OutputUnwritable(JobFailed):
+    """The output cannot be written."""
+
+    code = "OutputUnwritable"
 
 
 class SegmentCorrupt(JobFailed):

@@ -121,6 +121,8 @@ class Driver:
             for event in self.pool.receive(until - self.clock()):
                 if isinstance(event, Exited):
                     self._living.discard(event.worker)
+        for worker in list(self._living):
+            self._kill(worker)
 
     # ---- the loop -------------------------------------------------------------------------------------------------
 

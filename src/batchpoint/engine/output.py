@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchpoint.errors import OutputAlreadyExists, OutputUnwritable, SegmentCorrupt
-from batchpoint.storage.atomic import aside_path, publish_without_clobber
+from batchpoint.storage.atomic import aside_path, publish_without_clobber, sweep
 from batchpoint.store.records import LedgerRow, Part
 
 BLOCK_BYTES = 1 << 22
@@ -29,16 +29,16 @@ class Published:
     length: int
 
 
-def gather(rows: Iterable[LedgerRow], segments: Path, final: Path, owner: str = "") -> Published:
+def gather(rows: Iterable[LedgerRow], segments: Path, final: Path, owner: str) -> Published:
     """Assemble the rows' parts in order and give them the name ``final``; ``owner`` is the job.
 
     Raises OutputAlreadyExists when a file with other content stands there, SegmentCorrupt when bytes on disk are not
     those that were scored, OutputUnwritable when the disk or the folder does not take them.
     """
-    unfinished = aside(final, owner)
+    unfinished = aside_path(final.parent, owner)
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(final.parent, owner)
+        sweep(final.parent, 0, owner)
         published = _assemble(rows, segments, unfinished)
         if not publish_without_clobber(unfinished, final) and _content(final) != published.sha256:
             raise already_exists(final)
@@ -50,10 +50,12 @@ def gather(rows: Iterable[LedgerRow], segments: Path, final: Path, owner: str = 
     return published
 
 
-def publish_folder(staging: Path, folder: Path, owner: str = "") -> int:
+def publish_folder(staging: Path, folder: Path, owner: str) -> int:
     """Move what the scripts wrote themselves into the output folder, all of it or nothing; returns how many files."""
     files = _staged(staging)
     refuse_clashes(staging, folder)
+    for parent in {folder / path.relative_to(staging).parent for path in files}:
+        sweep(parent, 0, owner)
     for path in files:
         final = folder / path.relative_to(staging)
         try:
@@ -70,8 +72,8 @@ def refuse_clashes(staging: Path, folder: Path, gathered: Path | None = None) ->
         final = folder / path.relative_to(staging)
         if final == gathered:
             raise OutputAlreadyExists(
-                f"The script wrote {final.name} to AZUREML_BI_OUTPUT_PATH, and the rows that run() returns go to a file "
-                "of that name. Let the script choose another name, or set output_file_name.",
+                f"The script wrote {final.name} to AZUREML_BI_OUTPUT_PATH, and what run() returns goes to a file of "
+                "that name. Let the script choose another name, or set output_file_name.",
                 target=str(final),
             )
         if is_taken(final) and _content(final) != _content(path):
@@ -92,15 +94,6 @@ def refuse_unwritable(folder: Path) -> None:
             "Batchpoint that right, or choose another folder (--output-path).",
             target=str(folder),
         )
-
-
-def aside(final: Path, owner: str) -> Path:
-    """A fresh name beside ``final`` for what is not finished yet, known to be the owner's."""
-    return final.parent / f"{_aside_prefix(owner)}{aside_path(final.parent).name.lstrip('.')}"
-
-
-def _aside_prefix(owner: str) -> str:
-    return f".{owner}."
 
 
 def already_exists(path: Path) -> OutputAlreadyExists:
@@ -175,9 +168,9 @@ def _staged(staging: Path) -> list[Path]:
 def _move(path: Path, final: Path, owner: str) -> None:
     """Give a staged file its final name, through a copy where that lies on another file system."""
     finished = path
-    if path.stat().st_dev != final.parent.stat().st_dev:
-        finished = aside(final, owner)
-        _sweep(final.parent, owner)
+    if path.is_symlink() or path.stat().st_dev != final.parent.stat().st_dev:
+        # A link would be published as it is, and lead into a folder of the job.
+        finished = aside_path(final.parent, owner)
         shutil.copyfile(path, finished)
     try:
         if not publish_without_clobber(finished, final) and _content(final) != _content(path):
@@ -186,13 +179,6 @@ def _move(path: Path, final: Path, owner: str) -> None:
         if finished is not path:
             finished.unlink(missing_ok=True)
     path.unlink(missing_ok=True)
-
-
-def _sweep(folder: Path, owner: str) -> None:
-    """Remove what an earlier driver of the same job left unfinished."""
-    for entry in list(os.scandir(folder)):
-        if entry.name.startswith(_aside_prefix(owner) + _ASIDE) and entry.is_file(follow_symlinks=False):
-            Path(entry.path).unlink(missing_ok=True)
 
 
 def _unwritable(final: Path, error: OSError) -> OutputUnwritable:

@@ -87,7 +87,7 @@ class JobRun:
             strays.end_strays(strays.mark(self.folder.path))
             self.logs.event("A new driver takes the job over and goes on from what is committed.")
         if job.status is JobStatus.CANCEL_REQUESTED:
-            self._canceled(fence, job.progress)
+            self._canceled(fence, self._progress)
         elif job.status is JobStatus.FINALIZING:
             self._publish_again(job, fence)
         else:
@@ -97,6 +97,7 @@ class JobRun:
         final = output_file(job)
         if final is not None and output.is_taken(final):
             raise output.already_exists(final)
+        output.refuse_unwritable(Path(job.settings.output_folder))
         python = interpreter(job, self.folder, self.settings, self.logs.event, self._still_wanted(fence))
         source = find_input(job, self.folder, self.settings)
         pool = LocalPool(self.folder.path, self.settings.worker_log_limit_bytes)
@@ -168,10 +169,13 @@ class JobRun:
     def _publish(self, job: Job, fence: Fence, wait_for_workers: Callable[[], None]) -> None:
         """Gather and publish; the workers may still be in shutdown() while rows are gathered, but end before."""
         rows = self.ledger.ledger(job.name, fence.revision)
-        final = output_file(job)
-        published = output.Published("", 0) if final is None else output.gather(rows, self.folder.segments, final)
+        final, folder = output_file(job), Path(job.settings.output_folder)
+        output.refuse_clashes(self.folder.staging, folder, final)
+        published = output.Published("", 0)
+        if final is not None:
+            published = output.gather(rows, self.folder.segments, final, job.name)
         wait_for_workers()
-        output.publish_folder(self.folder.staging, Path(job.settings.output_folder))
+        output.publish_folder(self.folder.staging, folder, job.name)
         progress = _progress_of(rows)
         self.ledger.complete(fence, published.sha256, published.length, progress, self.failures, {})
         self._tidy()
@@ -232,6 +236,7 @@ def _progress_of(rows: Sequence[LedgerRow]) -> Progress:
         items_succeeded=sum(row.succeeded for row in rows),
         items_failed=sum(row.failed_items for row in rows),
         rows=sum(row.rows for row in rows),
+        failed_attempts=sum(row.attempt - bool(row.parts) for row in rows),
     )
 
 

@@ -5,6 +5,7 @@ Every part that leaves files behind calls it; it knows nothing about what is in 
 
 import ctypes
 import errno
+import hashlib
 import os
 import secrets
 import shutil
@@ -22,9 +23,9 @@ _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 
 
-def aside_path(folder: Path) -> Path:
+def aside_path(folder: Path, owner: str = "") -> Path:
     """A fresh name in ``folder`` for something that is not finished yet; listings skip it and ``sweep`` finds it."""
-    return folder / f"{_ASIDE_PREFIX}{secrets.token_hex(8)}{_ASIDE_SUFFIX}"
+    return folder / f"{_aside_prefix(owner)}{secrets.token_hex(8)}{_ASIDE_SUFFIX}"
 
 
 def write_atomically(path: Path, data: bytes, mode: int = 0o666) -> None:
@@ -115,12 +116,15 @@ def fsync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def sweep(folder: Path, older_than_s: float) -> int:
-    """Remove what crashed writers left aside in ``folder`` longer ago than ``older_than_s``; answers how many."""
+def sweep(folder: Path, older_than_s: float, owner: str = "") -> int:
+    """Remove what crashed writers left aside in ``folder`` longer ago than ``older_than_s``; answers how many.
+
+    With an owner: only what that one left.
+    """
     if not folder.is_dir():
         return 0
     limit = time.time() - older_than_s
-    leftovers = [Path(entry.path) for entry in os.scandir(folder) if _is_leftover(entry, limit)]
+    leftovers = [Path(entry.path) for entry in os.scandir(folder) if _is_leftover(entry, limit, owner)]
     for path in leftovers:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
@@ -129,8 +133,12 @@ def sweep(folder: Path, older_than_s: float) -> int:
     return len(leftovers)
 
 
-def _is_leftover(entry: "os.DirEntry[str]", limit: float) -> bool:
-    if not (entry.name.startswith(_ASIDE_PREFIX) and entry.name.endswith(_ASIDE_SUFFIX)):
+def _aside_prefix(owner: str) -> str:
+    return f"{_ASIDE_PREFIX}{hashlib.sha256(owner.encode()).hexdigest()[:12]}-" if owner else _ASIDE_PREFIX
+
+
+def _is_leftover(entry: "os.DirEntry[str]", limit: float, owner: str) -> bool:
+    if not (entry.name.startswith(_aside_prefix(owner)) and entry.name.endswith(_ASIDE_SUFFIX)):
         return False
     try:
         return entry.stat(follow_symlinks=False).st_mtime <= limit
