@@ -66,7 +66,7 @@ def read_plan(items_file: Path, header_file: Path) -> Plan | None:
     if not header_file.exists():
         return None
     header = json.loads(header_file.read_bytes())
-    content = items_file.read_bytes()
+    content = items_file.read_bytes() if items_file.exists() else b""
     if hashlib.sha256(content).hexdigest() != header["sha256"]:
         raise SegmentCorrupt(f"The plan {items_file} is not what was written; the job cannot go on from it.")
     lengths = (len(path) + 1 for path in content.split(b"\0")[:-1])
@@ -74,12 +74,12 @@ def read_plan(items_file: Path, header_file: Path) -> Plan | None:
 
 
 def item_path(items_file: Path, plan: Plan, mini_batch: int) -> str:
-    """Path of a mini-batch's first item, for people."""
+    """Path of a mini-batch's first item, for people: bytes that are no text are written out."""
     offset, length = plan.range(mini_batch)
     with items_file.open("rb") as file:
         file.seek(offset)
         first = file.read(length).split(b"\0", 1)[0]
-    return str(Path(plan.root, os.fsdecode(first)))
+    return str(Path(plan.root, os.fsdecode(first))).encode("utf-8", "backslashreplace").decode()
 
 
 def _cut(root: str, lengths: Iterable[int], items: int, mini_batch_size: int) -> Plan:
