@@ -17,7 +17,7 @@ from batchpoint.arm import error_body
 from batchpoint.arm.ids import SEGMENTS
 from batchpoint.entities.workspace import PROVIDER
 from batchpoint.errors import BatchpointError, InternalError, Problem, ResourceNotFound, UserError, ValidationFailed
-from batchpoint.server.auth import Gate, token_of
+from batchpoint.server.auth import Gate, home_id_of, token_of
 from batchpoint.server.lookup import ControlPlane
 from batchpoint.server.routers import (
     assets,
@@ -63,6 +63,8 @@ def create_app(settings: Settings, store: "Store", job_arrived: "Callable[[], No
         redirect_slashes=False,
         default_response_class=AsciiJson,
     )
+    # Drawn before the first question, so that a client on this home can compare.
+    home_id_of(settings.home)
     app.state.plane = ControlPlane(store, settings, job_arrived)
     for module in ROUTERS:
         app.include_router(module.router)

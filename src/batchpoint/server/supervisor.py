@@ -101,7 +101,7 @@ class Supervisor:
     def _note_death(self, job: Job, driver: _Driver) -> None:
         got_further = job.progress.mini_batches_done > driver.done
         driver.deaths = 1 if got_further else driver.deaths + 1
-        pause = 0.0 if got_further else min(_FIRST_PAUSE_S * 2 ** (driver.deaths - 1), _LONGEST_PAUSE_S)
+        pause = 0.0 if got_further else pause_after(driver.deaths)
         driver.not_before = time.monotonic() + pause
         status = driver.process.returncode if driver.process else None
         driver.process = None
@@ -112,6 +112,11 @@ class Supervisor:
         folder.path.mkdir(parents=True, exist_ok=True)
         with folder.driver_log.open("ab") as output:
             return start_detached("batchpoint.engine", [name], self._settings, output.fileno())
+
+
+def pause_after(deaths: int) -> float:
+    """Seconds until the next driver of a job that lost ``deaths`` of them without getting any further."""
+    return float(min(_FIRST_PAUSE_S * 2 ** min(deaths - 1, 16), _LONGEST_PAUSE_S))
 
 
 def _alive(driver: _Driver) -> bool:
