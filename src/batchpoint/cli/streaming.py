@@ -16,8 +16,8 @@ def stream(call: Call, name: str) -> Outcome:
 
     job = call.client.jobs.get(name)
     heading = f"RunId: {job.name}\nWeb View: {call.client.studio_url(job.name)}"
-    print(f"{heading}\n\nStreaming {EXECUTION_LOG}\n{'=' * (len(EXECUTION_LOG) + 10)}", flush=True)
     try:
+        print(f"{heading}\n\nStreaming {EXECUTION_LOG}\n{'=' * (len(EXECUTION_LOG) + 10)}", flush=True)
         job = _follow(call, job)
     except KeyboardInterrupt:
         call.say(f"\nThe job goes on. Watch it again: batchpoint job stream --name {name}")
