@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.process.engine_jobs import Engine
 from tests.process.worker_process import WorkerProcess, interpreter
 
 StartWorker = Callable[..., WorkerProcess]
@@ -35,3 +36,11 @@ def worker(tmp_path: Path) -> Iterator[StartWorker]:
 def python(request: pytest.FixtureRequest) -> str:
     """Each interpreter at hand that a user may choose."""
     return PYTHONS[request.param]
+
+
+@pytest.fixture
+def engine(home: Path, tmp_path: Path) -> Iterator[Engine]:
+    """A home with a store, and jobs with real workers; ``home`` then looks whether anything is left."""
+    engine = Engine(home, tmp_path)
+    yield engine
+    engine.close()

@@ -142,6 +142,9 @@ class LocalPool:
         """Deliver what the pipe still holds, then the exit."""
         for block in read_ready(process.incoming):
             events.extend(Said(process.worker, line) for line in process.lines.feed(block))
+        # Its group outlives it if the script left children there; the number is ours until it is waited for.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.popen.pid, signal.SIGKILL)
         returned = process.popen.wait()
         self._forget(process)
         strays.end_strays(strays.mark(self._job_folder, self._name, process.worker))

@@ -58,6 +58,7 @@ class JobRun:
     def execute(self) -> None:
         """Drive the job to a terminal state. Raises Fenced when it belongs to another driver, StoreUnavailable."""
         claimed = self._claim()
+        self._progress = claimed.job.progress
         try:
             self._drive(claimed)
         except CancelRequested:
