@@ -39,6 +39,13 @@ def test_problems_come_back_one_by_one_and_the_message_ends_in_the_list_that_scr
     assert (back.problems, back.message) == (error.problems, error.message)
 
 
+def test_a_problem_is_named_on_the_wire_as_it_was_sent_and_to_the_caller_as_it_was_written() -> None:
+    error = errors.ValidationFailed("x", (errors.Problem("properties.retrySettings.maxRetries", "must be 1."),))
+    back = error_body.from_json(400, error_body.to_json(error))
+    assert isinstance(back, errors.ValidationFailed)
+    assert back.problems[0].key == "retry_settings.max_retries"
+
+
 def test_no_two_errors_share_a_code() -> None:
     codes = [kind.code for kind in all_errors()]
     assert sorted(codes) == sorted(set(codes))

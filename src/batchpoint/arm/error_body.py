@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from batchpoint import errors
+from batchpoint.entities.noun import snake_cased
 from batchpoint.errors import BatchpointError, Problem, UserError, ValidationFailed
 
 #: HTTP status by error code. Anything else of ours is 500, any other UserError 400.
@@ -57,11 +58,16 @@ def from_json(status: int, body: object) -> BatchpointError:
         return _by_status(status, f"The server answered {status} without saying why.")
     details = [d for d in found.get("details") or [] if isinstance(d, dict)]
     if details and all(d.get("code") == ValidationFailed.code for d in details):
-        problems = tuple(Problem(str(d.get("target") or ""), str(d.get("message"))) for d in details)
+        problems = tuple(Problem(_our_key(str(d.get("target") or "")), str(d.get("message"))) for d in details)
         return ValidationFailed(str(found.get("target") or "request"), problems)
     cls = _BY_CODE.get(str(found.get("code")))
     target = found.get("target") if isinstance(found.get("target"), str) else None
     return cls(found["message"], target=target) if cls else _by_status(status, found["message"])
+
+
+def _our_key(wire_key: str) -> str:
+    """``properties.retrySettings.maxRetries`` → ``retry_settings.max_retries``: as the caller knows it."""
+    return str(snake_cased(wire_key.removeprefix("properties.")))
 
 
 def _by_status(status: int, message: str) -> BatchpointError:
