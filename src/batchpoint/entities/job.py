@@ -1,6 +1,5 @@
 """The job: one invocation with every setting frozen, its progress, and how it ended (contract §1.8, §1.9)."""
 
-from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
@@ -9,7 +8,7 @@ from pydantic import Field
 from batchpoint.entities.assets import Environment
 from batchpoint.entities.data import Input
 from batchpoint.entities.deployment import DEFAULT_OUTPUT_FILE_NAME, LoggingLevel, OutputAction
-from batchpoint.entities.noun import CreationContext, Noun, Tags
+from batchpoint.entities.noun import CreationContext, Moment, Noun, Tags
 
 
 class JobStatus(StrEnum):
@@ -119,7 +118,7 @@ class Job(Noun):
     progress: Progress = Progress()
     failures: tuple[FailureReason, ...] = ()
     error: JobError | None = None
-    started_at: datetime | None = None
-    ended_at: datetime | None = None
+    started_at: Moment | None = None
+    ended_at: Moment | None = None
     creation_context: CreationContext | None = None
     id: str | None = None

@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime
 from typing import Annotated, ClassVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 from pydantic_core import PydanticCustomError
 
 from batchpoint.entities.names import NameRule
@@ -63,13 +63,17 @@ def _said(value: str) -> str:
 Tags = dict[str, Annotated[str, AfterValidator(_said)]]
 
 
+#: A time with its offset spelled ``+00:00``, as the field's clients print it (contract §1.11).
+Moment = Annotated[datetime, PlainSerializer(datetime.isoformat, return_type=str, when_used="json")]
+
+
 class CreationContext(Noun):
     """Who made a resource and when; printed as ``creation_context``."""
 
-    created_at: datetime
+    created_at: Moment
     created_by: str = ""
     created_by_type: str = "User"
-    last_modified_at: datetime
+    last_modified_at: Moment
     last_modified_by: str = ""
     last_modified_by_type: str = "User"
 
