@@ -120,7 +120,7 @@ def test_a_job_is_printed_flat_with_its_settings() -> None:
     shape = shaped(job())
     assert (shape["status"], shape["type"], shape["experiment_name"]) == ("Preparing", "pipeline", "digits")
     assert shape["id"] == f"azureml:{WORKSPACE}/jobs/batchjob-1"
-    assert shape["started_at"] == "2026-01-01T00:00:00Z"
+    assert shape["started_at"] == "2026-01-01T00:00:00+00:00"
     assert shape["settings"]["output_folder"] == "/out"
     assert shape["resourceGroup"] == "rg"
 
