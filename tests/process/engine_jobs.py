@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from batchpoint.engine.run import JobRun, output_file
+from batchpoint.entities.assets import Environment
 from batchpoint.entities.data import Input
 from batchpoint.entities.job import FailureReason, Job, JobError, JobSettings, JobStatus, Progress
 from batchpoint.settings import Settings
@@ -112,9 +113,11 @@ class Engine:
         return path
 
     def job(self, script: str | Path, source: Path, *, name: str = "job", **settings: Any) -> Job:
-        """A stored job that nobody runs yet. ``environment`` are variables for the script."""
+        """A stored job that nobody runs yet; ``environment``: variables for the script, ``python``: its interpreter."""
         path = Path(script) if Path(script).is_absolute() else SCRIPTS / script
         variables = {"CALLS": str(self.calls(name)), **settings.pop("environment", {})}
+        if python := settings.pop("python", ""):
+            settings["environment"] = Environment(python=python)
         kind = "uri_folder" if source.is_dir() or not source.exists() else "uri_file"
         chosen: dict[str, Any] = {
             "code_path": str(path.parent),
