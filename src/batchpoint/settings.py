@@ -49,7 +49,11 @@ class Settings:
         environ = os.environ if environ is None else environ
         folder = Path(home or environ.get("BATCHPOINT_HOME") or Path.home() / ".batchpoint").expanduser().absolute()
         values = _from_file(folder / "config.toml")
-        values |= {f.name: environ[f"BATCHPOINT_{f.name.upper()}"] for f in fields(cls) if f"BATCHPOINT_{f.name.upper()}" in environ}
+        values |= {
+            f.name: environ[f"BATCHPOINT_{f.name.upper()}"]
+            for f in fields(cls)
+            if f"BATCHPOINT_{f.name.upper()}" in environ
+        }
         values["home"] = folder
         return cls(**{f.name: _typed(f.name, values[f.name]) for f in fields(cls) if f.name in values})
 
@@ -85,7 +89,9 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 
 def _typed(name: str, value: Any) -> Any:
-    wanted = {"home": Path, "init_timeout_s": float, "supervisor_idle_s": float, "worker_log_limit_bytes": int}.get(name, str)
+    wanted = {"home": Path, "init_timeout_s": float, "supervisor_idle_s": float, "worker_log_limit_bytes": int}.get(
+        name, str
+    )
     try:
         return wanted(value)
     except (TypeError, ValueError) as error:

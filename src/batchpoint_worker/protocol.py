@@ -37,6 +37,26 @@ def driver_is_gone() -> None:
     _exit(CANNOT_GO_ON)
 
 
+class Start:
+    """The first command: everything a worker needs to know about its job."""
+
+    def __init__(self, command: "dict[str, Any]") -> None:
+        self.protocol = int(command["protocol"])
+        self.code_path = os.path.abspath(command["code_path"])
+        self.scoring_script = str(command["scoring_script"])
+        #: Empty when the plan holds absolute paths.
+        self.input_root = os.path.abspath(command["input_root"]) if command["input_root"] else ""
+        self.plan_items = os.path.abspath(command["plan_items"])
+        self.segment = os.path.abspath(command["segment"])
+        self.writes_rows = command["output_action"] != "summary_only"
+        self.argv = [str(word) for word in command["argv"]]
+        self.working_dir = os.path.abspath(command["working_dir"])
+        self.scratch = os.path.abspath(command["scratch"])
+        self.entry_log = os.path.abspath(command["entry_log"])
+        self.agent = str(command["agent"])
+        self.logging_level = str(command["logging_level"])
+
+
 class Commands:
     """What the driver wants, in order."""
 

@@ -12,34 +12,14 @@ import time
 from batchpoint_worker import rows, surroundings
 from batchpoint_worker.failures import Failure, Refused, describe, report
 from batchpoint_worker.files import Descriptor, PlanFile, Segment, SegmentUnwritable
-from batchpoint_worker.protocol import PROTOCOL, Answers, Commands
+from batchpoint_worker.protocol import PROTOCOL, Answers, Commands, Start
 from batchpoint_worker.script import Script
 
 MYPY = False
 if MYPY:
-    from typing import Any, NoReturn
+    from typing import NoReturn
 
 _exit, _getpid, _clock = os._exit, os.getpid, time.perf_counter
-
-
-class Start:
-    """The first command: everything a worker needs to know about its job."""
-
-    def __init__(self, command: "dict[str, Any]") -> None:
-        self.protocol = int(command["protocol"])
-        self.code_path = os.path.abspath(command["code_path"])
-        self.scoring_script = str(command["scoring_script"])
-        #: Empty when the plan holds absolute paths.
-        self.input_root = os.path.abspath(command["input_root"]) if command["input_root"] else ""
-        self.plan_items = os.path.abspath(command["plan_items"])
-        self.segment = os.path.abspath(command["segment"])
-        self.writes_rows = command["output_action"] != "summary_only"
-        self.argv = [str(word) for word in command["argv"]]
-        self.working_dir = os.path.abspath(command["working_dir"])
-        self.scratch = os.path.abspath(command["scratch"])
-        self.entry_log = os.path.abspath(command["entry_log"])
-        self.agent = str(command["agent"])
-        self.logging_level = str(command["logging_level"])
 
 
 def serve(read_fd: int, write_fd: int) -> int:

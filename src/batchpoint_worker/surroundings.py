@@ -13,7 +13,7 @@ MYPY = False
 if MYPY:
     from typing import Any
 
-    from batchpoint_worker.session import Start
+    from batchpoint_worker.protocol import Start
 
 SHIMS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "shims")
 

@@ -5,17 +5,19 @@ Exit status 0: the job has ended, or another driver has it. 75: the store could 
 
 import logging
 import sys
+import time
 
 from batchpoint.engine.run import JobRun
 from batchpoint.errors import Fenced, StoreUnavailable
 from batchpoint.settings import Settings
-from batchpoint.storage.job_folder import job_folder
+from batchpoint.storage.job_folder import JobFolder, job_folder
 from batchpoint.storage.lock import try_lock
 from batchpoint.store.store import open_store
 
 log = logging.getLogger("batchpoint.engine")
 
 TRY_AGAIN_LATER = 75
+LOCK_TRIES = 5
 
 
 def main(arguments: list[str]) -> int:
@@ -25,18 +27,24 @@ def main(arguments: list[str]) -> int:
     settings = Settings.load()
     folder = job_folder(settings.home, name)
     folder.path.mkdir(parents=True, exist_ok=True)
-    with try_lock(folder.lock) as is_ours:
-        if not is_ours:
-            log.info("another driver of %s lives", name)
-            return 0
-        try:
-            with open_store(settings.home) as store:
-                JobRun(name, store, folder, settings).execute()
-        except Fenced as error:
-            log.info("%s", error)
-        except StoreUnavailable as error:
-            log.error("%s", error)
-            return TRY_AGAIN_LATER
+    for _ in range(LOCK_TRIES):
+        with try_lock(folder.lock) as is_ours:
+            if is_ours:
+                return _drive(name, settings, folder)
+        time.sleep(0.1)  # whoever asks whether the lock is held holds it for an instant
+    log.info("another driver of %s lives", name)
+    return 0
+
+
+def _drive(name: str, settings: Settings, folder: JobFolder) -> int:
+    try:
+        with open_store(settings.home) as store:
+            JobRun(name, store, folder, settings).execute()
+    except Fenced as error:
+        log.info("%s", error)
+    except StoreUnavailable as error:
+        log.error("%s", error)
+        return TRY_AGAIN_LATER
     return 0
 
 
