@@ -23,6 +23,15 @@ ROOT = Path(__file__).parents[2]
 SCRIPTS = ROOT / "tests" / "scoring_scripts"
 W = "sub/group/space"
 PATIENCE_S = 60.0
+#: Beginning of a script whose workers wait for each other: ``arrive()`` in init(), ``wait_for(count)`` in run().
+MEET = """
+import os, time
+def arrive():
+    os.makedirs(os.environ['MEET'], exist_ok=True)
+    open(os.path.join(os.environ['MEET'], str(os.getpid())), 'w').close()
+def wait_for(count):
+    while len(os.listdir(os.environ['MEET'])) < count: time.sleep(0.005)
+"""
 
 
 @dataclass

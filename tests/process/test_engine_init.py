@@ -67,7 +67,7 @@ def test_an_init_that_fails_in_one_worker_is_tried_again_there(engine: Engine, t
         environment={"SIN_ONCE": str(tmp_path / "once")},
     )
     assert ended.lines == good(NAMES)
-    assert ended.log("user/error.txt").count("init()") >= 1
+    assert (tmp_path / "once").exists()
 
 
 def test_an_init_that_hangs_in_one_worker_does_not_keep_the_others_from_working(engine: Engine, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from batchpoint.entities.job import JobStatus
-from tests.process.engine_jobs import Engine
+from tests.process.engine_jobs import MEET, Engine
 
 #: Answers with the values of the variables named in ASKED.
 TELLS = """
@@ -120,29 +120,35 @@ def test_the_command_line_has_the_switches_of_the_field(engine: Engine) -> None:
     assert Path(told["cwd"]).is_relative_to(ended.folder.scratch)
 
 
-def test_workers_have_working_folders_of_their_own(engine: Engine) -> None:
+def test_workers_have_working_folders_of_their_own(engine: Engine, tmp_path: Path) -> None:
     script = engine.script(
-        "import os, tempfile, time\n"
-        "def init(): pass\n"
-        "def run(paths):\n    time.sleep(0.05)\n    return [os.getcwd() + ' ' + tempfile.gettempdir()]\n"
+        MEET + "import tempfile\n"
+        "def init(): arrive()\n"
+        "def run(paths):\n"
+        "    wait_for(2)\n"
+        "    time.sleep(0.05)\n"
+        "    return [os.getcwd() + ' ' + tempfile.gettempdir()]\n"
     )
-    ended = engine.run(script, engine.items(12), mini_batch_size=1, max_concurrency_per_instance=2)
+    environment = {"MEET": str(tmp_path / "meet")}
+    ended = engine.run(
+        script, engine.items(12), mini_batch_size=1, max_concurrency_per_instance=2, environment=environment
+    )
     assert len(set(ended.lines)) == 2
     assert all(len(set(line.split())) == 1 for line in ended.lines)
 
 
 def test_shutdown_is_called_in_every_worker_before_the_job_is_completed(engine: Engine, tmp_path: Path) -> None:
     script = engine.script(
-        "import os, time\n"
-        "def init(): pass\n"
-        "def run(paths):\n    time.sleep(0.02)\n    return paths\n"
+        MEET + "def init(): arrive()\n"
+        "def run(paths):\n    wait_for(3)\n    return paths\n"
         "def shutdown():\n"
         "    time.sleep(0.3)\n"
         "    open(os.path.join(os.environ['BYES'], str(os.getpid())), 'w').close()\n"
     )
     byes = tmp_path / "byes"
     byes.mkdir()
-    ended = engine.run(script, engine.items(12), max_concurrency_per_instance=3, environment={"BYES": str(byes)})
+    environment = {"BYES": str(byes), "MEET": str(tmp_path / "meet")}
+    ended = engine.run(script, engine.items(12), max_concurrency_per_instance=3, environment=environment)
     assert len(ended.lines) == 12 and len(list(byes.iterdir())) == 3
 
 
@@ -161,13 +167,17 @@ def test_a_shutdown_that_raises_or_hangs_changes_no_result(engine: Engine, tmp_p
     assert len(hanging.lines) == 4
 
 
-def test_prints_and_the_report_stand_where_users_of_the_field_look(engine: Engine) -> None:
+def test_prints_and_the_report_stand_where_users_of_the_field_look(engine: Engine, tmp_path: Path) -> None:
     script = engine.script(
-        "import sys\n"
-        "def init(): print('in init')\n"
-        "def run(paths):\n    print('out', len(paths))\n    print('err', file=sys.stderr)\n    return paths\n"
+        MEET + "import sys\n"
+        "def init():\n    print('in init')\n    arrive()\n"
+        "def run(paths):\n"
+        "    wait_for(2)\n"
+        "    print('out', len(paths))\n"
+        "    print('err', file=sys.stderr)\n"
+        "    return paths\n"
     )
-    ended = engine.run(script, engine.items(5), instance_count=2)
+    ended = engine.run(script, engine.items(5), instance_count=2, environment={"MEET": str(tmp_path / "meet")})
     for node in "01":
         assert ended.log(f"user/stdout/{node}/process000.stdout.txt").startswith("in init\n")
     assert "err\n" in ended.log("user/stderr/0/process000.stderr.txt") + ended.log(
