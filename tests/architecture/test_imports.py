@@ -25,7 +25,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "environments": {"entities", "storage"},
     "compute": {"entities", "storage", "observability"},
     "engine": {"compute", "environments", "store", "storage", "entities", "observability"},
-    "server": {"arm", "store", "storage", "entities"},
+    # Of environments it reads the spec alone, to refuse early what a job could not build; builds are processes.
+    "server": {"arm", "store", "storage", "entities", "environments"},
     # Joins client, server and engine in one process.
     "local": {"client", "server", "engine", "store", "storage", "entities", "environments", "compute", "observability"},
     "__main__": {"cli"},

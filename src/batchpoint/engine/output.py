@@ -100,7 +100,7 @@ def already_exists(path: Path) -> OutputAlreadyExists:
     """The error for an output path that is taken."""
     return OutputAlreadyExists(
         f"The output file {path} exists already; it was left as it is. "
-        "Choose another folder (--output-path) or file name (--set output_file_name=...), or remove the file.",
+        "Choose another output folder or output file name, or remove the file.",
         target=str(path),
     )
 

@@ -17,6 +17,7 @@ from batchpoint.entities.data import DataAsset, Datastore
 from batchpoint.entities.deployment import CodeConfiguration, Deployment
 from batchpoint.entities.endpoint import Endpoint
 from batchpoint.entities.noun import CreationContext, created_now
+from batchpoint.environments.spec import read_spec
 from batchpoint.errors import NotSupported, Problem, ResourceNotFound, ValidationFailed
 from batchpoint.server.locations import local_path_of, resolve
 from batchpoint.server.lookup import Desk
@@ -119,10 +120,11 @@ def _pinned_environment(desk: Desk, environment: str | Environment | None) -> st
     if isinstance(environment, Environment):
         name = environment.name or ANONYMOUS_ENVIRONMENT
         version = environment.version or environment_version(environment)
+        _check_buildable(environment)
         found = create_asset(desk, environment.model_copy(update={"name": name, "version": version}))
     else:
         found = desk.referenced(Environment, environment)
-    _check_buildable(found)
+        _check_buildable(found)
     return str(found.id)
 
 
@@ -132,13 +134,8 @@ def _check_buildable(environment: Environment) -> None:
         if not Path(environment.python).exists():
             message = f"There is no interpreter or folder {environment.python} on the server's machine."
             raise ResourceNotFound(message, target="environment")
-    elif environment.conda_file is None:
-        what = "a build context" if environment.build else f"the image {environment.image} alone"
-        raise NotSupported(
-            f"The environment {environment.name} is {what}, and there is no container runtime here. Add a conda_file "
-            "with the packages that the script needs, or name an interpreter.",
-            target="environment",
-        )
+    else:
+        read_spec(environment)  # refuses now what a job could not build
 
 
 def _pinned_compute(desk: Desk, reference: str) -> str:
