@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.architecture.sources import ROOT
+from tests.architecture.sources import ROOT, SRC
 
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
+FOLDERS = {p.name for root in (ROOT, SRC, SRC / "batchpoint") for p in root.iterdir() if p.is_dir()}
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -17,6 +18,12 @@ LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 def test_every_link_leads_somewhere(document: Path) -> None:
     broken = [link for link in LINK.findall(document.read_text(encoding="utf-8")) if not _resolves(document, link)]
     assert not broken
+
+
+def test_the_files_that_documents_name_exist() -> None:
+    named = {path for d in DOCUMENTS for path in re.findall(r"`([a-z_]+/[a-z_./]+)`", d.read_text(encoding="utf-8"))}
+    code = {path for path in named if path.partition("/")[0] in FOLDERS}
+    assert not {path for path in code if not any((root / path).exists() for root in (ROOT, SRC, SRC / "batchpoint"))}
 
 
 def _resolves(document: Path, link: str) -> bool:
