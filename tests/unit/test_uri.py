@@ -1,4 +1,4 @@
-"""Every way of contract §1.5 to write where data is."""
+"""Every way to write where data is."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Models, data, environments and codes on the wire: versions, and the containers above them (contract §4.5)."""
+"""Models, data, environments and codes on the wire: versions, and the containers above them."""
 
 import hashlib
 import json
@@ -21,7 +21,7 @@ A = TypeVar("A", bound=Asset)
 SEGMENT: dict[type[Any], str] = {Model: "models", DataAsset: "data", Environment: "environments", Code: "codes"}
 KIND: dict[str, type[Asset]] = {segment: kind for kind, segment in SEGMENT.items()} | {"datasets": DataAsset}
 
-#: Name of an environment that a deployment describes in place (contract §1.3).
+#: Name of an environment that a deployment describes in place.
 ANONYMOUS_ENVIRONMENT = "CliV2AnonymousEnvironment"
 
 _HASH = "hash_sha256"

@@ -1,4 +1,4 @@
-"""The compute on the wire: ``AmlCompute`` alone (contract §4.5)."""
+"""The compute on the wire: ``AmlCompute`` alone."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The model deployment on the wire (contract §4.5). References stay text here; the server resolves them."""
+"""The model deployment on the wire. References stay text here; the server resolves them."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The batch endpoint on the wire (contract §4.5)."""
+"""The batch endpoint on the wire."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Errors on the wire: code → status once, error → body for the server, body → error for the client (contract §4.3)."""
+"""Errors on the wire: code → status once, error → body for the server, body → error for the client."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The body of an invoke request, in all its forms (contract §4.8). The server resolves what it names."""
+"""The body of an invoke request, in all its forms. The server resolves what it names."""
 
 import math
 from typing import Any

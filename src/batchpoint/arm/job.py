@@ -1,4 +1,4 @@
-"""The job on the wire: as a batch job of its endpoint, and as the pipeline job of the workspace (contract §4.5, §4.7).
+"""The job on the wire: as a batch job of its endpoint, and as the pipeline job of the workspace.
 
 Both carry, beside Azure's fields:
 

@@ -1,4 +1,4 @@
-"""The JSON that the command line prints for each noun: snake_case, references with ``azureml:`` (contract §3.9)."""
+"""The JSON that the command line prints for each noun: snake_case, references with ``azureml:``."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""``job stream``: the log of a job as it grows, the bar below it, and how it ended (contract §3.5.1)."""
+"""``job stream``: the log of a job as it grows, the bar below it, and how it ended."""
 
 from typing import TYPE_CHECKING
 

@@ -105,7 +105,7 @@ def located_model(uploads: Uploads) -> Callable[[Model], Model]:
         uri, content = _stored(uploads, model.path) if _is_local(model.path) else (model.path, "")
         if model.name:
             return model.model_copy(update={"path": uri})
-        # A model written inside a deployment is named by its content (contract §1.3).
+        # A model written inside a deployment is named by its content.
         name = content or uuid.uuid5(uuid.NAMESPACE_URL, uri).hex
         return model.model_copy(update={"path": uri, "name": name, "version": model.version or "1"})
 

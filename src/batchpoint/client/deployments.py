@@ -39,7 +39,7 @@ class Deployments:
     def create_or_update(
         self, deployment: Deployment, *, set_default: bool = False, skip_script_validation: bool = False
     ) -> Deployment:
-        """Upload the model, then the code, register the environment, put the deployment (contract §3.4)."""
+        """Upload the model, then the code, register the environment, put the deployment."""
         # Nothing is uploaded for an endpoint that does not exist.
         self._endpoints.get(deployment.endpoint_name)
         code = deployment.code_configuration

@@ -1,4 +1,4 @@
-"""What a caller means by an input: a URL, a data asset, a datastore path, or files on this machine (contract §3.3).
+"""What a caller means by an input: a URL, a data asset, a datastore path, or files on this machine.
 
 ``endpoints.invoke`` asks here. What is local becomes a data asset of the server's; the rest the server resolves.
 """
@@ -37,7 +37,7 @@ class InputResolver:
                 return given.model_copy(update={"path": path}) if kind is None else _with(given, path, kind)
 
     def _local(self, given: Input, path: str, kind: DataType | None, *, upload: bool) -> Input:
-        """Registered under a generated name, and read in place or sent (decision 21)."""
+        """Registered under a generated name, and read in place or sent."""
         local = Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - links in the path stay as they are
         if not local.exists():
             message = f"There is no folder or file on target path {path} ({local}). Give {SUPPORTED_FORMS}."

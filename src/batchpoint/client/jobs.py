@@ -13,7 +13,7 @@ from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import ResourceConflict, ResourceNotFound
 from batchpoint.storage.atomic import aside_path
 
-#: The log that ``stream_events`` follows (contract §3.5.1).
+#: The log that ``stream_events`` follows.
 EXECUTION_LOG = "logs/azureml/executionlogs.txt"
 
 

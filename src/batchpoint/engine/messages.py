@@ -85,7 +85,7 @@ class WorkerGone:
 
     worker: int
     failure: Failure
-    #: True when it died of its own doing; False for a kill from outside that nothing explains (decision 6).
+    #: True when it died of its own doing; False for a kill from outside that nothing explains.
     own_doing: bool
 
 

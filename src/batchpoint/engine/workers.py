@@ -1,7 +1,6 @@
 """What one worker of a job is started with: its environment, its command line, its first message.
 
-Called by the driver for every StartWorker; all of it follows from the job's frozen settings
-(contract §5.2 to §5.4, §5.18).
+Called by the driver for every StartWorker; all of it follows from the job's frozen settings.
 """
 
 import os
@@ -146,7 +145,7 @@ def slots(job: Job) -> tuple[Slot, ...]:
 
 
 def _gpu_variables(slot: Slot, per_instance: int) -> dict[str, str]:
-    """One GPU for each worker while there are any; workers beyond them see none (contract §5.16)."""
+    """One GPU for each worker while there are any; workers beyond them see none."""
     gpus = sum(1 for path in Path("/dev").glob("nvidia[0-9]*"))
     if not gpus:
         return {}

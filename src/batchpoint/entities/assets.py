@@ -1,4 +1,4 @@
-"""The versioned assets behind a deployment: model, code, environment (contract §2.5, §2.6, §4.5)."""
+"""The versioned assets behind a deployment: model, code, environment."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -34,7 +34,7 @@ class Model(Noun):
     #: None for a model written inside a deployment; it is then named by its content hash.
     name: str | None = None
     version: str | None = None
-    #: A local file or folder, or any URI of contract §1.5.
+    #: A local file or folder, or any URI that an input may have.
     path: str
     type: ModelType | None = None
     flavors: dict[str, Any] = Field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""The compute: a named pool of instances that deployments refer to (contract §2.9, §6)."""
+"""The compute: a named pool of instances that deployments refer to."""
 
 from typing import Annotated, Any, ClassVar, Literal
 

@@ -13,7 +13,7 @@ DataType = Literal["uri_file", "uri_folder", "mltable"]
 
 
 class DataAsset(Noun):
-    """A named, versioned pointer to a file or folder (contract §2.7)."""
+    """A named, versioned pointer to a file or folder."""
 
     schema_name: ClassVar[str] = "DataSchema"
     output_only: ClassVar[frozenset[str]] = ASSET_OUTPUT_ONLY
@@ -73,7 +73,7 @@ class Input(Noun):
     type: Annotated[Literal["uri_file", "uri_folder"], Lowered] = "uri_folder"
     #: A resolved URI or absolute path; asset references are resolved on invoke.
     path: str
-    #: Globs over the relative path; empty means everything (decision 19).
+    #: Globs over the relative path; empty means everything.
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
 
@@ -95,7 +95,7 @@ _OVERRIDES = (
 
 
 class Invocation(Noun):
-    """What a caller of ``invoke`` may say; None means "as the deployment says" (contract §3.3)."""
+    """What a caller of ``invoke`` may say; None means "as the deployment says"."""
 
     schema_name: ClassVar[str] = "InvocationSchema"
     #: The names of ``--set`` and of the settings in a deployment; ``inputs``, ``outputs`` and ``output_dataset`` are

@@ -1,6 +1,6 @@
-"""The model deployment: model, script, environment, compute and settings behind an endpoint (contract §2.2, §2.3).
+"""The model deployment: model, script, environment, compute and settings behind an endpoint.
 
-The class is flat, as ``show`` prints it; ``spellings`` maps the dialects of 2021 to today onto it (contract §2.14).
+The class is flat, as ``show`` prints it; ``spellings`` maps the dialects of 2021 to today onto it.
 """
 
 from typing import Annotated, Any, ClassVar, Literal
@@ -34,7 +34,7 @@ class CodeConfiguration(Noun):
 
 
 class RetrySettings(Noun):
-    """How often and how long one mini-batch is tried (contract §5.9, decision 6)."""
+    """How often and how long one mini-batch is tried."""
 
     #: At most this many executions of a mini-batch; 0 means one.
     max_retries: int = Field(default=3, ge=0)
@@ -105,7 +105,7 @@ class Deployment(Noun):
     tags: Tags = Field(default_factory=dict)
     properties: dict[str, str] = Field(default_factory=dict)
     type: Annotated[Literal["model", "pipeline"], Lowered] = "model"
-    #: A reference (contract §1.4) or a model written in place.
+    #: A reference or a model written in place.
     model: str | Model
     code_configuration: CodeConfiguration | None = None
     #: A reference, an environment written in place, the path of an interpreter or folder (ours), or none:

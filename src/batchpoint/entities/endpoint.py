@@ -1,4 +1,4 @@
-"""The batch endpoint: one durable name with a default deployment behind it (contract §1.6, §2.1)."""
+"""The batch endpoint: one durable name with a default deployment behind it."""
 
 from typing import Annotated, Any, ClassVar, Literal
 

@@ -1,4 +1,4 @@
-"""The job: one invocation with every setting frozen, its progress, and how it ended (contract §1.8, §1.9)."""
+"""The job: one invocation with every setting frozen, its progress, and how it ended."""
 
 from enum import StrEnum
 from typing import ClassVar
@@ -43,7 +43,7 @@ class JobSettings(Noun):
     #: Absolute folder of the code asset and the script in it.
     code_path: str
     scoring_script: str
-    #: Absolute path of the model file or folder; its last segment is what scripts see (contract §5.3).
+    #: Absolute path of the model file or folder; its last segment is what scripts see.
     model_path: str | None = None
     environment: Environment | None = None
     environment_variables: dict[str, str] = Field(default_factory=dict)
@@ -113,7 +113,7 @@ class Job(Noun):
     properties: dict[str, str] = Field(default_factory=dict)
     settings: JobSettings
     status: JobStatus = JobStatus.PREPARING
-    #: Counts up with each redrive or resume (decision 3).
+    #: Counts up with each redrive or resume.
     revision: int = 0
     progress: Progress = Progress()
     failures: tuple[FailureReason, ...] = ()

@@ -1,4 +1,4 @@
-"""The rules for names and versions (contract §1.2), as data with sentences.
+"""The rules for names and versions, as data with sentences.
 
 The loader, the references and the server check names with it; it knows no noun.
 """

@@ -18,7 +18,7 @@ class Noun(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", coerce_numbers_to_str=True, protected_namespaces=())
 
-    #: Older or nested key paths → the path that this class uses (contract §2.14). ``""`` drops the key.
+    #: Older or nested key paths → the path that this class uses. ``""`` drops the key.
     spellings: ClassVar[dict[str, str]] = {}
     #: Those of ``spellings`` that get a note: nobody writes them so today.
     dated: ClassVar[frozenset[str]] = frozenset()
@@ -44,7 +44,7 @@ def snake_cased(value: object) -> object:
     return re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", value).lower() if isinstance(value, str) else value
 
 
-#: Enum values are compared without case (contract §2, general loading rules).
+#: Enum values are compared without case.
 Lowered = BeforeValidator(_lowered)
 
 
@@ -59,11 +59,11 @@ def _said(value: str) -> str:
     return value
 
 
-#: Values are never empty (contract §1.11).
+#: Values are never empty.
 Tags = dict[str, Annotated[str, AfterValidator(_said)]]
 
 
-#: A time with its offset spelled ``+00:00``, as the field's clients print it (contract §1.11).
+#: A time with its offset spelled ``+00:00``, as the field's clients print it.
 Moment = Annotated[datetime, PlainSerializer(datetime.isoformat, return_type=str, when_used="json")]
 
 

@@ -1,4 +1,4 @@
-"""How one noun points to another: every form of contract §1.4, read into one value.
+"""How one noun points to another: every form that the field knows, read into one value.
 
 The loader checks references with it, the server resolves them; it looks nothing up and opens no file.
 """
@@ -209,7 +209,7 @@ def _complete(reference: Reference, text: str) -> Reference:
     found = list(_NAME_RULES.get(reference.kind, names.ASSET).problems(reference.name))
     if reference.version is not None:
         found += names.VERSION.problems(reference.version)
-    # A component without a version means its default version (contract §1.4).
+    # A component without a version means its default version.
     elif reference.kind in VERSIONED - {"component"} and reference.label is None:
         found.append(f"{_quoted(text)} names neither a version nor a label; {forms(reference.kind)}")
     if found:

@@ -1,4 +1,4 @@
-"""Writes the ``logs/`` tree of a job that users of the field know (contract §5.14).
+"""Writes the ``logs/`` tree of a job that users of the field know.
 
 The driver calls it; nothing is written for a mini-batch that goes well, except one line in the report at the end.
 """

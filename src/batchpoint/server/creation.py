@@ -227,7 +227,7 @@ def _user() -> str:
 
 
 def check_output_file_name(noun: str, name: str) -> None:
-    """Raises ValidationFailed for a name that the gathered file cannot have (contract §5.6)."""
+    """Raises ValidationFailed for a name that the gathered file cannot have."""
     bad = sorted({c for c in name if c in FORBIDDEN_IN_FILE_NAME or ord(c) < 32})
     if bad or name.strip() in {"", ".", ".."} or len(name.encode("utf-8", "surrogateescape")) > 255:
         what = f"must not contain {' '.join(bad)}" if bad else "is no name for a file"

@@ -118,7 +118,7 @@ def _either(override: int | None, own: int) -> int:
 
 
 def _instance_count(desk: Desk, deployment: Deployment, invocation: Invocation) -> int:
-    """Refuses at once what the compute could never give (contract §6)."""
+    """Refuses at once what the compute could never give."""
     count = _either(invocation.instance_count, deployment.resources.instance_count)
     compute = desk.compute(deployment.compute)
     if count > compute.max_instances:

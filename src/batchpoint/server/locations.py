@@ -1,4 +1,4 @@
-"""Where a data URI leads: to a path on this machine or to a URL (contract §1.5).
+"""Where a data URI leads: to a path on this machine or to a URL.
 
 ``creation`` checks places with it, ``invocation`` freezes them. What a data asset refers to is not its business.
 """

@@ -113,7 +113,7 @@ class Desk:
         )
 
     def referenced(self, kind: type[A], reference: str) -> A:
-        """The asset version that ``reference`` pins or means now (contract §1.4)."""
+        """The asset version that ``reference`` pins or means now."""
         parsed = references.parse(reference, _KIND[kind])
         if parsed.registry:
             message = f"{reference} is in a shared registry, and there are none here. Register a copy in the workspace."

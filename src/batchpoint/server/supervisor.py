@@ -1,7 +1,7 @@
 """Keeps drivers alive: every job that has not ended gets one driver process, and a new one when that dies.
 
 The server runs a ``Supervisor`` in a thread; without a server ``python -m batchpoint.server.supervisor`` runs one,
-detached, until nothing is left to do (decision 13). Drivers are processes of their own and outlive it.
+detached, until nothing is left to do. Drivers are processes of their own and outlive it.
 """
 
 import contextlib
@@ -154,15 +154,19 @@ def supervise_until_idle(settings: Settings) -> None:
             with try_lock(lock_of(settings.home)) as is_ours:
                 if is_ours:
                     supervisor.run(settings.supervisor_idle_s)
-            if not _waiting_jobs(store, settings):
+            if not _is_job_waiting(store, settings):
                 return
             if not is_ours:
                 time.sleep(_POLL_S)
 
 
-def _waiting_jobs(store: Store, settings: Settings) -> list[Job]:
-    """Open jobs that no driver has in hand."""
-    return [job for job in store.open_jobs() if not is_locked(job_folder(settings.home, job.name).lock)]
+def _is_job_waiting(store: Store, settings: Settings) -> bool:
+    """Whether an open job is in no driver's hand; a store that cannot say is asked again."""
+    try:
+        return any(not is_locked(job_folder(settings.home, job.name).lock) for job in store.open_jobs())
+    except StoreUnavailable as error:
+        log.warning("store unavailable, looking again: %s", error)
+        return True
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """Owns content-addressed copies: the hash of a file or folder, and the one copy of it in a datastore.
 
-Server and client call it for models, code and uploads (contract §1.5); it knows nothing about assets or versions.
+Server and client call it for models, code and uploads; it knows nothing about assets or versions.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
 """Owns the download of an input from a https address to a local folder, and which hosts may be asked.
 
 The engine calls it before it lists the input. Every address behind a name is checked and then connected to as such,
-redirects included, so that no answer of a name server can lead into a private network (decision 24).
+redirects included, so that no answer of a name server can lead into a private network.
 """
 
 import ipaddress

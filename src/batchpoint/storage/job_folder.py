@@ -9,7 +9,7 @@
   scratch/                temporary directory of the scripts
   staging/                what summary_only scripts write
   input/                  downloaded input
-  logs/  user_logs/       the tree that users know (contract §5.14)
+  logs/  user_logs/       the tree that users know
 """
 
 from dataclasses import dataclass

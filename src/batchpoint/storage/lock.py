@@ -15,22 +15,30 @@ def try_lock(path: Path) -> Iterator[bool]:
     """Hold the lock inside the block if nobody else does; says whether it is ours."""
     descriptor = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
     try:
-        yield _take(descriptor)
+        yield _take(descriptor, fcntl.LOCK_EX)
     finally:
         os.close(descriptor)
 
 
 def is_locked(path: Path) -> bool:
-    """True while some living process holds the lock."""
-    if not path.exists():
-        return False
-    with try_lock(path) as is_ours:
-        return not is_ours
+    """True while some living process holds the lock.
 
-
-def _take(descriptor: int) -> bool:
+    Asks with a shared lock, so that two who ask at once do not take each other for a holder. Whoever wants the lock in
+    that instant is refused and has to try again.
+    """
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        return not _take(descriptor, fcntl.LOCK_SH)
+    finally:
+        os.close(descriptor)
+
+
+def _take(descriptor: int, kind: int) -> bool:
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True

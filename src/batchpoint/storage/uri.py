@@ -1,4 +1,4 @@
-"""Owns the reading and writing of data URIs (contract §1.5): text in, frozen values out, and back. Pure.
+"""Owns the reading and writing of data URIs: text in, frozen values out, and back. Pure.
 
 Client, server and engine call it. Whether anything exists behind a URI is asked elsewhere, and so is what an asset
 reference means.
@@ -116,7 +116,7 @@ _PATHS = re.compile(r"paths(?:/+|$)", re.I)
 
 
 def strip_marker(text: str) -> tuple[str, PathType | None]:
-    """Take the ``folder:`` or ``file:`` of 2021 off ``text`` (decision 20); None when there is none.
+    """Take the ``folder:`` or ``file:`` of 2021 off ``text``; None when there is none.
 
     The type is a hint: the oldest files write ``file:`` before local folders too.
     """
@@ -137,7 +137,7 @@ def _path_of_file_url(rest: str) -> str:
 
 
 def parse_uri(text: str) -> DataUri:
-    """Read any form of contract §1.5, markers stripped. Raises ReferenceInvalid and lists the forms that are known."""
+    """Read any known form, markers stripped. Raises ReferenceInvalid and lists the forms that are known."""
     rest, _ = strip_marker(text)
     if not rest or "\0" in rest:
         raise ReferenceInvalid(

@@ -17,7 +17,7 @@ A = TypeVar("A", Model, DataAsset, Environment, Code)
 T = TypeVar("T")
 ListView = Literal["ActiveOnly", "ArchivedOnly", "All"]
 
-#: What may change in a version that exists (contract §1.3, §3.6); everything else is its content.
+#: What may change in a version that exists; everything else is its content.
 _MUTABLE = {"description", "tags", "stage", "flavors", "properties", "id", "creation_context", "latest_version"}
 
 

@@ -104,7 +104,7 @@ def _configure(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     # Transactions begin where `_begin` says, never by the driver's own guess.
     connection.isolation_level = None
     cursor = connection.cursor()
-    # No WAL: see decision 2. TRUNCATE keeps the journal's directory entry, which saves a sync.
+    # No WAL: see docs/decisions/0001. TRUNCATE keeps the journal's directory entry, which saves a sync.
     for pragma in ("journal_mode=TRUNCATE", "synchronous=FULL", "foreign_keys=ON"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

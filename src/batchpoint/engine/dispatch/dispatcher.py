@@ -29,10 +29,10 @@ from batchpoint.engine.messages import (
     WorkerGone,
 )
 
-#: Times that a mini-batch is given back for free after kills from outside; then each counts as a try (decision 6).
+#: Times that a mini-batch is given back for free after kills from outside; then each counts as a try.
 GIVEN_BACK_MAX = 5
 #: Seconds of work that one message should carry, and above which nothing is sent ahead. An idle core takes long to
-#: wake: tiny mini-batches travel several at a time (perf.md §5.5).
+#: wake: tiny mini-batches travel several at a time.
 MESSAGE_S = 0.020
 AHEAD_S = 0.050
 MESSAGE_MAX = 256

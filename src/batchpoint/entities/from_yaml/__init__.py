@@ -1,4 +1,4 @@
-"""From YAML, flags and ``--set`` to a noun: one loader for every noun and every dialect (contract §2).
+"""From YAML, flags and ``--set`` to a noun: one loader for every noun and every dialect.
 
 The CLI and the client call ``load``; files are only read, and looked for where a document names them.
 """

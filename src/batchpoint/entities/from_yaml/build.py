@@ -46,7 +46,7 @@ def build(
 
 
 def _one_instance_count(mapping: dict[str, object], at: KeyPath, reading: Reading) -> None:
-    """``resources`` and ``settings.instance_count`` exclude each other, even with equal values (contract §2.3)."""
+    """``resources`` and ``settings.instance_count`` exclude each other, even with equal values."""
     settings = mapping.get("settings")
     if not (isinstance(settings, dict) and "instance_count" in settings and mapping.get("resources") is not None):
         return

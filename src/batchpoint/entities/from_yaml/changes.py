@@ -1,4 +1,4 @@
-"""``--set``, ``--add`` and ``--remove``: words of the command line become changes to a plain tree (contract §3.1).
+"""``--set``, ``--add`` and ``--remove``: words of the command line become changes to a plain tree.
 
 The CLI parses, the loader applies before it validates; it knows no noun and imports nothing heavy.
 """

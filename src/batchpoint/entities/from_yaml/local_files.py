@@ -1,4 +1,4 @@
-"""The files that a document names: they exist, hold something, and a script parses (contract §2.13).
+"""The files that a document names: they exist, hold something, and a script parses.
 
 The rules of the loader call it; it only looks, and reports through the reading.
 """

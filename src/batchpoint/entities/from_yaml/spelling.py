@@ -1,4 +1,4 @@
-"""Every dialect's keys become the keys of the noun (contract §2.14); unknown keys are reported with a suggestion.
+"""Every dialect's keys become the keys of the noun; unknown keys are reported with a suggestion.
 
 ``build`` calls it for each noun, inner ones included. The tables are the nouns' own; only shapes that no table can
 express stand in ``shapes``.
