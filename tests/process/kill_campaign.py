@@ -86,15 +86,18 @@ class Campaign:
         shots = ["driver"] * drivers + ["worker"] * workers
         self.dice.shuffle(shots)
         for shot in shots:
-            if self.dice.random() < 0.7:
-                # Let whoever was started last get somewhere; else it is met while it starts.
-                done = len(self.engine.store.ledger(self.name, 0))
-                eventually(lambda done=done: len(self.engine.store.ledger(self.name, 0)) > done, "no progress")
-            time.sleep(self.dice.uniform(0, 0.3))
+            self.wait_a_while()
             assert self.status is JobStatus.RUNNING
             self.look()
             self.kill_driver() if shot == "driver" else self.kill_worker()
         self.finish.touch()
+
+    def wait_a_while(self) -> None:
+        """Mostly until whoever was started last has got somewhere; else it is met while it starts."""
+        if self.dice.random() < 0.7:
+            done = len(self.engine.store.ledger(self.name, 0))
+            eventually(lambda: len(self.engine.store.ledger(self.name, 0)) > done, "no progress")
+        time.sleep(self.dice.uniform(0, 0.3))
 
     def kill_driver(self) -> None:
         self.driver.kill()
@@ -152,6 +155,7 @@ class Campaign:
             self._check_no_call_again(look)
         assert not workers_of(self.folder)
         assert ended.progress.items_succeeded == self.items and ended.progress.failed_attempts == 0
+        assert not (self.folder.logs / "user" / "error.txt").exists(), "a kill from outside is nobody's failure"
         if self.tokens:
             assert len({line.split()[1] for line in ended.lines}) == self.items
         return ended

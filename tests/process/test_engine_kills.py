@@ -136,6 +136,17 @@ def test_a_driver_may_die_at_any_step(
     assert engine.store.output_of("job") == (output._content(ended.output), ended.output.stat().st_size)
 
 
+def test_the_next_driver_goes_by_the_first_one_s_list_of_files(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = engine.items(10)
+    engine.job("good.py", source)
+    with monkeypatch.context() as patched:
+        dies(Store, "commit", "after")(patched)
+        with pytest.raises(Dead):
+            engine.drive("job")
+    (source / "000-new.txt").write_text("came later")
+    assert engine.drive("job").lines == good([f"{number:03}.txt" for number in range(10)])
+
+
 @pytest.mark.parametrize(("target", "name", "when"), [(Store, "fail", "before"), (Store, "canceled", "before")])
 def test_a_driver_may_die_before_it_has_said_how_a_job_ended(
     engine: Engine, monkeypatch: pytest.MonkeyPatch, target: object, name: str, when: str
