@@ -12,6 +12,9 @@ from pathlib import Path
 #: Environment variable that marks a worker and whatever it starts: ``<job folder>#<pool>#<worker>``.
 MARK = "BATCHPOINT_WORKER"
 
+#: A process that forks while we look may be missed; we look again until none is there, within reason.
+PASSES_MAX = 50
+
 
 def mark(job_folder: Path, pool: str = "", worker: int | None = None) -> str:
     """The mark of one worker, or the beginning that the marks of a pool or a job share."""
@@ -19,13 +22,17 @@ def mark(job_folder: Path, pool: str = "", worker: int | None = None) -> str:
 
 
 def end_strays(beginning: str) -> int:
-    """Kill every process whose mark begins so; returns how many there were."""
-    found = 0
-    for pid in _marked(f"{MARK}={beginning}".encode()):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, signal.SIGKILL)
-            found += 1
-    return found
+    """Kill every process whose mark begins so; returns how many kills that took."""
+    entry, kills = f"{MARK}={beginning}".encode(), 0
+    for _ in range(PASSES_MAX):
+        pids = _marked(entry)
+        if not pids:
+            break
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+                kills += 1
+    return kills
 
 
 def _marked(entry: bytes) -> list[int]:
