@@ -109,7 +109,7 @@ def test_rows_wait_on_when_a_sync_fails_and_nothing_is_committed() -> None:
 
     commits = GroupCommit(scribe, scribe.fence, SEGMENTS, fails)
     commits.add(row(0), 0.0)
-    with pytest.raises(OSError, match="Input/output"):
+    with pytest.raises(StoreUnavailable, match="Input/output"):
         commits.flush(Progress(), lambda: 0.0)
     assert scribe.happened == [] and scribe.ledger("j", 0) == []
 

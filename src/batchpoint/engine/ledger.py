@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from batchpoint.entities.job import Progress
+from batchpoint.errors import StoreUnavailable
 from batchpoint.store.records import Fence, JobLedger, LedgerRow
 
 #: Seconds between two commits; longer where a commit itself takes long.
@@ -44,17 +45,23 @@ class GroupCommit:
     def flush(self, progress: Progress, clock: Callable[[], float]) -> None:
         """Sync every segment that waiting rows point into, then commit them in one transaction.
 
-        Raises Fenced when another driver owns the job, OSError when a segment cannot be synced: its rows must then
-        be scored again by a new driver, never synced a second time.
+        Raises Fenced when another driver owns the job, StoreUnavailable when a segment cannot be synced: the disk may
+        have lost its bytes for good, so its rows are scored again by a new driver, never synced a second time.
         """
         began = clock()
+        try:
+            self._make_durable()
+        except OSError as error:
+            raise StoreUnavailable(f"Scored rows cannot be synced to {self._segments}: {error.strerror}.") from error
+        self._store.commit(self._fence, self._waiting, progress)
+        self._waiting = []
+        self._due = None
+        self._pause_s = max(COMMIT_EVERY_S, (clock() - began) / COMMIT_SHARE)
+
+    def _make_durable(self) -> None:
         segments = {part.segment for row in self._waiting for part in row.parts if part.length}
         for segment in segments:
             self._sync(self._segments / segment)
         if not segments <= self._named:
             self._sync(self._segments)
             self._named |= segments
-        self._store.commit(self._fence, self._waiting, progress)
-        self._waiting = []
-        self._due = None
-        self._pause_s = max(COMMIT_EVERY_S, (clock() - began) / COMMIT_SHARE)
