@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 from batchpoint.arm import assets as wire
 from batchpoint.arm.assets import ANONYMOUS_ENVIRONMENT, SEGMENT, Asset, environment_version
-from batchpoint.client.requests import Requests
+from batchpoint.client.requests import Requests, segment
 from batchpoint.client.uploads import Uploads
 from batchpoint.entities.assets import Code, Environment, Model
 from batchpoint.entities.data import DataAsset
@@ -66,13 +66,16 @@ class Assets(Generic[A]):
             raise ReferenceInvalid("Give a version or a label, not both.", target=name)
         if not version and not label:
             raise ReferenceInvalid(f"Give the version of {name}, or the label latest.", target=name)
-        tail = f"versions/{version}" if version else f"labels/{label}"
-        return self._read("GET", f"{self._path}/{name}/{tail}")
+        tail = f"versions/{segment(version)}" if version else f"labels/{segment(label or '')}"
+        return self._read("GET", f"{self._path}/{segment(name)}/{tail}")
 
     def list(self, name: str | None = None) -> "list[A]":
         """The versions of ``name``, newest first; or each name once, with ``latest_version`` instead of ``version``."""
         if name:
-            return [wire.from_json(self._kind, body) for body in self._requests.pages(f"{self._path}/{name}/versions")]
+            return [
+                wire.from_json(self._kind, body)
+                for body in self._requests.pages(f"{self._path}/{segment(name)}/versions")
+            ]
         return [wire.container_from_json(self._kind, body) for body in self._requests.pages(self._path)]
 
     def find_content(self, content_hash: str) -> A | None:
@@ -83,7 +86,9 @@ class Assets(Generic[A]):
 
     def _put(self, asset: A, version: str) -> A:
         sent = wire.to_json(asset.model_copy(update={"version": version}), self._workspace)
-        found = self._requests.json("PUT", f"{self._path}/{asset.name}/versions/{version}", sent)
+        found = self._requests.json(
+            "PUT", f"{self._path}/{segment(asset.name or '')}/versions/{segment(version)}", sent
+        )
         return wire.from_json(self._kind, found)
 
     def _read(self, method: str, path: str) -> A:
@@ -92,7 +97,7 @@ class Assets(Generic[A]):
     def _container_versions(self, name: str) -> tuple[str | None, str]:
         """The latest version and the next one."""
         try:
-            properties = self._requests.json("GET", f"{self._path}/{name}").child("properties")
+            properties = self._requests.json("GET", f"{self._path}/{segment(name)}").child("properties")
         except ResourceNotFound:
             return None, "1"
         return properties.text("latestVersion"), properties.text("nextVersion") or "1"

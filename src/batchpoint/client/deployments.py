@@ -8,7 +8,7 @@ from batchpoint.arm import deployment as wire
 from batchpoint.arm import job as job_wire
 from batchpoint.client.assets import Assets
 from batchpoint.client.endpoints import Endpoints
-from batchpoint.client.requests import Requests
+from batchpoint.client.requests import Requests, segment
 from batchpoint.entities.assets import Code, Environment, Model
 from batchpoint.entities.deployment import CodeConfiguration, Deployment
 from batchpoint.entities.job import Job
@@ -73,9 +73,9 @@ class Deployments:
         path = f"{self._path(endpoint, name)}/jobs"
         return [job_wire.from_json(body) for body in self._requests.pages(path)]
 
-    def _path(self, endpoint: str, name: str = "") -> str:
-        tail = f"/{name}" if name else ""
-        return f"{self._workspace.arm_id}/batchEndpoints/{endpoint}/deployments{tail}"
+    def _path(self, endpoint: str, name: str | None = None) -> str:
+        tail = "" if name is None else f"/{segment(name)}"
+        return f"{self._workspace.arm_id}/batchEndpoints/{segment(endpoint)}/deployments{tail}"
 
     def _model(self, model: str | Model) -> str:
         if isinstance(model, str):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchpoint.arm import job as wire
-from batchpoint.client.requests import Requests
+from batchpoint.client.requests import Requests, segment
 from batchpoint.client.uploads import quoted
 from batchpoint.entities.job import TERMINAL, Job
 from batchpoint.entities.workspace import Workspace
@@ -42,7 +42,7 @@ class Jobs:
         self._path = f"{workspace.arm_id}/jobs"
 
     def get(self, name: str) -> Job:
-        return wire.from_json(self._requests.json("GET", f"{self._path}/{name}"))
+        return wire.from_json(self._requests.json("GET", f"{self._path}/{segment(name)}"))
 
     def list(self, limit: int | None = None) -> Sequence[Job]:
         """Newest first."""
@@ -55,7 +55,7 @@ class Jobs:
 
     def cancel(self, name: str) -> None:
         """ResourceConflict if the job has ended or is writing its output."""
-        self._requests.json("POST", f"{self._path}/{name}/cancel")
+        self._requests.json("POST", f"{self._path}/{segment(name)}/cancel")
 
     def stream_events(self, name: str, poll_s: float = 0.2, slowest_poll_s: float = 2.0) -> Iterator[JobEvent]:
         """What happens to the job, until it has ended; the last event carries the ended job.
@@ -130,4 +130,4 @@ class Jobs:
 
 
 def _ours(name: str) -> str:
-    return f"/batchpoint/v1/jobs/{name}"
+    return f"/batchpoint/v1/jobs/{segment(name)}"

@@ -2,7 +2,7 @@
 
 from batchpoint.arm import compute as compute_wire
 from batchpoint.arm import datastore as datastore_wire
-from batchpoint.client.requests import Requests
+from batchpoint.client.requests import Requests, segment
 from batchpoint.entities.compute import Compute
 from batchpoint.entities.data import Datastore
 from batchpoint.entities.workspace import Workspace
@@ -18,16 +18,16 @@ class Computes:
 
     def create_or_update(self, compute: Compute) -> Compute:
         sent = compute_wire.to_json(compute, self._workspace)
-        return compute_wire.from_json(self._requests.json("PUT", f"{self._path}/{compute.name}", sent))
+        return compute_wire.from_json(self._requests.json("PUT", f"{self._path}/{segment(compute.name)}", sent))
 
     def get(self, name: str) -> Compute:
-        return compute_wire.from_json(self._requests.json("GET", f"{self._path}/{name}"))
+        return compute_wire.from_json(self._requests.json("GET", f"{self._path}/{segment(name)}"))
 
     def list(self) -> "list[Compute]":
         return [compute_wire.from_json(body) for body in self._requests.pages(self._path)]
 
     def delete(self, name: str) -> None:
-        self._requests.delete(f"{self._path}/{name}", f"compute {name}")
+        self._requests.delete(f"{self._path}/{segment(name)}", f"compute {name}")
 
 
 class Datastores:
@@ -40,14 +40,14 @@ class Datastores:
 
     def create_or_update(self, datastore: Datastore) -> Datastore:
         sent = datastore_wire.to_json(datastore, self._workspace)
-        return datastore_wire.from_json(self._requests.json("PUT", f"{self._path}/{datastore.name}", sent))
+        return datastore_wire.from_json(self._requests.json("PUT", f"{self._path}/{segment(datastore.name)}", sent))
 
     def get(self, name: str) -> Datastore:
-        return datastore_wire.from_json(self._requests.json("GET", f"{self._path}/{name}"))
+        return datastore_wire.from_json(self._requests.json("GET", f"{self._path}/{segment(name)}"))
 
     def list(self) -> "list[Datastore]":
         return [datastore_wire.from_json(body) for body in self._requests.pages(self._path)]
 
     def delete(self, name: str) -> None:
         """Removes the registration, not the data."""
-        self._requests.delete(f"{self._path}/{name}", f"datastore {name}")
+        self._requests.delete(f"{self._path}/{segment(name)}", f"datastore {name}")

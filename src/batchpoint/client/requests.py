@@ -3,16 +3,25 @@
 Every group of the client sends through it; it knows no noun.
 """
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from json import dumps
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
 from batchpoint.arm import error_body
 from batchpoint.arm.reading import Body
-from batchpoint.errors import AccessDenied, BatchpointError, InternalError, ResourceNotFound, ServerUnreachable
+from batchpoint.errors import (
+    AccessDenied,
+    BatchpointError,
+    InternalError,
+    ReferenceInvalid,
+    ResourceNotFound,
+    ServerUnreachable,
+)
 
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 #: How often a request that may be repeated is sent while the server cannot be reached.
@@ -99,6 +108,13 @@ class Requests:
                     raise
         _raise_for(response)
         return response
+
+
+def segment(name: str) -> str:
+    """``name`` as one segment of a path; ReferenceInvalid for one that would lead to another noun."""
+    if name in {"", ".", ".."} or "/" in name:
+        raise ReferenceInvalid(f"{name!r} is not a name. Give the name alone, without a slash.", target="name")
+    return quote(os.fsencode(name), safe=":@")
 
 
 @contextmanager
