@@ -15,7 +15,7 @@ from batchpoint.local import connect, ensure_supervisor
 from batchpoint.server.supervisor import lock_of, pause_after, start_detached
 from batchpoint.settings import Settings
 from batchpoint.storage.job_folder import job_folder
-from batchpoint.storage.lock import is_locked
+from batchpoint.storage.lock import is_locked, try_lock
 from batchpoint.store.store import Store, open_store
 from tests.process.homes import deploy, ended, eventually, expected_rows
 
@@ -175,6 +175,22 @@ def test_a_module_in_the_users_folder_is_not_taken_for_one_of_ours(
         (tmp_path / f"{name}.py").write_text("raise SystemExit('not me')")
     monkeypatch.chdir(tmp_path)
     assert ended(client, client.endpoints.invoke("ep1", wanted).name).status is JobStatus.COMPLETED
+
+
+def test_a_supervisor_outlives_a_driver_that_cannot_be_started(
+    client: Client, settings: Settings, tmp_path: Path
+) -> None:
+    wanted = deploy(client, tmp_path / "files", "good.py")
+    with try_lock(lock_of(settings.home)):  # nobody else starts a driver
+        job = client.endpoints.invoke("ep1", wanted)
+        in_the_way = job_folder(settings.home, job.name).path
+        in_the_way.parent.mkdir(exist_ok=True)
+        in_the_way.write_text("no folder can be made here")
+    ensure_supervisor(settings)
+    log = settings.home / "supervisor.log"
+    eventually(lambda: "trying again" in log.read_text(), "the supervisor to meet it")
+    in_the_way.unlink()
+    assert ended(client, job.name).status is JobStatus.COMPLETED
 
 
 def test_drivers_that_die_at_once_are_started_less_and_less_often() -> None:

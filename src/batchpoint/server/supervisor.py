@@ -79,7 +79,11 @@ class Supervisor:
             log.warning("store unavailable, looking again: %s", error)
             return True
         for job in jobs:
-            self._attend(job)
+            try:
+                self._attend(job)
+            except OSError as error:
+                # No room for a log, no more processes: the supervisor of all jobs must outlive that.
+                self._note_no_start(job, error)
         open_names = {job.name for job in jobs}
         for name in [name for name, driver in self._drivers.items() if name not in open_names]:
             if not _alive(self._drivers[name]):
@@ -106,6 +110,13 @@ class Supervisor:
         status = driver.process.returncode if driver.process else None
         driver.process = None
         log.warning("driver of %s ended with %s; the next one starts in %g s", job.name, status, pause)
+
+    def _note_no_start(self, job: Job, error: OSError) -> None:
+        driver = self._drivers[job.name]
+        driver.deaths += 1
+        pause = pause_after(driver.deaths)
+        driver.not_before = time.monotonic() + pause
+        log.warning("no driver of %s can be started, trying again in %g s: %s", job.name, pause, error)
 
     def _start(self, name: str) -> "subprocess.Popen[bytes]":
         folder = job_folder(self._settings.home, name)
