@@ -242,7 +242,8 @@ def test_long_lists_come_in_pages(api: Api) -> None:
     third = api.get(second["nextLink"])
     assert [e["name"] for p in (first, second, third) for e in p["value"]] == [f"ep{n}" for n in range(5)]
     assert "nextLink" not in third
-    api.get(f"{BASE}/batchEndpoints?$skip=x", 400)
+    for skip in ("x", "\u00b2", "9" * 5000):
+        api.get(f"{BASE}/batchEndpoints?$skip={skip}", 400)
 
 
 # Deployments
@@ -702,6 +703,7 @@ def test_logs_are_listed_and_read_from_an_offset(deployed: Api, files: Path) -> 
     assert len(deployed.http.get(f"{path}/logs/azureml/executionlogs.txt").content) == 1 << 20
     assert deployed.http.get(f"{path}/logs/azureml/executionlogs.txt?offset={1 << 20}").content == b"end"
     assert deployed.http.get(f"{path}/user_logs/std_log_0.txt").content == b"\xff\x00"
+    assert deployed.http.get(f"{path}/logs/azureml/executionlogs.txt?offset={1 << 80}").content == b""
     assert deployed.http.get(f"{path}/logs/x?offset=-1").status_code == 400
     assert deployed.http.get(f"{path}/logs/x?offset=many").status_code == 400
 

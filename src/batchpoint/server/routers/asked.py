@@ -15,6 +15,8 @@ WORKSPACE_PATH = (
 
 _BODY_LIMIT = 8 << 20
 _PAGE = 200
+#: No list is longer than such a number.
+_DIGITS_MAX = 18
 
 
 def plane(request: Request) -> ControlPlane:
@@ -61,6 +63,6 @@ def _number(request: Request, name: str, default: int) -> int:
     text = request.query_params.get(name)
     if text is None:
         return default
-    if not text.isdigit():
-        raise ReferenceInvalid(f"{name} must be a number, not {text!r}.", target=name)
+    if not text.isdecimal() or len(text) > _DIGITS_MAX:
+        raise ReferenceInvalid(f"{name} must be a number, not {text[:80]!r}.", target=name)
     return int(text)

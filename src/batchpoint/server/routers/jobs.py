@@ -64,7 +64,7 @@ def read_log(plane: AtPlane, job: str, path: str, offset: int = 0) -> Response:
     if not file.is_file():
         return Response(b"", media_type="text/plain")
     with file.open("rb") as reader:
-        reader.seek(offset)
+        reader.seek(min(offset, file.stat().st_size))
         return Response(reader.read(_LOG_CHUNK), media_type="text/plain")
 
 
