@@ -10,10 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from batchpoint.arm import ids
 from batchpoint.engine.run import JobRun, output_file
 from batchpoint.entities.assets import Environment
 from batchpoint.entities.data import Input
 from batchpoint.entities.job import FailureReason, Job, JobError, JobSettings, JobStatus, Progress
+from batchpoint.entities.workspace import Workspace
 from batchpoint.settings import Settings
 from batchpoint.storage.job_folder import JobFolder, job_folder
 from batchpoint.store.records import LedgerRow
@@ -138,7 +140,12 @@ class Engine:
             **settings,
         }
         job = Job(
-            name=name, endpoint_name="e", deployment_name="d", experiment_name="e", settings=JobSettings(**chosen)
+            name=name,
+            id=ids.job_id(Workspace(*W.split("/")), name),
+            endpoint_name="e",
+            deployment_name="d",
+            experiment_name="e",
+            settings=JobSettings(**chosen),
         )
         job_folder(self.home, name).path.mkdir(parents=True)
         return self.store.create_job(W, job)

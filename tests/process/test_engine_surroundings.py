@@ -58,6 +58,11 @@ def test_the_job_is_named_in_the_environment(engine: Engine) -> None:
     assert found["MLFLOW_TRACKING_URI"] == (engine.home / "jobs" / "batchjob-1" / "mlruns").as_uri()
 
 
+def test_the_workspace_is_named_in_the_environment(engine: Engine) -> None:
+    names = [f"AZUREML_ARM_{part}" for part in ("SUBSCRIPTION", "RESOURCEGROUP", "WORKSPACE_NAME")]
+    assert list(asked(engine, *names).values()) == ["sub", "group", "space"]
+
+
 def test_variables_of_the_deployment_arrive_verbatim_and_win(engine: Engine) -> None:
     theirs = {"MINE": " a=b\n$HOME \U0001f600", "OMP_NUM_THREADS": "7", "AZUREML_RUN_ID": "mine"}
     found = asked(engine, "OMP_NUM_THREADS", "AZUREML_RUN_ID", environment=theirs)

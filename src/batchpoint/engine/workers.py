@@ -111,6 +111,7 @@ class WorkerStart:
             "AZUREML_EXPERIMENT_NAME": self.job.experiment_name,
             "MLFLOW_TRACKING_URI": tracking,
             "MLFLOW_EXPERIMENT_NAME": self.job.experiment_name,
+            **_workspace_variables(self.job.id or ""),
         }
         if self.job.settings.model_path:
             variables["AZUREML_MODEL_DIR"] = str(self.folder.model)
@@ -127,6 +128,18 @@ class WorkerStart:
             f"--process_count_per_node {settings.max_concurrency_per_instance} "
             f"--output {shlex.quote(str(self.folder.staging))}"
         )
+
+
+def _workspace_variables(arm_id: str) -> dict[str, str]:
+    """Where a job stands, as its id says; nothing for a job without an endpoint."""
+    segments = arm_id.split("/")
+    if len(segments) < 9:
+        return {}
+    return {
+        "AZUREML_ARM_SUBSCRIPTION": segments[2],
+        "AZUREML_ARM_RESOURCEGROUP": segments[4],
+        "AZUREML_ARM_WORKSPACE_NAME": segments[8],
+    }
 
 
 def _is_inherited(name: str) -> bool:
