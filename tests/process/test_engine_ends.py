@@ -61,6 +61,13 @@ def test_an_input_that_does_not_exist_fails_the_job_by_its_path(engine: Engine) 
     assert "no such folder" in ended.error.message
 
 
+def test_the_scheme_of_an_address_is_read_in_any_casing(engine: Engine) -> None:
+    there = Input(type="uri_file", path="HTTP://127.0.0.1:9/rows.csv")
+    ended = engine.run("good.py", engine.items(1), input=there)
+    assert ended.error.code == "InputUnreadable"
+    assert "127.0.0.1 is a private or local host" in ended.error.message
+
+
 def test_an_input_that_vanishes_while_it_is_scored_costs_what_is_gone(engine: Engine) -> None:
     script = engine.script(
         "import os\n"

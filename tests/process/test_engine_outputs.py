@@ -45,6 +45,17 @@ def test_nested_folders_are_read_hidden_names_are_not_and_the_log_says_so(engine
     assert "3 names that begin with '.' or '_' were skipped" in ended.log("azureml/executionlogs.txt")
 
 
+def test_what_is_no_file_and_links_that_go_round_are_left_out_and_the_log_says_so(engine: Engine) -> None:
+    source = engine.items(2)
+    os.mkfifo(source / "pipe")
+    (source / "round").symlink_to(source)
+    ended = engine.run("good.py", source)
+    log = ended.log("azureml/executionlogs.txt")
+    assert len(ended.lines) == 2
+    assert "1 sockets, pipes and devices were skipped." in log
+    assert "1 links that lead back to a folder they lie in were not followed." in log
+
+
 NAMES = [
     "a b.txt",
     "new\nline.txt",

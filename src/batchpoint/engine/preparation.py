@@ -35,7 +35,7 @@ def find_input(job: Job, folder: JobFolder, settings: Settings) -> Source:
     """Where the input lies on this machine; an ``https:`` file is downloaded first. Raises InputUnreadable."""
     wanted = job.settings.input
     path = Path(wanted.path)
-    if wanted.path.startswith(("http://", "https://")):
+    if wanted.path.lower().startswith(("http://", "https://")):
         from batchpoint.storage.fetch import fetch_file  # an HTTP client is heavy, and few jobs need one
 
         path = fetch_file(wanted.path, folder.input, settings.input_hosts_allowed)
@@ -55,6 +55,10 @@ def list_input(job: Job, source: Source, note: Callable[[str], None]) -> list[by
         note(f"{listing.hidden:,} names that begin with '.' or '_' were skipped.")
     if listing.filtered:
         note(f"{listing.filtered:,} files were left out by include and exclude.")
+    if listing.special:
+        note(f"{listing.special:,} sockets, pipes and devices were skipped.")
+    if listing.loops:
+        note(f"{listing.loops:,} links that lead back to a folder they lie in were not followed.")
     if not listing.items:
         raise InputEmpty(_why_empty(source.root, listing.hidden, listing.filtered), target=source.root)
     return listing.items
