@@ -93,6 +93,12 @@ def _job(request: ScoreRequest) -> Job:
     for path, what in ((request.input, "input"), (request.model, "model")):
         if path is not None and not path.exists():
             raise UserError(f"The {what} {path} does not exist.", target=str(path))
+    if request.out.resolve().is_relative_to(request.input.resolve()):
+        raise UserError(
+            f"The output folder {request.out} lies in the input folder {request.input}: what stands there would be "
+            "scored too. Name an output folder beside it.",
+            target=str(request.out),
+        )
     return Job(
         name=f"score-{secrets.token_hex(4)}",
         endpoint_name="",

@@ -41,7 +41,7 @@ def _request(call: Call) -> "ScoreRequest":
         model=_existing(flags.model, "--model") if flags.model else None,
         input=_existing(flags.input, "--input"),
         out=Path(flags.out).expanduser().absolute(),
-        workers=flags.workers or len(os.sched_getaffinity(0)),
+        workers=flags.workers or _cores(),
         mini_batch_size=flags.mini_batch_size,
         timeout_s=flags.timeout,
         max_retries=flags.max_retries,
@@ -49,6 +49,11 @@ def _request(call: Call) -> "ScoreRequest":
         python=flags.python,
         output_file_name=flags.output_file_name,
     )
+
+
+def _cores() -> int:
+    """Those that this process may use, where the system says so."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _existing(text: str, flag: str) -> Path:
