@@ -247,6 +247,17 @@ def test_what_is_typed_as_input_is_read_in_the_documented_order(
         resolved("in", "uri_file")
 
 
+def test_a_folder_may_take_the_place_of_a_file_that_was_scored(resolver: InputResolver, tmp_path: Path) -> None:
+    place = tmp_path / "thing"
+    place.write_text("x")
+    first = resolver.resolve(Input(path=str(place)))
+    place.unlink()
+    place.mkdir()
+    second = resolver.resolve(Input(path=str(place)))
+    assert (first.type, second.type) == ("uri_file", "uri_folder")
+    assert first.path != second.path
+
+
 def test_an_upload_is_forced_when_asked_for(resolver: InputResolver, settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a").write_text("x")

@@ -47,7 +47,9 @@ class InputResolver:
             message = f"{path} is a folder, not a file; use --input-type uri_folder, or leave it out."
             raise ReferenceInvalid(message, target="input")
         place = self._uploads.place(local, upload=upload)
-        name = f"input-{hashlib.sha256(place.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}"
+        # Where a file was there may be a folder tomorrow, and an asset keeps its type.
+        content = f"{found}:{place}".encode("utf-8", "surrogateescape")
+        name = f"input-{hashlib.sha256(content).hexdigest()[:32]}"
         asset = self._data.create_or_update(DataAsset(name=name, version="1", type=found, path=place))
         return _with(given, str(asset.id), found)
 
