@@ -784,6 +784,18 @@ def test_content_is_sent_once_and_kept_by_its_hash(api: Api, files: Path) -> Non
     assert list((api.home / "uploads").iterdir()) == []
 
 
+def test_content_that_two_send_at_once_is_kept_for_both(api: Api, files: Path) -> None:
+    content = content_hash(files / "in")
+    path = f"{OURS}/uploads/{content}"
+    for name in ("a.txt", "b.txt"):
+        api.http.put(f"{path}/in/{name}", content=(files / "in" / name).read_bytes())
+    kept = api.post(f"{path}/in", {})
+    # The second sender had sent a.txt by then, which went with the first one's files.
+    api.http.put(f"{path}/in/b.txt", content=b"b")
+    assert api.post(f"{path}/in", {}) == kept
+    assert list((api.home / "uploads").iterdir()) == []
+
+
 def test_a_single_file_is_content_too(api: Api, files: Path) -> None:
     content = content_hash(files / "in/a.txt")
     api.http.put(f"{OURS}/uploads/{content}/a.txt", content=b"a")

@@ -67,7 +67,9 @@ def commit(plane: AtPlane, content_hash: str, name: str) -> dict[str, Any]:
     """Everything is sent: keep it, if it is what its hash says."""
     _check(content_hash, name)
     staging = _staging(plane, content_hash)
-    if not (staging / name).exists() and (_datastore(plane) / UPLOADS / content_hash / name).exists():
+    if (_datastore(plane) / UPLOADS / content_hash / name).exists():
+        # Sent twice at once, and the other was first: it may have taken some of our files along.
+        shutil.rmtree(staging, ignore_errors=True)
         return find(plane, content_hash, name)
     try:
         stored = store_content(staging / name, _datastore(plane))
