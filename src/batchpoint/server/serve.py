@@ -3,6 +3,7 @@
 Writes ``server.json`` for clients on the same home, which ``running_server`` reads.
 """
 
+import contextlib
 import json
 import os
 import signal
@@ -44,8 +45,8 @@ def running_server(home: Path) -> str | None:
     lock, record = home / "server.lock", home / "server.json"
     deadline = time.monotonic() + _PATIENCE_S
     while is_locked(lock):
-        # Between the lock and the file lies the start of the server.
-        if record.is_file():
+        # Between the lock and the file lies the start of the server, or its end.
+        with contextlib.suppress(FileNotFoundError):
             return str(json.loads(record.read_text(encoding="utf-8"))["url"])
         if time.monotonic() > deadline:
             return None
