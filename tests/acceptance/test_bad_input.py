@@ -142,6 +142,12 @@ def test_a_deployment_that_could_not_run_is_refused(say: Say, script: str, compu
         ("batch-endpoint invoke --name digits --inptu data", 2, ["Did you mean --input"]),
         ("batch-endpoint delete --name digits", 1, ["--yes"]),
         ("score --code code --input data --out out", 1, ["--scoring-script", "good.py"]),
+        ("score --code code/good.py --input data --out code/good.py", 1, ["code/good.py cannot be made"]),
+        (
+            "score --code code/good.py --input data --out out --output-file-name ../x",
+            1,
+            ["'../x' is no plain file name"],
+        ),
         ("score --code code/good.py --input data --out data/out", 1, ["lies in the input folder", "beside it"]),
         ("score --code nope.py --input data --out out", 1, ["--code nope.py", "no such file or folder"]),
         ("score --code code/good.py --input nope --out out", 1, ["--input nope", "no such file or folder"]),

@@ -65,9 +65,12 @@ def score(
     """Score and wait. Raises UserError when the request names what is not there; a failed job is a result."""
     began = time.monotonic()
     job = _job(request)
-    request.out.mkdir(parents=True, exist_ok=True)
     folder = JobFolder(request.out.absolute() / job.name)
-    folder.path.mkdir()
+    try:
+        folder.path.mkdir(parents=True)
+    except OSError as error:
+        message = f"The output folder {request.out} cannot be made: {error.strerror}. Name another one."
+        raise UserError(message, target=str(request.out)) from error
     ledger = MemoryLedger([job])
     run = JobRun(job.name, ledger, folder, settings, on_progress)
     try:
@@ -93,6 +96,9 @@ def _job(request: ScoreRequest) -> Job:
     for path, what in ((request.input, "input"), (request.model, "model")):
         if path is not None and not path.exists():
             raise UserError(f"The {what} {path} does not exist.", target=str(path))
+    name = request.output_file_name
+    if name in {"", ".", ".."} or Path(name).name != name:
+        raise UserError(f"The output file name {name!r} is no plain file name; the folder is named apart.", target=name)
     if request.out.resolve().is_relative_to(request.input.resolve()):
         raise UserError(
             f"The output folder {request.out} lies in the input folder {request.input}: what stands there would be "
