@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from batchpoint.entities.job import JobStatus
+from batchpoint.storage.job_folder import job_folder
 from tests.process.engine_jobs import Engine, eventually, good
 
 #: Takes its time by the file, so that mini-batches end in another order than they began.
@@ -43,6 +44,16 @@ def test_nested_folders_are_read_hidden_names_are_not_and_the_log_says_so(engine
     ended = engine.run("good.py", source, mini_batch_size=1)
     assert ended.lines == good(["c.txt", "z.txt", "aa.txt", "b.txt"]), "by the bytes of the relative path"
     assert "3 names that begin with '.' or '_' were skipped" in ended.log("azureml/executionlogs.txt")
+
+
+def test_logs_that_cannot_be_written_cost_no_result(engine: Engine) -> None:
+    script = engine.script("def init(): print('loud')\ndef run(paths): return ['row' for path in paths]\n")
+    engine.job(script, engine.items(3))
+    folder = job_folder(engine.home, "job")
+    for name in ("logs", "user_logs"):
+        (folder.path / name).write_text("no folder can be made here")
+    ended = engine.drive("job")
+    assert (ended.status, ended.lines) == (JobStatus.COMPLETED, ["row"] * 3)
 
 
 def test_what_is_no_file_and_links_that_go_round_are_left_out_and_the_log_says_so(engine: Engine) -> None:

@@ -83,20 +83,25 @@ class Capture:
 
     def write(self, block: bytes) -> None:
         """Take a block; the file is made with the first one."""
-        kept = block[: self._room]
-        if kept:
-            os.write(self._descriptor(), kept)
-            self._room -= len(kept)
-        if len(kept) < len(block):
-            self._dropped += len(block) - len(kept)
-            self._tail = (self._tail + block[len(kept) :])[-TAIL_BYTES:]
+        kept = self._written(block[: self._room])
+        self._room -= kept
+        if kept < len(block):
+            self._dropped += len(block) - kept
+            self._tail = (self._tail + block[kept:])[-TAIL_BYTES:]
+
+    def _written(self, block: bytes) -> int:
+        """How much of the block the file takes: a full disk costs prints, never results."""
+        try:
+            return os.write(self._descriptor(), block) if block else 0
+        except OSError:
+            return 0
 
     def close(self) -> None:
         """Add what was left out, as a number and its end."""
         if self._dropped:
             left_out = self._dropped - len(self._tail)
             note = f"\n[batchpoint: {left_out:,} bytes dropped here; the last {len(self._tail):,} bytes follow]\n"
-            os.write(self._descriptor(), note.encode() + self._tail)
+            self._written(note.encode() + self._tail)
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None

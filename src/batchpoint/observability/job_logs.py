@@ -1,8 +1,10 @@
 """Writes the ``logs/`` tree of a job that users of the field know.
 
 The driver calls it; nothing is written for a mini-batch that goes well, except one line in the report at the end.
+A disk that takes no more costs lines of a log, never a result.
 """
 
+import contextlib
 import csv
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -39,10 +41,11 @@ class JobLogs:
 
     def begin(self) -> None:
         """Make the folders and the page that explains them."""
-        self._folder.logs.mkdir(parents=True, exist_ok=True)
         readme = self._folder.logs / "readme.txt"
-        if not readme.exists():
-            readme.write_text(README, encoding="utf-8")
+        with contextlib.suppress(OSError):
+            self._folder.logs.mkdir(parents=True, exist_ok=True)
+            if not readme.exists():
+                readme.write_text(README, encoding="utf-8")
 
     def event(self, text: str) -> None:
         """A step of the job, for ``job stream`` and for ``std_log_0.txt``."""
@@ -73,17 +76,19 @@ class JobLogs:
     def report(self, lines: Iterable[tuple[object, ...]]) -> None:
         """One line for each mini-batch, in the order of ``REPORT_COLUMNS``."""
         path = self._folder.logs / "sys" / "job_report" / "processed_mini-batches.csv"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-            rows = csv.writer(file)
-            rows.writerow(REPORT_COLUMNS)
-            rows.writerows(lines)
+        with contextlib.suppress(OSError):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+                rows = csv.writer(file)
+                rows.writerow(REPORT_COLUMNS)
+                rows.writerows(lines)
 
 
 def _append(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(text)
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(text)
 
 
 def _now() -> str:
