@@ -4,7 +4,6 @@ The only module that may import both sides. The command line and Python programs
 """
 
 import asyncio
-import contextlib
 import ipaddress
 import subprocess
 import threading
@@ -176,6 +175,7 @@ class _Exchange:
         self._body: Iterator[bytes] | None = iter(body)
         self._answers: asyncio.Queue[Message | None] = asyncio.Queue(maxsize=4)
         self._closed = asyncio.Event()
+        self._complete = False
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> Message:
@@ -197,8 +197,11 @@ class _Exchange:
         self._closed.set()
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait([self._task])
+            fault = None if self._task.cancelled() else self._task.exception()
+            # Having answered, the application raises a fault again, for a server to see; we have the answer.
+            if fault is not None and not self._complete:
+                raise fault
 
     async def _speak(self) -> None:
         try:
@@ -218,6 +221,7 @@ class _Exchange:
         return {"type": "http.request", "body": piece or b"", "more_body": piece is not None}
 
     async def _send(self, message: Message) -> None:
+        self._complete = message["type"] == "http.response.body" and not message.get("more_body")
         await self._answers.put(message)
 
 

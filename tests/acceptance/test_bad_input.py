@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from batchpoint.cli.__main__ import main
+from batchpoint.store.store import Store
 
 SRC = str(Path(__file__).parents[2] / "src" / "batchpoint")
 
@@ -226,3 +227,12 @@ def test_an_unreadable_file_costs_that_file_and_is_named(say: Say, work: Path) -
     assert "3 of 4 items succeeded, 1 failed" in out
     assert "lost.txt" in out
     assert "FileNotFoundError" in out
+
+
+def test_a_fault_of_ours_is_told_without_a_server_too(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(*_: object) -> None:
+        raise RuntimeError("the shelf fell down")
+
+    monkeypatch.setattr(Store, "list_computes", breaks)
+    said = say("compute list", 1)
+    assert "(InternalServerError) A fault inside the server: RuntimeError: the shelf fell down" in said
