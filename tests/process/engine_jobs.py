@@ -1,7 +1,9 @@
 """Jobs with real workers on a real home: made, run by ``JobRun`` in this process or by a driver process, looked at."""
 
+import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -195,6 +197,24 @@ class Engine:
     def driver_log(self, name: str = "job") -> str:
         path = job_folder(self.home, name).driver_log
         return path.read_text() if path.exists() else "no driver.log"
+
+    def pause(self, driver: "subprocess.Popen[bytes]") -> None:
+        """Stop a driver, but not in the middle of a transaction: that would stop everybody who uses the store."""
+        while True:
+            driver.send_signal(signal.SIGSTOP)
+            if self._store_is_free():
+                return
+            driver.send_signal(signal.SIGCONT)
+            time.sleep(0.01)
+
+    def _store_is_free(self) -> bool:
+        with contextlib.closing(sqlite3.connect(self.home / "batchpoint.db", timeout=1.0)) as connection:
+            try:
+                connection.execute("BEGIN EXCLUSIVE")
+            except sqlite3.OperationalError:
+                return False
+            connection.rollback()
+            return True
 
     def close(self) -> None:
         for driver in self.drivers:

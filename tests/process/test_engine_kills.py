@@ -76,7 +76,7 @@ def test_a_paused_driver_that_comes_back_is_fenced_and_writes_nothing(engine: En
     campaign = Campaign(engine, seed=24, items=200)
     eventually(lambda: engine.store.ledger("job", 0), "no first commit")
     zombie = campaign.driver
-    zombie.send_signal(signal.SIGSTOP)
+    engine.pause(zombie)
     campaign.look()
     campaign.finish.touch()
     # The lock of the job is still the zombie's; on another host nobody would see it.
