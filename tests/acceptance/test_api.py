@@ -21,6 +21,7 @@ from batchpoint.server.auth import token_of
 from batchpoint.settings import Settings
 from batchpoint.storage.content import content_hash
 from batchpoint.storage.job_folder import job_folder
+from batchpoint.storage.published import remember
 from batchpoint.store.records import LedgerRow
 from batchpoint.store.store import Store, open_store
 
@@ -648,6 +649,9 @@ def finished(api: Api, job: str, text: bytes, status: JobStatus = JobStatus.COMP
     folder = Path(found.settings.output_folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / found.settings.output_file_name).write_bytes(text)
+    written = job_folder(api.home, job)
+    written.path.mkdir(parents=True, exist_ok=True)
+    remember(written, [found.settings.output_file_name])
     api.store.complete(fence, hashlib.sha256(text).hexdigest(), len(text), Progress(items=1, items_succeeded=1), (), {})
     return found
 

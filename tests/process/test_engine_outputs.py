@@ -9,6 +9,7 @@ import pytest
 
 from batchpoint.entities.job import JobStatus
 from batchpoint.storage.job_folder import job_folder
+from batchpoint.storage.published import recall
 from tests.process.engine_jobs import Engine, eventually, good
 
 #: Takes its time by the file, so that mini-batches end in another order than they began.
@@ -255,6 +256,16 @@ def test_summary_only_never_writes_over_a_file(engine: Engine) -> None:
 def test_rows_and_files_of_the_script_may_be_published_together(engine: Engine) -> None:
     ended = engine.run(engine.script(WRITES), engine.items(6))
     assert len(ended.lines) == 6 and (ended.output.parent / "parts" / "000.txt").exists()
+    (ended.output.parent / "theirs.txt").write_text("of another job")
+    names = [name for name in recall(ended.folder) if not name.startswith("bye-")]
+    assert names == [*(f"parts/{number:03}.txt" for number in range(6)), "predictions.csv"]
+
+
+def test_a_clash_that_shutdown_makes_leaves_nothing_published(engine: Engine) -> None:
+    script = engine.script(WRITES.replace("'bye-%d' % os.getpid()", "'predictions.csv'"))
+    ended = engine.run(script, engine.items(6))
+    assert (ended.status, ended.error.code) == (JobStatus.FAILED, "OutputAlreadyExists")
+    assert not ended.output.exists()
 
 
 def test_a_script_that_writes_a_file_with_the_name_of_its_output_is_told(engine: Engine) -> None:

@@ -136,8 +136,10 @@ class World:
             self.forget(event.worker)
         elif isinstance(event, messages.Scored | messages.Failed):
             self.release(event.worker, event.mini_batch)
-            if isinstance(event, messages.Failed):
-                self.pay(event.mini_batch, own_doing=event.failure is not FULL)
+            if isinstance(event, messages.Failed) and event.failure is FULL:
+                self.free[event.mini_batch] += 1
+            elif isinstance(event, messages.Failed):
+                self.pay(event.mini_batch, own_doing=True)
         elif isinstance(event, messages.Ready):
             worker.ready = True
         else:
@@ -308,6 +310,8 @@ class World:
         if failure is None and not self.end.canceled:
             assert len(settled) == self.mini_batches and succeeded
             assert self.policy.error_threshold < 0 or failed <= self.policy.error_threshold
+        elif failure is not None and failure.code == "SegmentUnwritable":
+            assert max(self.free.values()) > GIVEN_BACK_MAX
         elif failure is not None and failure.code == "ErrorThresholdExceeded":
             assert failed > self.policy.error_threshold >= 0
         elif failure is not None and failure.code == "NoSuccessfulItems":

@@ -14,7 +14,8 @@ WANTED = {
     *HAPPENINGS,
     *("Keep", "GiveUp", "deadline", "stale", "lie"),
     *("init comes up", "init raises", "init dies", "init is killed", "init hangs"),
-    *("completed", "canceled", "InitFailed", "ErrorThresholdExceeded", "NoSuccessfulItems", "WorkersKeepDying"),
+    *("completed", "canceled", "InitFailed", "ErrorThresholdExceeded", "NoSuccessfulItems"),
+    *("WorkersKeepDying", "SegmentUnwritable"),
 }
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from batchpoint.engine.dispatch import GIVEN_BACK_MAX
 from batchpoint.engine.messages import (
+    EndJob,
     Failed,
     Failure,
     GiveUp,
@@ -105,14 +106,17 @@ def test_after_five_kills_from_outside_each_is_a_try() -> None:
     assert [give_up.tries for give_up in only(GiveUp, hall.is_killed(last_worker(hall)))] == [2]
 
 
-def test_a_full_disk_costs_no_try_and_is_told() -> None:
+def test_a_full_disk_costs_no_try_and_ends_the_job_when_it_stays_full() -> None:
     full = Failure("SegmentUnwritable", "No space left on device")
     hall = one_worker(mini_batches=2, max_tries=1)
     for _ in range(GIVEN_BACK_MAX):
         actions = hall.raised(0, full)
         assert [note.failure for note in only(NoteFailure, actions)] == [full]
         assert given(actions) == {0: [0]}, "it is given back to the front"
-    assert [give_up.failure for give_up in only(GiveUp, hall.raised(0, full))] == [full]
+    (end,) = only(EndJob, hall.raised(0, full))
+    assert end.failure is not None and end.failure.code == "SegmentUnwritable"
+    assert "No space left on device" in end.failure.message
+    assert not hall.all(GiveUp), "no item is lost to a full disk"
 
 
 def test_kills_are_counted_for_each_mini_batch() -> None:

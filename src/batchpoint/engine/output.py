@@ -9,7 +9,7 @@ import hashlib
 import os
 import shutil
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +29,16 @@ class Published:
     length: int
 
 
-def gather(rows: Iterable[LedgerRow], segments: Path, final: Path, owner: str) -> Published:
+def gather(
+    rows: Iterable[LedgerRow],
+    segments: Path,
+    final: Path,
+    owner: str,
+    before_publishing: Callable[[], None] = lambda: None,
+) -> Published:
     """Assemble the rows' parts in order and give them the name ``final``; ``owner`` is the job.
+
+    ``before_publishing`` is called when all is assembled and nothing published yet; what it raises, stops that.
 
     Raises OutputAlreadyExists when a file with other content stands there, SegmentCorrupt when bytes on disk are not
     those that were scored, OutputUnwritable when the disk or the folder does not take them.
@@ -40,6 +48,7 @@ def gather(rows: Iterable[LedgerRow], segments: Path, final: Path, owner: str) -
         final.parent.mkdir(parents=True, exist_ok=True)
         sweep(final.parent, 0, owner)
         published = _assemble(rows, segments, unfinished)
+        before_publishing()
         if not publish_without_clobber(unfinished, final) and _content(final) != published.sha256:
             raise already_exists(final)
     except OSError as error:
@@ -48,6 +57,12 @@ def gather(rows: Iterable[LedgerRow], segments: Path, final: Path, owner: str) -
         with contextlib.suppress(OSError):
             unfinished.unlink()
     return published
+
+
+def names(staging: Path, final: Path | None) -> list[str]:
+    """What is about to be published, relative to the output folder."""
+    staged = [path.relative_to(staging).as_posix() for path in _staged(staging)]
+    return staged if final is None else [*staged, final.name]
 
 
 def publish_folder(staging: Path, folder: Path, owner: str) -> int:

@@ -29,6 +29,7 @@ from batchpoint.entities.job import FailureReason, Job, JobError, JobStatus, Pro
 from batchpoint.errors import CancelRequested, Fenced, InternalError, JobFailed, StoreUnavailable
 from batchpoint.observability.job_logs import JobLogs
 from batchpoint.settings import Settings
+from batchpoint.storage import published as published_names
 from batchpoint.storage.atomic import fsync_file
 from batchpoint.storage.job_folder import JobFolder
 from batchpoint.store.records import Claimed, Fence, JobLedger, LedgerRow
@@ -170,13 +171,19 @@ class JobRun:
     def _publish(self, job: Job, fence: Fence, wait_for_workers: Callable[[], None]) -> None:
         """Gather and publish; the workers may still be in shutdown() while rows are gathered, but end before."""
         rows = self.ledger.ledger(job.name, fence.revision)
-        final, folder = output_file(job), Path(job.settings.output_folder)
-        output.refuse_clashes(self.folder.staging, folder, final)
-        published = output.Published("", 0)
-        if final is not None:
-            published = output.gather(rows, self.folder.segments, final, job.name)
-        wait_for_workers()
-        output.publish_folder(self.folder.staging, folder, job.name)
+        final, folder, staging = output_file(job), Path(job.settings.output_folder), self.folder.staging
+
+        def ready() -> None:
+            wait_for_workers()
+            output.refuse_clashes(staging, folder, final)
+            published_names.remember(self.folder, output.names(staging, final))
+
+        if final is None:
+            ready()
+            published = output.Published("", 0)
+        else:
+            published = output.gather(rows, self.folder.segments, final, job.name, ready)
+        output.publish_folder(staging, folder, job.name)
         progress = _progress_of(rows)
         self.ledger.complete(fence, published.sha256, published.length, progress, self.failures, {})
         self._tidy()

@@ -4,7 +4,6 @@ Called by the driver for every StartWorker; all of it follows from the job's fro
 """
 
 import os
-import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -97,6 +96,8 @@ class WorkerStart:
         environment |= {name: threads for name in _THREADS if name not in self.inherited}
         environment |= self._job_variables() | _gpu_variables(slot, settings.max_concurrency_per_instance) | chosen
         environment["TMPDIR"] = chosen.get("TMPDIR") or str(self.scratch(worker))
+        if "PATH" not in chosen:  # `python` in a script means its own
+            environment["PATH"] = os.pathsep.join([str(Path(self.python).parent), environment.get("PATH", os.defpath)])
         search = [str(self.folder.worker_package), *filter(None, [chosen.get("PYTHONPATH")])]
         return environment | {"PYTHONPATH": os.pathsep.join(search)}
 
@@ -119,15 +120,20 @@ class WorkerStart:
 
     def _arguments(self) -> list[str]:
         settings = self.job.settings
-        return shlex.split(
-            f"--client_sdk_version 0 --scoring_module_name {shlex.quote(settings.scoring_script)} "
-            f"--mini_batch_size {settings.mini_batch_size} --error_threshold {settings.error_threshold} "
-            f"--output_action {settings.output_action} --logging_level {settings.logging_level.upper()} "
-            f"--run_invocation_timeout {settings.timeout_s:g} --run_max_try {settings.max_retries} "
-            f"--append_row_file_name {shlex.quote(settings.output_file_name)} "
-            f"--process_count_per_node {settings.max_concurrency_per_instance} "
-            f"--output {shlex.quote(str(self.folder.staging))}"
-        )
+        switches: dict[str, object] = {
+            "client_sdk_version": 0,
+            "scoring_module_name": settings.scoring_script,
+            "mini_batch_size": settings.mini_batch_size,
+            "error_threshold": settings.error_threshold,
+            "output_action": settings.output_action,
+            "logging_level": settings.logging_level.upper(),
+            "run_invocation_timeout": f"{settings.timeout_s:g}",
+            "run_max_try": settings.max_retries,
+            "append_row_file_name": settings.output_file_name,
+            "process_count_per_node": settings.max_concurrency_per_instance,
+            "output": self.folder.staging,
+        }
+        return [word for name, value in switches.items() for word in (f"--{name}", str(value))]
 
 
 def _workspace_variables(arm_id: str) -> dict[str, str]:

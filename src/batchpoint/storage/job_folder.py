@@ -56,6 +56,11 @@ class JobFolder:
         return self.path / "staging"
 
     @property
+    def published(self) -> Path:
+        """Names of the output files; see ``storage.published``."""
+        return self.path / "published.json"
+
+    @property
     def input(self) -> Path:
         return self.path / "input"
 

@@ -229,9 +229,17 @@ class Dispatcher:
         if not self._is_head(hand, event):
             return self._out_of_turn(hand, now)
         self._pop(hand, event.seconds, now)
-        if event.failure.code == "SegmentUnwritable" and self._give_back(event.mini_batch):
-            return [NoteFailure(hand.worker, event.mini_batch, event.failure), *self._feed_all(now)]
+        if event.failure.code == "SegmentUnwritable":
+            return self._unwritten(hand, event, now)
         return self._count_try(hand.worker, event.mini_batch, event.failure) + self._feed_all(now)
+
+    def _unwritten(self, hand: Hand, event: Failed, now: float) -> list[Action]:
+        """The disk takes no rows: the items are not to blame, so the job ends rather than lose them."""
+        note = NoteFailure(hand.worker, event.mini_batch, event.failure)
+        if self._give_back(event.mini_batch):
+            return [note, *self._feed_all(now)]
+        message = f"Scored rows cannot be written: {event.failure.message}. Make room there and invoke again."
+        return [note, *self._end(EndJob(Failure("SegmentUnwritable", message)))]
 
     def _pop(self, hand: Hand, seconds: float, now: float) -> None:
         hand.assigned.popleft()

@@ -12,6 +12,7 @@ from batchpoint.errors import ReferenceInvalid, ResourceConflict, ResourceNotFou
 from batchpoint.server.lookup import ControlPlane
 from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, AtPlane, page
 from batchpoint.storage.job_folder import job_folder
+from batchpoint.storage.published import recall
 
 router = APIRouter()
 
@@ -70,15 +71,12 @@ def read_log(plane: AtPlane, job: str, path: str, offset: int = 0) -> Response:
 
 @router.get(f"{_OURS}/outputs")
 def list_outputs(plane: AtPlane, job: str) -> dict[str, Any]:
-    """What the job published: its one file, or the files that its script wrote."""
+    """What the job published: its gathered file, and the files that its script wrote."""
     found = _ended(plane, job)
     root = Path(found.settings.output_folder)
     if found.status is not JobStatus.COMPLETED:
         return {"value": []}
-    if found.settings.output_action == "append_row":
-        files = [root / found.settings.output_file_name]
-    else:
-        files = sorted(root.rglob("*"))
+    files = [root / name for name in recall(job_folder(plane.settings.home, job))]
     return {"value": [_entry(path, root) for path in files if path.is_file()]}
 
 
@@ -87,8 +85,8 @@ def read_output(plane: AtPlane, job: str, path: str) -> FileResponse:
     found = _ended(plane, job)
     file = path_inside(Path(found.settings.output_folder), path)
     # The folder may hold files of others; one that this job did not write is never answered.
-    own = found.settings.output_action == "summary_only" or path == found.settings.output_file_name
-    if found.status is not JobStatus.COMPLETED or not own or not file.is_file():
+    is_own = path in recall(job_folder(plane.settings.home, job))
+    if found.status is not JobStatus.COMPLETED or not is_own or not file.is_file():
         raise ResourceNotFound(f"Job {job} has no output file {path}.", target=path)
     return FileResponse(file, media_type="application/octet-stream")
 
