@@ -5,9 +5,11 @@ The only module that may import both sides. The command line and Python programs
 
 import asyncio
 import ipaddress
+import logging
 import subprocess
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, MutableMapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
@@ -86,12 +88,23 @@ def _in_process(settings: Settings, workspace: Workspace) -> Client:
     from batchpoint.store.store import open_store
 
     store = open_store(settings.home)
+    _log_to(settings.home / "server.log")
     app = create_app(settings, store, lambda: ensure_supervisor(settings))
     if store.open_jobs():
         # Left by a supervisor that was killed, or by a machine that was switched off.
         ensure_supervisor(settings)
     transport = InProcessTransport(app, store)
     return Client(IN_PROCESS_URL, token_of(settings.home), workspace, shares_home=True, transport=transport)
+
+
+def _log_to(path: Path) -> None:
+    """What a server would log goes to a file of the home, made when there is something to say; never to the user."""
+    ours = logging.getLogger("batchpoint.server")
+    if not ours.handlers:
+        handler = logging.FileHandler(path, delay=True)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        ours.addHandler(handler)
+        ours.propagate = False
 
 
 def ensure_supervisor(settings: Settings) -> None:

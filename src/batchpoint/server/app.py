@@ -105,7 +105,10 @@ def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
 
 def _answer_fault(request: Request, error: Exception) -> JSONResponse:
     log.error("request failed by a fault of ours", exc_info=error, extra={"path": request.url.path})
-    message = f"A fault inside the server: {type(error).__name__}: {error}. Its traceback is in the server's log."
+    message = (
+        f"A fault inside the server: {type(error).__name__}: {error}. Its traceback is in the server's log; without a "
+        "server, in the file server.log of the home folder."
+    )
     return _answer(request, InternalError(message))
 
 
