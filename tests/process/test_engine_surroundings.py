@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from batchpoint.compute.oom import WORKER_BADNESS
 from batchpoint.entities.job import JobStatus
 from tests.process.engine_jobs import MEET, Engine
 
@@ -204,3 +205,19 @@ def test_modules_beside_the_script_are_imported_and_our_libraries_are_not_there(
     )
     ended = engine.run(script, engine.items(2))
     assert ended.status is JobStatus.COMPLETED and ended.lines == ["42", "False", "False"]
+
+
+def test_a_script_that_calls_python_gets_its_own(engine: Engine) -> None:
+    script = engine.script(
+        "import os, shutil, sys\n"
+        "def init(): pass\n"
+        "def run(paths): return [str(os.path.dirname(shutil.which('python')) == os.path.dirname(sys.executable))]\n"
+    )
+    assert engine.run(script, engine.items(1)).lines == ["True"]
+
+
+def test_the_kernel_is_told_to_kill_a_worker_before_its_driver(engine: Engine) -> None:
+    script = engine.script(
+        "def init(): pass\ndef run(paths): return [open('/proc/self/oom_score_adj').read().strip()]\n"
+    )
+    assert engine.run(script, engine.items(1)).lines == [str(WORKER_BADNESS)]

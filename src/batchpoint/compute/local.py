@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from batchpoint.compute import strays
-from batchpoint.compute.oom import oom_kills
+from batchpoint.compute.oom import oom_kills, prefer_to_kill
 from batchpoint.compute.pipes import Capture, Lines, Outgoing, read_ready
 from batchpoint.compute.pool import Exited, PoolEvent, Said, WorkerSpec
 
@@ -77,6 +77,7 @@ class LocalPool:
         self, worker: int, popen: "subprocess.Popen[bytes]", write: int, read: int, spec: WorkerSpec, oom_before: int
     ) -> None:
         assert popen.stdout is not None and popen.stderr is not None
+        prefer_to_kill(popen.pid)
         prints = {
             popen.stdout.fileno(): Capture(spec.stdout, self._log_limit_bytes),
             popen.stderr.fileno(): Capture(spec.stderr, self._log_limit_bytes),
