@@ -236,3 +236,8 @@ def test_a_fault_of_ours_is_told_without_a_server_too(say: Say, monkeypatch: pyt
     monkeypatch.setattr(Store, "list_computes", breaks)
     said = say("compute list", 1)
     assert "(InternalServerError) A fault inside the server: RuntimeError: the shelf fell down" in said
+
+
+def test_without_any_standard_input_nobody_is_asked(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", None)
+    assert "--yes" in say("batch-endpoint delete --name digits", 1)

@@ -72,7 +72,7 @@ class Call:
 
 
 def _ask(question: str) -> None:
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise UserError("Nobody can be asked for confirmation here: stdin is no terminal. Add --yes to delete.")
     print(f"{question} (y/n): ", end="", file=sys.stderr, flush=True)
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
