@@ -1,6 +1,7 @@
 """``score``: a folder scored by a script in one line, with the engine of a job and no endpoint."""
 
 import json
+import math
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,8 +34,9 @@ def _request(call: Call) -> "ScoreRequest":
 
     flags = call.flags
     for name in ("workers", "mini_batch_size", "timeout"):
-        if getattr(flags, name) is not None and getattr(flags, name) <= 0:
-            raise CommandLineInvalid(f"--{name.replace('_', '-')} must be more than 0")
+        given = getattr(flags, name)
+        if given is not None and not 0 < given < math.inf:
+            raise CommandLineInvalid(f"--{name.replace('_', '-')} must be a number above 0")
     return ScoreRequest(
         code=_existing(flags.code, "--code"),
         scoring_script=flags.scoring_script,
