@@ -153,7 +153,10 @@ class Driver:
     def _beat(self, now: float) -> None:
         self._next_beat = now + BEAT_EVERY_S
         progress = self.progress()
-        self.flush()
+        if self.commits.due is None:
+            self.on_progress(progress)
+        else:
+            self.flush()
         if self.ledger.beat(self.fence, progress).cancel_requested:
             self._perform(self.dispatcher.handle(messages.Cancel(), now))
         if self._next_overview <= now:

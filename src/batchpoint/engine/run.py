@@ -111,8 +111,8 @@ class JobRun:
             done = self.ledger.ledger(job.name, fence.revision)
             self._announce(plan, len(done))
             end = driver.score(plan, done)
-            self._take_stock(job, fence, plan, driver)
-            self._finish(job, fence, driver, end)
+            rows = self._take_stock(job, fence, plan, driver)
+            self._finish(job, fence, driver, end, rows)
         finally:
             pool.close()
 
@@ -143,18 +143,19 @@ class JobRun:
             + (f", {done:,} of them done already." if done else ".")
         )
 
-    def _take_stock(self, job: Job, fence: Fence, plan: Plan, driver: Driver) -> None:
+    def _take_stock(self, job: Job, fence: Fence, plan: Plan, driver: Driver) -> list[LedgerRow]:
         self._progress = driver.progress()
         if driver.first_result_at is not None:
             self.first_result_s = driver.first_result_at - self._began
         rows = self.ledger.ledger(job.name, fence.revision)
         self.failures = self._reasons(rows, plan)
         self.logs.report(_report_line(row) for row in rows)
+        return rows
 
     def _reasons(self, rows: Sequence[LedgerRow], plan: Plan) -> tuple[FailureReason, ...]:
         return reasons.group(rows, lambda index: item_path(self.folder.plan_items, plan, index))
 
-    def _finish(self, job: Job, fence: Fence, driver: Driver, end: EndJob) -> None:
+    def _finish(self, job: Job, fence: Fence, driver: Driver, end: EndJob, rows: Sequence[LedgerRow]) -> None:
         if end.canceled:
             driver.pool.close()
             self._canceled(fence, self._progress)
@@ -163,14 +164,14 @@ class JobRun:
             self._fail(fence, end.failure)
         else:
             driver.dismiss()
+            # It succeeds only for the driver that alone could write since the rows were read: they are the frozen ones.
             self.ledger.freeze(fence)
-            self._publish(job, fence, driver.wait_for_workers)
+            self._publish(job, fence, rows, driver.wait_for_workers)
 
     # ---- ends -----------------------------------------------------------------------------------------------------
 
-    def _publish(self, job: Job, fence: Fence, wait_for_workers: Callable[[], None]) -> None:
-        """Gather and publish; the workers may still be in shutdown() while rows are gathered, but end before."""
-        rows = self.ledger.ledger(job.name, fence.revision)
+    def _publish(self, job: Job, fence: Fence, rows: Sequence[LedgerRow], wait_for_workers: Callable[[], None]) -> None:
+        """Gather and publish the frozen ledger; the workers may be in shutdown() meanwhile, but end before."""
         final, folder, staging = output_file(job), Path(job.settings.output_folder), self.folder.staging
 
         def ready() -> None:
@@ -193,9 +194,10 @@ class JobRun:
     def _publish_again(self, job: Job, fence: Fence) -> None:
         """Finish what a driver began that died after the freeze: the same rows give the same bytes."""
         plan = read_plan(self.folder.plan_items, self.folder.plan_header)
+        rows = self.ledger.ledger(job.name, fence.revision)
         if plan is not None:
-            self.failures = self._reasons(self.ledger.ledger(job.name, fence.revision), plan)
-        self._publish(job, fence, lambda: None)
+            self.failures = self._reasons(rows, plan)
+        self._publish(job, fence, rows, lambda: None)
 
     def _fail(self, fence: Fence, failure: Failure) -> None:
         """Failed, and why: the user's own traceback first."""
@@ -237,9 +239,10 @@ def output_file(job: Job) -> Path | None:
 
 
 def _progress_of(rows: Sequence[LedgerRow]) -> Progress:
+    mini_batches = len({row.mini_batch for row in rows})
     return Progress(
-        mini_batches=len({row.mini_batch for row in rows}),
-        mini_batches_done=len({row.mini_batch for row in rows}),
+        mini_batches=mini_batches,
+        mini_batches_done=mini_batches,
         items=sum(row.items for row in rows),
         items_succeeded=sum(row.succeeded for row in rows),
         items_failed=sum(row.failed_items for row in rows),

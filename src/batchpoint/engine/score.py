@@ -1,6 +1,6 @@
 """Scores a folder with a script and no endpoint: the same engine, its ledger in memory, its files below ``out``.
 
-``batchpoint score`` calls it through ``batchpoint.local``; to try a script before deploying it.
+``batchpoint score`` calls it, to try a script before deploying it.
 """
 
 import contextlib

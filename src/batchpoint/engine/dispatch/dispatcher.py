@@ -170,14 +170,15 @@ class Dispatcher:
                 return self._start_parked(now)
             return self._init_failed(hand, _during_init(Failure("WorkersKeepDying", event.failure.message)), now)
         head = hand.assigned[0] if hand.assigned else None
-        actions = self._dismiss(hand)
+        self._dismiss(hand)
+        actions: list[Action] = []
         if head is not None:
-            actions += self._blame(hand, head, event, now)
+            actions = self._blame(hand, head, event)
         elif self._crew.idle_deaths > GIVEN_BACK_MAX * len(self.policy.slots):
             return self._end(EndJob(Failure("WorkersKeepDying", event.failure.message)))
         return actions + self._feed_all(now)
 
-    def _blame(self, hand: Hand, head: int, event: WorkerGone, now: float) -> list[Action]:
+    def _blame(self, hand: Hand, head: int, event: WorkerGone) -> list[Action]:
         """The mini-batch that was running when a worker died pays for it, if the worker died of its own doing."""
         if not event.own_doing and self._give_back(head):
             return []
@@ -197,15 +198,13 @@ class Dispatcher:
             return self._init_failed(hand, Failure("InitTimeout", f"init() did not return within {limit}."), now)
         head = hand.assigned[0]
         message = f"run() did not return within {self.policy.timeout_s:g} s (retry_settings.timeout)."
-        actions = self._dismiss(hand)
-        actions += self._count_try(hand.worker, head, Failure("MiniBatchTimeout", message))
-        return actions + self._feed_all(now)
+        self._dismiss(hand)
+        return self._count_try(hand.worker, head, Failure("MiniBatchTimeout", message)) + self._feed_all(now)
 
-    def _dismiss(self, hand: Hand) -> list[Action]:
+    def _dismiss(self, hand: Hand) -> None:
         """Forget a worker that is gone; what it had not begun goes back to the front, in order."""
         self._pending.extendleft(reversed(list(hand.assigned)[1:]))
         self._crew.lost(hand)
-        return []
 
     # ---- mini-batches ---------------------------------------------------------------------------------------------
 
