@@ -6,13 +6,12 @@
 import hashlib
 import os
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from batchpoint.client.assets import Assets
 from batchpoint.client.uploads import Uploads
 from batchpoint.entities.data import DataAsset, DataType, Input
 from batchpoint.errors import ReferenceInvalid
-from batchpoint.storage.uri import SUPPORTED_FORMS, HttpUrl, LocalPath, parse_uri, strip_marker
+from batchpoint.storage.uri import SUPPORTED_FORMS, HttpUrl, LocalPath, kind_of_url, parse_uri, strip_marker
 
 
 class InputResolver:
@@ -30,7 +29,7 @@ class InputResolver:
             raise ReferenceInvalid(f"The input is empty. Give {SUPPORTED_FORMS}.", target="input")
         match parse_uri(path):
             case HttpUrl(url):
-                return _with(given, url, kind or _guessed(url))
+                return _with(given, url, kind or kind_of_url(url))
             case LocalPath(local):
                 return self._local(given, local, kind, upload=upload)
             case _:
@@ -52,11 +51,6 @@ class InputResolver:
         name = f"input-{hashlib.sha256(content).hexdigest()[:32]}"
         asset = self._data.create_or_update(DataAsset(name=name, version="1", type=found, path=place))
         return _with(given, str(asset.id), found)
-
-
-def _guessed(url: str) -> DataType:
-    """A URL that does not say what it is means a file if it ends like one."""
-    return "uri_file" if "." in urlsplit(url).path.rpartition("/")[2] else "uri_folder"
 
 
 def _with(given: Input, path: str, kind: DataType) -> Input:

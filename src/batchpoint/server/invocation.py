@@ -6,7 +6,6 @@ never reach the job. It knows no HTTP and no JSON.
 
 import uuid
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from batchpoint.arm import ids
 from batchpoint.entities import names
@@ -22,7 +21,7 @@ from batchpoint.server.lookup import Desk
 from batchpoint.server.names import friendly_name
 from batchpoint.storage.datastores import DEFAULT_DATASTORE
 from batchpoint.storage.fetch import refuse_folder
-from batchpoint.storage.uri import AssetReference, DatastorePath, LocalPath, parse_uri, strip_marker
+from batchpoint.storage.uri import AssetReference, DatastorePath, LocalPath, kind_of_url, parse_uri, strip_marker
 
 
 def create_job(desk: Desk, endpoint_name: str, invocation: Invocation, idempotency_key: str = "") -> Job:
@@ -170,9 +169,7 @@ def _input(desk: Desk, given: Input | None) -> Input:
 
 
 def _kind_of_url(url: str, kind: str | None) -> str:
-    """A URL that does not say what it is means a file if it ends like one."""
-    looks_like_file = "." in urlsplit(url).path.rpartition("/")[2]
-    if kind == "uri_folder" or (kind is None and not looks_like_file):
+    if (kind or kind_of_url(url)) == "uri_folder":
         raise refuse_folder(url)
     return "uri_file"
 

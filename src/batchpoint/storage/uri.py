@@ -115,6 +115,11 @@ _RUN = re.compile(r"runs:/+(?P<run>[^/]+)(?:/+(?P<path>.*))?", re.I | re.S)
 _PATHS = re.compile(r"paths(?:/+|$)", re.I)
 
 
+def kind_of_url(url: str) -> PathType:
+    """What a URL means that nobody said more about: a file if it ends like one."""
+    return "uri_file" if "." in urlsplit(url).path.rpartition("/")[2] else "uri_folder"
+
+
 def strip_marker(text: str) -> tuple[str, PathType | None]:
     """Take the ``folder:`` or ``file:`` of 2021 off ``text``; None when there is none.
 
