@@ -22,7 +22,7 @@ from batchpoint.errors import InternalError
 
 _OURS = "batchpoint"
 #: Name of the one step and of its output, which scripts and official clients rely on.
-STEP, OUTPUT = "batchscoring", "score"
+OUTPUT = "score"
 
 
 def batch_job_to_json(job: Job, workspace: Workspace, server: str) -> dict[str, Any]:

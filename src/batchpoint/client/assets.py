@@ -78,12 +78,6 @@ class Assets(Generic[A]):
             ]
         return [wire.container_from_json(self._kind, body) for body in self._requests.pages(self._path)]
 
-    def find_content(self, content_hash: str) -> A | None:
-        """The version with this content; only codes are looked for so."""
-        path = f"{self._path}/{uuid.uuid4()}/versions"
-        found = self._requests.pages(path, {"hash": content_hash, "hashVersion": "202208"})
-        return next((wire.from_json(self._kind, body) for body in found), None)
-
     def _put(self, asset: A, version: str) -> A:
         sent = wire.to_json(asset.model_copy(update={"version": version}), self._workspace)
         found = self._requests.json(

@@ -1,4 +1,4 @@
-"""Where inputs come from: data assets (with the 2021 ``dataset``), datastores, and one job's input and output."""
+"""Where inputs come from: data assets (with the 2021 ``dataset``), datastores, and what one invocation asks for."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -76,12 +76,6 @@ class Input(Noun):
     #: Globs over the relative path; empty means everything.
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
-
-
-class Output(Noun):
-    """Where a job's gathered file goes: a folder URI; the file name is a setting of its own."""
-
-    path: str
 
 
 _OVERRIDES = (

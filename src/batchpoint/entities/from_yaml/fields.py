@@ -28,8 +28,3 @@ def takes_text(annotation: object) -> bool:
 def is_untyped(annotation: object) -> bool:
     """True for a field whose values have no type of their own: numbers in it stay numbers."""
     return any(one is Any or Any in get_args(one) for one in _choices(annotation))
-
-
-def wants_block(annotation: object) -> bool:
-    """True for a map of keys that the user chooses."""
-    return any(get_origin(one) is dict for one in _choices(annotation))
