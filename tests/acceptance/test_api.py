@@ -12,7 +12,7 @@ import httpx
 import pytest
 from fastapi.routing import APIRoute
 
-from batchpoint.arm import ids
+from batchpoint.arm.envelope import ids
 from batchpoint.entities.job import Job, JobError, JobStatus, Progress
 from batchpoint.entities.workspace import Workspace
 from batchpoint.local import InProcessTransport

@@ -14,7 +14,7 @@ SRC = ROOT / "src"
 class Module:
     """One parsed source file."""
 
-    #: Dotted name, e.g. ``batchpoint.engine.plan``; a package is named without ``__init__``.
+    #: Dotted name, e.g. ``batchpoint.engine.preparation.plan``; a package is named without ``__init__``.
     name: str
     path: Path
     text: str

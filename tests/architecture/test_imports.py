@@ -53,13 +53,13 @@ NEWER_THAN_36 = {"dataclasses", "contextvars", "tomllib", "graphlib", "zoneinfo"
 
 
 def part_of(module: Module) -> str:
-    """``batchpoint.engine.plan`` → ``engine``; ``batchpoint`` → ``__init__``."""
+    """``batchpoint.engine.preparation.plan`` → ``engine``; ``batchpoint`` → ``__init__``."""
     _, _, rest = module.name.partition(".")
     return rest.partition(".")[0] or "__init__"
 
 
 def imported_part(name: str) -> str:
-    """``batchpoint.engine.plan.Plan`` → ``engine``; a public name of the root counts as ``__init__``."""
+    """``batchpoint.engine.preparation.plan.Plan`` → ``engine``; a public name of the root counts as ``__init__``."""
     part = name.split(".")[1] if "." in name else "__init__"
     return part if part in MAY_IMPORT else "__init__"
 
@@ -129,4 +129,4 @@ def test_the_product_imports_the_worker_only_to_find_its_folder() -> None:
     users = {
         m.name for m in modules("batchpoint") for name, _ in imports(m) if name.split(".")[0] == "batchpoint_worker"
     }
-    assert users <= {"batchpoint.engine.workers"}
+    assert users <= {"batchpoint.engine.preparation.workers"}

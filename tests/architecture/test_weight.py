@@ -16,7 +16,7 @@ SCIENCE = {"numpy", "pandas", "sklearn"}
     [
         (["-m", "batchpoint", "--help"], WEB | STORE | SCIENCE | {"pydantic", "rich", "jmespath"}),
         (["-m", "batchpoint", "batch-endpoint", "invoke", "--help"], WEB | STORE | SCIENCE | {"pydantic", "rich"}),
-        (["-c", "import batchpoint.cli.commands.score"], WEB | STORE | SCIENCE | {"pydantic", "rich"}),
+        (["-c", "import batchpoint.cli.commands.machine.score"], WEB | STORE | SCIENCE | {"pydantic", "rich"}),
         (["-c", "import batchpoint.engine.score"], WEB | STORE | SCIENCE),
         (["-c", "import batchpoint.engine.__main__"], WEB | SCIENCE | {"alembic"}),
         (["-c", "import batchpoint.server.supervisor"], WEB | SCIENCE | {"alembic"}),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from batchpoint.arm import ids
+from batchpoint.arm.envelope import ids
 from batchpoint.engine.run import JobRun, output_file
 from batchpoint.entities.assets import Environment
 from batchpoint.entities.data import Input

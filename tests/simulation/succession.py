@@ -16,8 +16,8 @@ from batchpoint.engine import messages
 from batchpoint.engine.dispatch import Policy
 from batchpoint.engine.driver import Driver
 from batchpoint.engine.ledger import GroupCommit
-from batchpoint.engine.plan import Plan
-from batchpoint.engine.workers import WorkerStart
+from batchpoint.engine.preparation.plan import Plan
+from batchpoint.engine.preparation.workers import WorkerStart
 from batchpoint.entities.data import Input
 from batchpoint.entities.job import Job, JobSettings, JobStatus, Progress
 from batchpoint.errors import Fenced, StoreUnavailable

@@ -12,8 +12,8 @@ from batchpoint.engine.dispatch import Policy
 from batchpoint.engine.driver import Driver
 from batchpoint.engine.ledger import GroupCommit
 from batchpoint.engine.messages import EndJob
-from batchpoint.engine.plan import Plan, write_plan
-from batchpoint.engine.workers import WorkerStart
+from batchpoint.engine.preparation.plan import Plan, write_plan
+from batchpoint.engine.preparation.workers import WorkerStart
 from batchpoint.entities.data import Input
 from batchpoint.entities.job import Job, JobSettings
 from batchpoint.observability.job_logs import JobLogs

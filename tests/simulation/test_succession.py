@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from batchpoint.engine.plan import Plan, write_plan
+from batchpoint.engine.preparation.plan import Plan, write_plan
 from batchpoint.entities.job import JobStatus
 from tests.simulation.succession import MAX_TRIES, NAME, Succession
 

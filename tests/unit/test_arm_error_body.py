@@ -5,7 +5,7 @@ import json
 import pytest
 
 from batchpoint import errors
-from batchpoint.arm import error_body
+from batchpoint.arm.envelope import error_body
 
 
 def all_errors() -> list[type[errors.BatchpointError]]:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchpoint.arm.reading import Body, duration_from_iso, duration_to_iso, parse_body
+from batchpoint.arm.envelope.reading import Body, duration_from_iso, duration_to_iso, parse_body
 from batchpoint.errors import UserError, ValidationFailed
 
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from batchpoint.arm import assets, compute, datastore, deployment, endpoint, ids, invocation, job
-from batchpoint.arm.reading import Body
+from batchpoint.arm import assets, compute, datastore, deployment, endpoint, invocation, job
+from batchpoint.arm.envelope import ids
+from batchpoint.arm.envelope.reading import Body
 from batchpoint.entities.assets import Code, Environment, EnvironmentBuild, Model
 from batchpoint.entities.compute import Compute
 from batchpoint.entities.data import DataAsset, Datastore, Input, Invocation

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from batchpoint.cli.printing import compiled, put, render, report, report_job
-from batchpoint.cli.shapes import shaped
+from batchpoint.cli.output.printing import compiled, put, render, report, report_job
+from batchpoint.cli.output.shapes import shaped
 from batchpoint.entities.compute import Compute
 from batchpoint.entities.data import Input
 from batchpoint.entities.deployment import CodeConfiguration, Deployment

@@ -2,8 +2,8 @@
 
 import pytest
 
-from batchpoint.cli import progress as module
-from batchpoint.cli.progress import Bar, summary
+from batchpoint.cli.output import progress as module
+from batchpoint.cli.output.progress import Bar, summary
 from batchpoint.entities.job import FailureReason, Progress
 
 HALF = Progress(mini_batches=10, mini_batches_done=5, items=100, items_succeeded=48, items_failed=2, rows=48)

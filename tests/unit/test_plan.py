@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchpoint.engine.plan import Plan, item_path, read_plan, write_plan
+from batchpoint.engine.preparation.plan import Plan, item_path, read_plan, write_plan
 from batchpoint.errors import SegmentCorrupt
 
 

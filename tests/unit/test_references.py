@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchpoint.entities import names
-from batchpoint.entities.reference import KINDS, Reference, is_local, is_reference, parse
+from batchpoint.entities.naming import names
+from batchpoint.entities.naming.reference import KINDS, Reference, is_local, is_reference, parse
 from batchpoint.errors import ReferenceInvalid
 
 ARM = "/subscriptions/s-1/resourceGroups/g/providers/Microsoft.MachineLearningServices/workspaces/w"

@@ -7,8 +7,8 @@ from typing import Any, TypeVar, cast
 
 import yaml
 
-from batchpoint.arm import ids
-from batchpoint.arm.reading import Body, build, creation_context, enum_from_wire, system_data, without_none
+from batchpoint.arm.envelope import ids
+from batchpoint.arm.envelope.reading import Body, build, creation_context, enum_from_wire, system_data, without_none
 from batchpoint.entities.assets import Code, Environment, Model
 from batchpoint.entities.data import DataAsset
 from batchpoint.entities.workspace import Workspace

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from batchpoint.arm import ids
-from batchpoint.arm.reading import (
+from batchpoint.arm.envelope import ids
+from batchpoint.arm.envelope.reading import (
     Body,
     build,
     creation_context,

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from batchpoint.arm import ids
-from batchpoint.arm.reading import Body, build, creation_context, enum_from_wire, system_data, without_none
+from batchpoint.arm.envelope import ids
+from batchpoint.arm.envelope.reading import Body, build, creation_context, enum_from_wire, system_data, without_none
 from batchpoint.entities.endpoint import Endpoint
 from batchpoint.entities.workspace import Workspace
 

@@ -3,8 +3,8 @@
 import math
 from typing import Any
 
-from batchpoint.arm import ids
-from batchpoint.arm.reading import Body, build, duration_to_iso, enum_from_wire, enum_to_wire, without_none
+from batchpoint.arm.envelope import ids
+from batchpoint.arm.envelope.reading import Body, build, duration_to_iso, enum_from_wire, enum_to_wire, without_none
 from batchpoint.entities.data import Input, Invocation
 from batchpoint.errors import NotSupported, Problem, ValidationFailed
 

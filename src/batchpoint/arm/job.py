@@ -14,8 +14,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from batchpoint.arm import ids
-from batchpoint.arm.reading import Body, duration_to_iso, enum_to_wire, system_data, without_none
+from batchpoint.arm.envelope import ids
+from batchpoint.arm.envelope.reading import Body, duration_to_iso, enum_to_wire, system_data, without_none
 from batchpoint.entities.job import Job
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import InternalError

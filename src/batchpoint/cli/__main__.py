@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from batchpoint.cli import help as pages
 from batchpoint.cli.grammar import PROGRAM, Command, read_flags
 from batchpoint.cli.groups import GROUPS, Group, resolve
+from batchpoint.cli.output import help as pages
 from batchpoint.errors import BatchpointError, CommandLineInvalid, ResourceNotFound
 
 if TYPE_CHECKING:
@@ -69,8 +69,8 @@ def _command_line(words: list[str]) -> int:
 
 
 def _carry_out(command: Command, flags: argparse.Namespace) -> int:
-    from batchpoint.cli import printing
     from batchpoint.cli.call import Call, Outcome
+    from batchpoint.cli.output import printing
 
     query = printing.compiled(flags.query)
     if flags.debug or flags.verbose:

@@ -28,42 +28,42 @@ class Group:
 
 
 SECTIONS: tuple[tuple[str, tuple[Group, ...]], ...] = (
-    ("Try a script", (Group("score", "Score a folder with a script; no endpoint needed.", "score"),)),
+    ("Try a script", (Group("score", "Score a folder with a script; no endpoint needed.", "machine.score"),)),
     (
         "Endpoints and jobs",
         (
-            Group("batch-endpoint", "Durable names that you invoke with data.", "endpoints"),
-            Group("batch-deployment", "Model, script and settings behind an endpoint.", "deployments"),
-            Group("job", "What an invocation started: watch, cancel, download.", "jobs"),
+            Group("batch-endpoint", "Durable names that you invoke with data.", "endpoints.endpoints"),
+            Group("batch-deployment", "Model, script and settings behind an endpoint.", "endpoints.deployments"),
+            Group("job", "What an invocation started: watch, cancel, download.", "jobs.jobs"),
         ),
     ),
     (
         "What they are made of",
         (
-            Group("compute", "Pools of instances that jobs run on.", "computes"),
-            Group("model", "Versioned models.", "assets"),
-            Group("data", "Versioned pointers to files and folders.", "assets"),
-            Group("dataset", "The name that data had in 2021.", "assets"),
-            Group("environment", "Versioned Python environments.", "assets"),
+            Group("compute", "Pools of instances that jobs run on.", "places.computes"),
+            Group("model", "Versioned models.", "assets.assets"),
+            Group("data", "Versioned pointers to files and folders.", "assets.assets"),
+            Group("dataset", "The name that data had in 2021.", "assets.assets"),
+            Group("environment", "Versioned Python environments.", "assets.assets"),
         ),
     ),
     (
         "This machine",
         (
-            Group("serve", "Run the server for this home.", "serving"),
-            Group("configure", "Set default workspace and group.", "account"),
-            Group("account", "Subscription and access token.", "account"),
-            Group("version", "Versions as JSON.", "account"),
+            Group("serve", "Run the server for this home.", "machine.serving"),
+            Group("configure", "Set default workspace and group.", "companions.account"),
+            Group("account", "Subscription and access token.", "companions.account"),
+            Group("version", "Versions as JSON.", "companions.account"),
         ),
     ),
 )
 
 #: Words that scripts written for ``az`` type, and that help need not teach.
 COMPANIONS = (
-    Group("extension", "Extensions; nothing to install here.", "account"),
-    Group("group", "The resource group.", "account"),
-    Group("login", "No sign-in is needed.", "account"),
-    Group("logout", "No sign-in is needed.", "account"),
+    Group("extension", "Extensions; nothing to install here.", "companions.account"),
+    Group("group", "The resource group.", "companions.account"),
+    Group("login", "No sign-in is needed.", "companions.account"),
+    Group("logout", "No sign-in is needed.", "companions.account"),
 )
 
 GROUPS = {group.word: group for _, groups in SECTIONS for group in groups} | {g.word: g for g in COMPANIONS}

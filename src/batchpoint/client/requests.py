@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 import httpx
 
-from batchpoint.arm import error_body
-from batchpoint.arm.reading import Body
+from batchpoint.arm.envelope import error_body
+from batchpoint.arm.envelope.reading import Body
 from batchpoint.errors import (
     AccessDenied,
     BatchpointError,

@@ -14,8 +14,8 @@ from batchpoint.engine import messages
 from batchpoint.engine.dispatch import Dispatcher, Policy
 from batchpoint.engine.ledger import GroupCommit
 from batchpoint.engine.messages import Action, EndJob, Event, Failure, GiveUp, Keep, PlanReady, WorkerGone
-from batchpoint.engine.plan import Plan
-from batchpoint.engine.workers import WorkerStart
+from batchpoint.engine.preparation.plan import Plan
+from batchpoint.engine.preparation.workers import WorkerStart
 from batchpoint.entities.job import Progress
 from batchpoint.errors import EnvironmentBuildFailed
 from batchpoint.observability.job_logs import JobLogs

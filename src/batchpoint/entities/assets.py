@@ -4,7 +4,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from batchpoint.entities import names
+from batchpoint.entities.naming import names
 from batchpoint.entities.noun import CreationContext, Lowered, Noun, Tags
 
 

@@ -4,9 +4,9 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from batchpoint.entities import names
 from batchpoint.entities.assets import ASSET_OUTPUT_ONLY
 from batchpoint.entities.deployment import LoggingLevel
+from batchpoint.entities.naming import names
 from batchpoint.entities.noun import CreationContext, Lowered, Noun, Tags
 
 DataType = Literal["uri_file", "uri_folder", "mltable"]

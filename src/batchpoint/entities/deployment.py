@@ -7,8 +7,8 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from batchpoint.entities import names
 from batchpoint.entities.assets import Environment, Model
+from batchpoint.entities.naming import names
 from batchpoint.entities.noun import CreationContext, Lowered, Noun, Tags, problem_with
 
 OutputAction = Literal["append_row", "summary_only"]

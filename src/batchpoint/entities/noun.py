@@ -10,7 +10,7 @@ from typing import Annotated, ClassVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 from pydantic_core import PydanticCustomError
 
-from batchpoint.entities.names import NameRule
+from batchpoint.entities.naming.names import NameRule
 
 
 class Noun(BaseModel):

@@ -13,23 +13,14 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from batchpoint.arm import error_body
-from batchpoint.arm.ids import SEGMENTS
+from batchpoint.arm.envelope import error_body
+from batchpoint.arm.envelope.ids import SEGMENTS
 from batchpoint.entities.workspace import PROVIDER
 from batchpoint.errors import BatchpointError, InternalError, Problem, ResourceNotFound, UserError, ValidationFailed
 from batchpoint.server.auth import Gate, home_id_of, token_of
 from batchpoint.server.lookup import ControlPlane
-from batchpoint.server.routers import (
-    assets,
-    computes,
-    datastores,
-    deployments,
-    endpoints,
-    jobs,
-    scoring,
-    service,
-    uploads,
-)
+from batchpoint.server.routers import jobs, scoring, service, uploads
+from batchpoint.server.routers.nouns import assets, computes, datastores, deployments, endpoints
 from batchpoint.settings import Settings
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from pathlib import Path
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from batchpoint.arm import error_body
+from batchpoint.arm.envelope import error_body
 from batchpoint.errors import AccessDenied, BatchpointError
 from batchpoint.storage.atomic import publish_without_clobber
 

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from batchpoint.arm.ids import LATEST
-from batchpoint.entities import reference as references
+from batchpoint.arm.envelope.ids import LATEST
 from batchpoint.entities.assets import Code, Environment, Model
 from batchpoint.entities.compute import Compute
 from batchpoint.entities.data import DataAsset, Datastore
 from batchpoint.entities.deployment import Deployment
 from batchpoint.entities.endpoint import Endpoint
 from batchpoint.entities.job import Job
+from batchpoint.entities.naming import reference as references
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import NotSupported, ResourceNotFound
 from batchpoint.settings import Settings

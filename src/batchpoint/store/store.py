@@ -14,12 +14,12 @@ from typing import Self
 from sqlalchemy import Connection, insert, inspect, select
 
 from batchpoint.errors import StoreUnavailable
-from batchpoint.store.assets import AssetTable
 from batchpoint.store.database import Database
-from batchpoint.store.jobs import JobTable
-from batchpoint.store.ledger import LedgerTable
-from batchpoint.store.nouns import NounTables
 from batchpoint.store.schema import REVISIONS, alembic_version, metadata
+from batchpoint.store.tables.assets import AssetTable
+from batchpoint.store.tables.jobs import JobTable
+from batchpoint.store.tables.ledger import LedgerTable
+from batchpoint.store.tables.nouns import NounTables
 
 #: Seconds that a transaction waits for another one.
 BUSY_TIMEOUT_S = 30.0

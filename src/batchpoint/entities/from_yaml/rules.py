@@ -6,7 +6,6 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from batchpoint.entities import reference
 from batchpoint.entities.assets import Environment, EnvironmentBuild, Model
 from batchpoint.entities.data import DataAsset, Datastore, Input
 from batchpoint.entities.deployment import CodeConfiguration, Deployment
@@ -14,6 +13,7 @@ from batchpoint.entities.from_yaml import local_files
 from batchpoint.entities.from_yaml.changes import KeyPath
 from batchpoint.entities.from_yaml.reading import Reading
 from batchpoint.entities.from_yaml.sentences import shown
+from batchpoint.entities.naming import reference
 from batchpoint.entities.noun import Noun
 from batchpoint.errors import ReferenceInvalid
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
-from batchpoint.arm.reading import Body, parse_body
+from batchpoint.arm.envelope.reading import Body, parse_body
 from batchpoint.entities.workspace import PROVIDER, Workspace
 from batchpoint.errors import ReferenceInvalid, UserError
 from batchpoint.server.lookup import ControlPlane, Desk

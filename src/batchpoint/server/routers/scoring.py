@@ -9,7 +9,7 @@ from batchpoint.arm import job as wire
 from batchpoint.entities.job import Job
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import ResourceNotFound
-from batchpoint.server import invocation
+from batchpoint.server.intake import invocation
 from batchpoint.server.lookup import Desk
 from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, Sent, page, plane, server_of
 

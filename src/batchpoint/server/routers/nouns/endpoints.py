@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from batchpoint.arm import endpoint as wire
 from batchpoint.entities.endpoint import Endpoint
-from batchpoint.server import creation
+from batchpoint.server.intake import creation
 from batchpoint.server.lookup import Desk
 from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, Sent, page
 

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from batchpoint.cli.call import Call, Outcome
-from batchpoint.cli.printing import report_job
-from batchpoint.cli.progress import Bar, summary
+from batchpoint.cli.output.printing import report_job
+from batchpoint.cli.output.progress import Bar, summary
 
 if TYPE_CHECKING:
     from batchpoint.entities.job import Job

@@ -13,10 +13,10 @@ from batchpoint.entities.job import FailureReason, JobError, Progress
 from batchpoint.errors import CancelRequested
 from batchpoint.store import lifecycle
 from batchpoint.store.database import Database
-from batchpoint.store.jobs import ENDED, locked, record_of, save
 from batchpoint.store.lifecycle import JobRecord
 from batchpoint.store.records import Claimed, Fence, Heartbeat, JobLedger, LedgerRow, Part, Standing
 from batchpoint.store.schema import jobs, ledger
+from batchpoint.store.tables.jobs import ENDED, locked, record_of, save
 
 #: Keys in one query; databases limit the number of parameters.
 _KEYS_AT_ONCE = 500

@@ -7,18 +7,18 @@ never reach the job. It knows no HTTP and no JSON.
 import uuid
 from pathlib import Path
 
-from batchpoint.arm import ids
-from batchpoint.entities import names
+from batchpoint.arm.envelope import ids
 from batchpoint.entities.assets import Code, Environment, Model
 from batchpoint.entities.data import DataAsset, Input, Invocation
 from batchpoint.entities.deployment import DEFAULT_OUTPUT_FILE_NAME, Deployment
 from batchpoint.entities.endpoint import Endpoint
 from batchpoint.entities.job import Job, JobSettings
+from batchpoint.entities.naming import names
 from batchpoint.errors import NotSupported, Problem, ReferenceInvalid, ResourceNotFound, UserError, ValidationFailed
-from batchpoint.server.creation import check_output_file_name, context
-from batchpoint.server.locations import local_path_of, resolve
+from batchpoint.server.intake.creation import check_output_file_name, context
+from batchpoint.server.intake.friendly_names import friendly_name
+from batchpoint.server.intake.locations import local_path_of, resolve
 from batchpoint.server.lookup import Desk
-from batchpoint.server.names import friendly_name
 from batchpoint.storage.datastores import DEFAULT_DATASTORE
 from batchpoint.storage.fetch import refuse_folder
 from batchpoint.storage.uri import AssetReference, DatastorePath, LocalPath, kind_of_url, parse_uri, strip_marker

@@ -8,7 +8,7 @@ from batchpoint.arm import assets as wire
 from batchpoint.arm.assets import KIND, Asset
 from batchpoint.entities.assets import Code
 from batchpoint.errors import ResourceNotFound
-from batchpoint.server import creation
+from batchpoint.server.intake import creation
 from batchpoint.server.lookup import Desk
 from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, Sent, page
 

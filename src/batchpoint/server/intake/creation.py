@@ -8,18 +8,18 @@ import hashlib
 from pathlib import Path
 from typing import TypeVar
 
-from batchpoint.arm import ids
 from batchpoint.arm.assets import ANONYMOUS_ENVIRONMENT, SEGMENT, environment_version
-from batchpoint.entities import names
+from batchpoint.arm.envelope import ids
 from batchpoint.entities.assets import Code, Environment, Model
 from batchpoint.entities.compute import Compute
 from batchpoint.entities.data import DataAsset, Datastore
 from batchpoint.entities.deployment import CodeConfiguration, Deployment
 from batchpoint.entities.endpoint import Endpoint
+from batchpoint.entities.naming import names
 from batchpoint.entities.noun import CreationContext, created_now
 from batchpoint.environments.spec import read_spec
 from batchpoint.errors import NotSupported, Problem, ResourceNotFound, ValidationFailed
-from batchpoint.server.locations import local_path_of, resolve
+from batchpoint.server.intake.locations import local_path_of, resolve
 from batchpoint.server.lookup import Desk
 
 A = TypeVar("A", Model, DataAsset, Environment, Code)

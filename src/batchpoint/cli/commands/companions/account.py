@@ -3,7 +3,7 @@
 from typing import Any
 
 from batchpoint.cli.call import Call
-from batchpoint.cli.commands import defaults
+from batchpoint.cli.commands.companions import defaults
 from batchpoint.cli.grammar import Command, Flag, pairs
 from batchpoint.errors import CommandLineInvalid, ResourceNotFound
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 from batchpoint.arm import deployment as wire
 from batchpoint.entities.deployment import Deployment
 from batchpoint.errors import ResourceConflict
-from batchpoint.server import creation
+from batchpoint.server.intake import creation
 from batchpoint.server.lookup import Desk
 from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, Sent, page
 

@@ -6,7 +6,7 @@ The loader checks references with it, the server resolves them; it looks nothing
 import re
 from dataclasses import dataclass
 
-from batchpoint.entities import names
+from batchpoint.entities.naming import names
 from batchpoint.errors import ReferenceInvalid
 
 #: ARM's plural segment (lower case) → our word.

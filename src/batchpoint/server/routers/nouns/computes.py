@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from batchpoint.arm import compute as wire
-from batchpoint.server import creation
+from batchpoint.server.intake import creation
 from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, Sent, page
 
 router = APIRouter(prefix=f"{WORKSPACE_PATH}/computes")

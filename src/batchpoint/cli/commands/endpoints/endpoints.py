@@ -2,7 +2,7 @@
 
 from batchpoint.cli import documents
 from batchpoint.cli.call import Call
-from batchpoint.cli.commands import invocation
+from batchpoint.cli.commands.endpoints import invocation
 from batchpoint.cli.grammar import EDITS, FILE, NO_WAIT, SET, YES, Command, Flag, named
 
 

@@ -41,7 +41,7 @@ def put(value: object, style: str, query: "ParsedResult | None" = None, *, serve
     """Print a command's result in one of the formats; ``server`` is the URL that the pages of jobs stand under."""
     if value is None or style == "none":
         return
-    from batchpoint.cli.shapes import shaped
+    from batchpoint.cli.output.shapes import shaped
 
     result = shaped(value, server)
     if query is not None:

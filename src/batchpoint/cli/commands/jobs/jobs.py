@@ -28,7 +28,7 @@ def list_all(call: Call) -> object:
 
 def stream(call: Call) -> object:
     """Follow the job to its end; exit code 1 when it failed."""
-    from batchpoint.cli.streaming import stream as follow
+    from batchpoint.cli.output.streaming import stream as follow
 
     return follow(call, call.flags.name)
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from batchpoint.arm import datastore as wire
 from batchpoint.errors import ResourceConflict
-from batchpoint.server import creation
+from batchpoint.server.intake import creation
 from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, Sent, page
 from batchpoint.storage.datastores import DEFAULT_DATASTORE
 

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 def score(call: Call) -> object:
     """Score, showing a bar on a terminal; exit code 1 when the job failed."""
-    from batchpoint.cli.printing import report_job
-    from batchpoint.cli.progress import Bar
+    from batchpoint.cli.output.printing import report_job
+    from batchpoint.cli.output.progress import Bar
     from batchpoint.engine.score import score as score_here
 
     request = _request(call)
@@ -83,7 +83,7 @@ def _one_line(result: "ScoreResult") -> dict[str, object]:
 
 
 def _summary(result: "ScoreResult") -> str:
-    from batchpoint.cli.progress import summary
+    from batchpoint.cli.output.progress import summary
 
     head, *reasons = summary(result.progress, result.failures)
     items = result.progress.items_succeeded

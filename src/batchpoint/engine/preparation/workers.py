@@ -14,7 +14,7 @@ from batchpoint.entities.job import Job
 from batchpoint.storage.job_folder import JobFolder
 
 #: It lies beside our own package and is never imported by it.
-WORKER_PACKAGE = Path(__file__).parents[2] / "batchpoint_worker"
+WORKER_PACKAGE = Path(__file__).parents[3] / "batchpoint_worker"
 #: Variables of our own process that would change the user's interpreter.
 _NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
 #: Libraries that start a thread per core in each worker unless told otherwise.
