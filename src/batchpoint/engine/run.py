@@ -22,8 +22,9 @@ from batchpoint.engine.dispatch import Policy, reasons
 from batchpoint.engine.driver import BEAT_EVERY_S, Driver
 from batchpoint.engine.ledger import GroupCommit
 from batchpoint.engine.messages import EndJob, Failure
+from batchpoint.engine.preparation.interpreter import interpreter
 from batchpoint.engine.preparation.plan import Plan, item_path, read_plan, write_plan
-from batchpoint.engine.preparation.preparation import Source, find_input, interpreter, list_input
+from batchpoint.engine.preparation.source import Source, find_input, list_input
 from batchpoint.engine.preparation.workers import WorkerStart, slots
 from batchpoint.entities.job import FailureReason, Job, JobError, JobStatus, Progress
 from batchpoint.errors import CancelRequested, Fenced, InternalError, JobFailed, StoreUnavailable

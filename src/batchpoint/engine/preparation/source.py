@@ -1,24 +1,17 @@
-"""What stands between a claim and the first mini-batch: the user's interpreter, and the input's list of files.
+"""The input of a job: where it lies, and the list of its files.
 
-``engine.run`` calls it. The interpreter may take minutes to build; the caller is asked all the while whether the job
-is still wanted.
+``engine.run`` calls it once, before it plans.
 """
 
-import json
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from batchpoint.entities.job import Job
-from batchpoint.errors import EnvironmentBuildFailed, InputEmpty
+from batchpoint.errors import InputEmpty
 from batchpoint.settings import Settings
 from batchpoint.storage.job_folder import JobFolder
 from batchpoint.storage.listing import list_file, list_folder
-
-#: Seconds between two looks at a running build.
-LOOK_EVERY_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -62,64 +55,6 @@ def list_input(job: Job, source: Source, note: Callable[[str], None]) -> list[by
     if not listing.items:
         raise InputEmpty(_why_empty(source.root, listing.hidden, listing.filtered), target=source.root)
     return listing.items
-
-
-def interpreter(
-    job: Job, folder: JobFolder, settings: Settings, note: Callable[[str], None], still_wanted: Callable[[], None]
-) -> str:
-    """Path of the user's Python, built first when the job's environment asks for it. Raises EnvironmentBuildFailed.
-
-    ``note`` is told what a person should know about it; ``still_wanted`` is called again and again during a build and
-    raises to stop it.
-    """
-    environment = job.settings.environment
-    if environment is None:
-        return sys.executable
-    folder.environment_log.parent.mkdir(parents=True, exist_ok=True)
-    request = {
-        "environment": environment.model_dump(mode="json"),
-        "home": str(settings.home),
-        "log": str(folder.environment_log),
-    }
-    build = subprocess.Popen(
-        [sys.executable, "-m", "batchpoint.environments"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env=settings.child_environ(),
-        start_new_session=True,
-    )
-    try:
-        answer = _await_build(build, json.dumps(request).encode(), still_wanted)
-    finally:
-        if build.poll() is None:
-            build.terminate()  # it ends its installers
-            build.wait()
-    return _built(answer, build.returncode, folder, note)
-
-
-def _await_build(build: "subprocess.Popen[bytes]", request: bytes, still_wanted: Callable[[], None]) -> bytes:
-    assert build.stdin is not None
-    build.stdin.write(request)
-    build.stdin.close()
-    build.stdin = None
-    while True:
-        try:
-            return build.communicate(timeout=LOOK_EVERY_S)[0]
-        except subprocess.TimeoutExpired:
-            still_wanted()
-
-
-def _built(answer: bytes, status: int, folder: JobFolder, note: Callable[[str], None]) -> str:
-    try:
-        said = json.loads(answer)
-    except ValueError:
-        said = {"error": {"message": f"The build ended with status {status} and said nothing."}}
-    if "error" in said:
-        log = f"\nThe whole log: {folder.environment_log}" if folder.environment_log.exists() else ""
-        raise EnvironmentBuildFailed(f"{said['error']['message']}{log}")
-    for text in said["notes"]:
-        note(text)
-    return str(said["path"])
 
 
 def _why_empty(root: str, hidden: int, filtered: int) -> str:

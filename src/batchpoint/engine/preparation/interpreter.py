@@ -1,0 +1,75 @@
+"""The user's interpreter: found, or built first, which may take minutes.
+
+``engine.run`` calls it; the caller is asked all the while whether the job is still wanted.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+
+from batchpoint.entities.job import Job
+from batchpoint.errors import EnvironmentBuildFailed
+from batchpoint.settings import Settings
+from batchpoint.storage.job_folder import JobFolder
+
+#: Seconds between two looks at a running build.
+LOOK_EVERY_S = 0.1
+
+
+def interpreter(
+    job: Job, folder: JobFolder, settings: Settings, note: Callable[[str], None], still_wanted: Callable[[], None]
+) -> str:
+    """Path of the user's Python, built first when the job's environment asks for it. Raises EnvironmentBuildFailed.
+
+    ``note`` is told what a person should know about it; ``still_wanted`` is called again and again during a build and
+    raises to stop it.
+    """
+    environment = job.settings.environment
+    if environment is None:
+        return sys.executable
+    folder.environment_log.parent.mkdir(parents=True, exist_ok=True)
+    request = {
+        "environment": environment.model_dump(mode="json"),
+        "home": str(settings.home),
+        "log": str(folder.environment_log),
+    }
+    build = subprocess.Popen(
+        [sys.executable, "-m", "batchpoint.environments"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=settings.child_environ(),
+        start_new_session=True,
+    )
+    try:
+        answer = _await_build(build, json.dumps(request).encode(), still_wanted)
+    finally:
+        if build.poll() is None:
+            build.terminate()  # it ends its installers
+            build.wait()
+    return _built(answer, build.returncode, folder, note)
+
+
+def _await_build(build: "subprocess.Popen[bytes]", request: bytes, still_wanted: Callable[[], None]) -> bytes:
+    assert build.stdin is not None
+    build.stdin.write(request)
+    build.stdin.close()
+    build.stdin = None
+    while True:
+        try:
+            return build.communicate(timeout=LOOK_EVERY_S)[0]
+        except subprocess.TimeoutExpired:
+            still_wanted()
+
+
+def _built(answer: bytes, status: int, folder: JobFolder, note: Callable[[str], None]) -> str:
+    try:
+        said = json.loads(answer)
+    except ValueError:
+        said = {"error": {"message": f"The build ended with status {status} and said nothing."}}
+    if "error" in said:
+        log = f"\nThe whole log: {folder.environment_log}" if folder.environment_log.exists() else ""
+        raise EnvironmentBuildFailed(f"{said['error']['message']}{log}")
+    for text in said["notes"]:
+        note(text)
+    return str(said["path"])
