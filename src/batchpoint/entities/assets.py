@@ -31,17 +31,25 @@ class Model(Noun):
     examples: ClassVar[dict[str, str]] = {"name": "name: <model name>", "path": "path: <model file or folder>"}
     name_rules: ClassVar[dict[str, names.NameRule]] = {"name": names.ASSET, "version": names.VERSION}
 
-    #: None for a model written inside a deployment; it is then named by its content hash.
+    #: Needed to register it; without one, inside a deployment, it is named by its content.
     name: str | None = None
+    #: Text, also where it looks like a number; the next whole number when nothing is said.
     version: str | None = None
     #: A local file or folder, or any URI that an input may have.
     path: str
+    #: ``mlflow_model`` wants a folder with a file MLmodel; found out by itself when nothing is said.
     type: ModelType | None = None
+    #: Kept and shown.
     flavors: dict[str, Any] = Field(default_factory=dict)
+    #: Text for people.
     description: str | None = None
+    #: Words to find it by; a value is never empty.
     tags: Tags = Field(default_factory=dict)
+    #: Words for programs; kept and shown as they are.
     properties: dict[str, str] = Field(default_factory=dict)
+    #: Kept and shown.
     stage: str | None = None
+    #: Kept and shown; content is kept in ``workspaceblobstore``.
     datastore: str | None = None
 
     id: str | None = None
@@ -72,7 +80,9 @@ class EnvironmentBuild(Noun):
     dated: ClassVar[frozenset[str]] = frozenset(spellings)
     examples: ClassVar[dict[str, str]] = {"path": "path: <folder with the Dockerfile>"}
 
+    #: Folder with the Dockerfile.
     path: str
+    #: The Dockerfile, relative to that folder.
     dockerfile_path: str = "Dockerfile"
 
 
@@ -91,19 +101,29 @@ class Environment(Noun):
     examples: ClassVar[dict[str, str]] = {"name": "name: <environment name>"}
     name_rules: ClassVar[dict[str, names.NameRule]] = {"name": names.ASSET, "version": names.VERSION}
 
+    #: Needed to register it; without one, inside a deployment, it is named by its content.
     name: str | None = None
+    #: Text, also where it looks like a number; the next whole number when nothing is said.
     version: str | None = None
+    #: A container image; noted, not used, where there is no container runtime. Excludes ``build``.
     image: str | None = None
+    #: A container build context; refused where there is no container runtime.
     build: EnvironmentBuild | None = None
-    #: The parsed conda file: name, channels, dependencies. The loader reads a path into this mapping.
+    #: The Python and its packages: a conda file beside this one, or its content in place.
     conda_file: dict[str, Any] | None = None
     #: Our extension: an existing interpreter, virtual environment or conda prefix on the server's machine.
     python: str | None = None
+    #: Kept and shown; jobs run on the system of their machine.
     os_type: Annotated[Literal["linux", "windows"], Lowered] = "linux"
+    #: Kept and shown; it is for online endpoints.
     inference_config: dict[str, Any] | None = None
+    #: Kept and shown; content is kept in ``workspaceblobstore``.
     datastore: str | None = None
+    #: Text for people.
     description: str | None = None
+    #: Words to find it by; a value is never empty.
     tags: Tags = Field(default_factory=dict)
+    #: Words for programs; kept and shown as they are.
     properties: dict[str, str] = Field(default_factory=dict)
 
     id: str | None = None

@@ -23,21 +23,35 @@ class Compute(Noun):
     examples: ClassVar[dict[str, str]] = {"name": "name: <compute name>"}
     name_rules: ClassVar[dict[str, names.NameRule]] = {"name": names.COMPUTE}
 
+    #: What deployments call it.
     name: str
+    #: What kind of pool it is.
     type: Annotated[Literal["amlcompute"], Lowered] = "amlcompute"
+    #: Kept and shown; an instance is as large as its machine.
     size: str = "Standard_DS3_v2"
+    #: Kept and shown.
     tier: Annotated[Literal["dedicated", "low_priority"], Lowered] = "dedicated"
+    #: Instances that are kept although nothing runs.
     min_instances: int = Field(default=0, ge=0)
+    #: Instances that may be in use at the same time.
     max_instances: int = Field(default=4, ge=0)
     #: Seconds an idle instance is kept.
     idle_time_before_scale_down: int = Field(default=120, ge=0)
+    #: Text for people.
     description: str | None = None
+    #: Words to find it by; a value is never empty.
     tags: Tags = Field(default_factory=dict)
+    #: Kept and shown.
     location: str | None = None
+    #: Kept and shown.
     ssh_public_access_enabled: bool | None = None
+    #: Kept and shown.
     ssh_settings: dict[str, Any] | None = None
+    #: Kept and shown.
     network_settings: dict[str, Any] | None = None
+    #: Kept and shown.
     identity: dict[str, Any] | None = None
+    #: Kept and shown.
     enable_node_public_ip: bool = True
 
     id: str | None = None

@@ -27,13 +27,21 @@ class DataAsset(Noun):
     examples: ClassVar[dict[str, str]] = {"name": "name: <data name>", "path": "path: <file, folder or URI>"}
     name_rules: ClassVar[dict[str, names.NameRule]] = {"name": names.ASSET, "version": names.VERSION}
 
+    #: What references call it.
     name: str | None = None
+    #: Text, also where it looks like a number; the next whole number when nothing is said.
     version: str | None = None
+    #: Whether the path is one file or a folder; found out by itself for a local path.
     type: Annotated[DataType, Lowered] = "uri_folder"
+    #: A local file or folder, or any URI that an input may have.
     path: str
+    #: Text for people.
     description: str | None = None
+    #: Words to find it by; a value is never empty.
     tags: Tags = Field(default_factory=dict)
+    #: Words for programs; kept and shown as they are.
     properties: dict[str, str] = Field(default_factory=dict)
+    #: Kept and shown.
     datastore: str | None = None
 
     id: str | None = None
@@ -53,12 +61,17 @@ class Datastore(Noun):
     examples: ClassVar[dict[str, str]] = {"name": "name: <datastore name>"}
     name_rules: ClassVar[dict[str, names.NameRule]] = {"name": names.DATASTORE}
 
+    #: What URIs call it: ``azureml://datastores/<name>/paths/…``.
     name: str
+    #: What kind of place it is.
     type: str = "local_folder"
     #: Folder on the server's machine (``local_folder``).
     path: str | None = None
+    #: Text for people.
     description: str | None = None
+    #: Words to find it by; a value is never empty.
     tags: Tags = Field(default_factory=dict)
+    #: Whether outputs go here that name no place.
     is_default: bool = False
 
     id: str | None = None
@@ -70,11 +83,13 @@ class Input(Noun):
 
     examples: ClassVar[dict[str, str]] = {"path": "path: <file, folder or URI>"}
 
+    #: Whether the path is one file or a folder.
     type: Annotated[Literal["uri_file", "uri_folder"], Lowered] = "uri_folder"
-    #: A resolved URI or absolute path; asset references are resolved on invoke.
+    #: A file, folder, data asset or URI.
     path: str
-    #: Globs over the relative path; empty means everything.
+    #: Globs over the relative path; only what matches one is scored. Empty means everything.
     include: tuple[str, ...] = ()
+    #: Globs over the relative path; what matches one is left out.
     exclude: tuple[str, ...] = ()
 
 
@@ -112,22 +127,35 @@ class Invocation(Noun):
         "job_name": names.JOB,
     }
 
-    #: Only in an invocation file; the command line's ``--name`` wins.
+    #: The endpoint, only in an invocation file; the command line's ``--name`` wins.
     endpoint_name: str | None = None
+    #: The deployment; the endpoint's default when nothing is said.
     deployment_name: str | None = None
+    #: Name of the job; drawn when nothing is said.
     job_name: str | None = None
+    #: A word to list jobs under; the endpoint's name when nothing is said.
     experiment_name: str | None = None
+    #: What to score.
     input: Input | None = None
     #: Folder URI or local folder for the gathered file.
     output_path: str | None = None
+    #: Name of the gathered file.
     output_file_name: str | None = None
+    #: Files per run() call.
     mini_batch_size: int | None = Field(default=None, ge=1)
+    #: Instances that the job takes from its compute.
     instance_count: int | None = Field(default=None, ge=1)
+    #: Worker processes per instance.
     max_concurrency_per_instance: int | None = Field(default=None, ge=1)
+    #: Failed files beyond which the job is stopped; -1 never.
     error_threshold: int | None = Field(default=None, ge=-1, le=2**31 - 1)
+    #: How much the logs of the job say.
     logging_level: Annotated[LoggingLevel, Lowered] | None = None
+    #: At most this many executions of a mini-batch; 0 means one.
     max_retries: int | None = Field(default=None, ge=0)
     #: Seconds for one run() call.
     timeout_s: int | None = Field(default=None, gt=0, le=259200)
+    #: Words to find it by; a value is never empty.
     tags: Tags = Field(default_factory=dict)
+    #: Words for programs; kept and shown as they are.
     properties: dict[str, Any] = Field(default_factory=dict)

@@ -27,7 +27,7 @@ class CodeConfiguration(Noun):
         "scoring_script": "scoring_script: <script, relative to the code folder>",
     }
 
-    #: Local folder, or a reference to a code asset.
+    #: Folder with the scoring script and the modules beside it, or a reference to a code asset.
     code: str
     #: Path of the script relative to the code folder.
     scoring_script: str
@@ -47,11 +47,17 @@ class Resources(Noun):
 
     #: Instances per job.
     instance_count: int = Field(default=1, ge=1)
+    #: Kept and shown; a compute has instances of one kind.
     instance_type: str | None = None
+    #: Kept and shown.
     max_instance_count: int | None = None
+    #: Kept and shown.
     properties: dict[str, Any] = Field(default_factory=dict)
+    #: Kept and shown.
     locations: tuple[str, ...] = ()
+    #: Kept and shown; there is no container to limit.
     shm_size: str | None = None
+    #: Kept and shown; there is no container to start.
     docker_args: str | None = None
 
 
@@ -99,31 +105,46 @@ class Deployment(Noun):
     }
     name_rules: ClassVar[dict[str, names.NameRule]] = {"name": names.DEPLOYMENT, "endpoint_name": names.ENDPOINT}
 
+    #: Its name behind the endpoint: 3 to 32 letters, digits and dashes; ``--name`` wins.
     name: str
+    #: The endpoint that it stands behind, which exists; ``--endpoint-name`` wins.
     endpoint_name: str
+    #: Text for people.
     description: str | None = None
+    #: Words to find it by; a value is never empty.
     tags: Tags = Field(default_factory=dict)
+    #: Words for programs; kept and shown as they are.
     properties: dict[str, str] = Field(default_factory=dict)
+    #: Only ``model`` is offered.
     type: Annotated[Literal["model", "pipeline"], Lowered] = "model"
-    #: A reference or a model written in place.
+    #: A reference to a registered model, or a model written in place.
     model: str | Model
+    #: The scoring code.
     code_configuration: CodeConfiguration | None = None
-    #: A reference, an environment written in place, the path of an interpreter or folder (ours), or none:
-    #: then the interpreter that Batchpoint itself runs on.
+    #: The Python that runs the script: a reference, an environment written in place, the path of an interpreter or
+    #: folder (ours), or none: then the interpreter that Batchpoint itself runs on.
     environment: str | Environment | None = None
+    #: Variables that the scoring script sees.
     environment_variables: dict[str, str] = Field(default_factory=dict)
+    #: The compute that its jobs run on: ``azureml:<name>``, the bare name or an ARM id.
     compute: str
+    #: What one job takes from its compute.
     resources: Resources = Resources()
     #: Worker processes per instance.
     max_concurrency_per_instance: int = Field(default=1, ge=1)
     #: Files per run() call.
     mini_batch_size: int = Field(default=10, ge=1)
+    #: ``append_row`` gathers what run() returns in one file; ``summary_only`` counts and keeps what the script writes.
     output_action: Annotated[OutputAction, Lowered] = "append_row"
+    #: Name of the gathered file, ``predictions.csv`` when nothing is said; only with ``append_row``.
     output_file_name: str | None = None
+    #: How often and how long one mini-batch is tried.
     retry_settings: RetrySettings = RetrySettings()
     #: Failed files of the whole input beyond which the job is stopped; -1 never.
     error_threshold: int = Field(default=-1, ge=-1, le=2**31 - 1)
+    #: How much the logs of a job say.
     logging_level: Annotated[LoggingLevel, Lowered] = "info"
+    #: Kept and shown; files are not partitioned.
     partition_keys: tuple[str, ...] = ()
 
     id: str | None = None

@@ -39,14 +39,21 @@ class Endpoint(Noun):
     examples: ClassVar[dict[str, str]] = {"name": "name: <endpoint name>"}
     name_rules: ClassVar[dict[str, names.NameRule]] = {"name": names.ENDPOINT}
 
+    #: What invocations call it: 3 to 32 letters, digits and dashes; lower case is kept.
     name: str
+    #: Text for people.
     description: str | None = None
+    #: Words to find it by; a value is never empty.
     tags: Tags = Field(default_factory=dict)
+    #: Words for programs; kept and shown as they are.
     properties: dict[str, str] = Field(default_factory=dict)
-    #: Only ``aad_token`` is served; the other two parse and are refused with a sentence.
+    #: How callers show who they are; only ``aad_token``, a bearer token, is served.
     auth_mode: Annotated[Literal["aad_token", "aml_token", "key"], BeforeValidator(snake_cased)] = "aad_token"
+    #: Kept and shown; nothing here acts under another identity.
     identity: dict[str, Any] | None = None
+    #: Kept and shown; the region is the server.
     location: str | None = None
+    #: What an invocation uses when it names nothing.
     defaults: EndpointDefaults = EndpointDefaults()
 
     # Set by the server.
