@@ -89,7 +89,7 @@ def test_a_map_is_written_with_equals_signs_or_spaces() -> None:
         ("batch-endpoint show", "batch-endpoint show needs --name"),
         ("batch-endpoint show --name", "expected one argument"),
         ("batch-endpoint show x", "takes flags only; 'x' stands alone"),
-        ("compute create -n c --max-instances many", "invalid int value: 'many'"),
+        ("compute create -n c --max-instances many", "--max-instances: 'many' is no whole number"),
         ("job list -o xml", "invalid choice: 'xml'"),
         ("job list --query [", "--query is no JMESPath expression"),
         ("--debug job list", "flags come after the command"),

@@ -39,6 +39,8 @@ class Flag:
     default: object = None
     #: True for spellings that old scripts use and help need not teach.
     hidden: bool = False
+    #: The noun whose name is the value, for completion: ``"endpoint"``.
+    of: str = ""
 
     @property
     def spellings(self) -> list[str]:
@@ -47,6 +49,16 @@ class Flag:
     @property
     def attribute(self) -> str:
         return self.spellings[0].lstrip("-").replace("-", "_")
+
+    @property
+    def meaning(self) -> str:
+        """The help text, and what holds when the flag is not given."""
+        text = self.help
+        if self.required:
+            return f"{text} Required."
+        if self.default is not None and "default" not in text.lower():
+            return f"{text} Default {self.default}."
+        return text
 
 
 @dataclass(frozen=True)
@@ -58,6 +70,8 @@ class Command:
     run: "Callable[[Call], object]"
     flags: tuple[Flag, ...] = ()
     example: str = ""
+    #: Why it does nothing here, as a sentence; empty for a command that does what it is for.
+    stub: str = ""
 
     @property
     def verb(self) -> str:
@@ -68,14 +82,19 @@ class Command:
         return self.flags + GLOBAL_FLAGS
 
 
+#: Placeholders of values that are a name, a reference or a place; in free text a quotation mark may be meant.
+_UNQUOTED = frozenset(
+    {"NAME", "REF", "ID", "VERSION", "LABEL", "PATH", "FILE", "DIR", "URI", "URL", "DATA", "SCRIPT", "EXE", "TYPE"}
+)
+
 GLOBAL_FLAGS = (
     Flag("--output -o", f"{', '.join(FORMATS)}; default json.", "FORMAT", choices=FORMATS, default="json"),
-    Flag("--query", "JMESPath expression over the result.", "EXPR"),
-    Flag("--resource-group -g", "Resource group of the workspace.", "NAME"),
-    Flag("--workspace-name -w", "Workspace.", "NAME"),
-    Flag("--subscription", "Subscription of the workspace.", "ID"),
-    Flag("--server", "URL of the server; without it the one on the same home, else none.", "URL"),
-    Flag("--home", "Folder that keeps everything (BATCHPOINT_HOME, ~/.batchpoint).", "DIR"),
+    Flag("--query", "JMESPath expression over the result; without it the whole result.", "EXPR"),
+    Flag("--resource-group -g", "Resource group; default the configured one, else 'default'.", "NAME"),
+    Flag("--workspace-name -w", "Workspace; default the configured one, else 'default'.", "NAME", of="workspace"),
+    Flag("--subscription", "Subscription; default the one of 'account set', else zeros.", "ID"),
+    Flag("--server", "URL of the server; default the one on the same home, else none is needed.", "URL"),
+    Flag("--home", "Folder that keeps everything; default BATCHPOINT_HOME, else ~/.batchpoint.", "DIR"),
     Flag("--only-show-errors", "Print no warnings."),
     Flag("--verbose", "Say more on stderr."),
     Flag("--debug", "Say everything on stderr, tracebacks included."),
@@ -99,12 +118,12 @@ EDITS = (
 
 def named(what: str, *, required: bool = True) -> Flag:
     """The flag that names the noun a command is about."""
-    return Flag("--name -n", f"Name of the {what}.", "NAME", required=required)
+    return Flag("--name -n", f"Name of the {what}.", "NAME", required=required, of=what.split()[0])
 
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise CommandLineInvalid(message)
+        raise CommandLineInvalid(message.removeprefix("argument "))
 
 
 def read_flags(command: Command, words: Sequence[str]) -> argparse.Namespace:
@@ -141,11 +160,29 @@ def _options(flag: Flag) -> dict[str, Any]:
     options: dict[str, Any] = {"dest": flag.attribute, "default": flag.default}
     if flag.many or flag.grouped:
         options |= {"nargs": "+", "action": "append" if flag.grouped else "extend"}
-    if flag.number:
-        options["type"] = flag.number
     if flag.choices:
-        options |= {"type": str.lower, "choices": flag.choices}
+        options |= {"type": lambda text: unquoted(text).lower(), "choices": flag.choices}
+    elif flag.number:
+        options["type"] = _number_reader(flag.number)
+    elif flag.value in _UNQUOTED:
+        options["type"] = unquoted
     return options
+
+
+def unquoted(text: str) -> str:
+    """``"name"`` → ``name``: quotes that belonged to the syntax of another shell and arrived as letters."""
+    return text[1:-1] if len(text) > 2 and text[0] == text[-1] and text[0] in "\"'" else text
+
+
+def _number_reader(number: type[int] | type[float]) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        try:
+            return number(unquoted(text))
+        except ValueError as error:
+            what = "whole number" if number is int else "number"
+            raise argparse.ArgumentTypeError(f"{text!r} is no {what}") from error
+
+    return read
 
 
 def _unknown(command: Command, word: str) -> str:
