@@ -61,9 +61,10 @@ class Speller:
         elif target is not None:
             self._respell(key, target, value, origin)
         elif key in self._blocks and isinstance(value, dict):
+            reported = len(self.reading.problems)
             for name, below in value.items():
                 self._place((*steps, name), below, self.reading.refined(origin.below(name)))
-            if value and key not in self.values:
+            if len(self.reading.problems) > reported and key not in self.values:
                 self.reading.failed.add((*self.at, key))  # its keys are reported; that it is missing adds nothing
         elif key in self.noun.output_only or key == "$schema":
             return
