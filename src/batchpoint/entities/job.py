@@ -61,6 +61,8 @@ class JobSettings(Noun):
     timeout_s: float = 30
     error_threshold: int = -1
     logging_level: LoggingLevel = "info"
+    #: Seconds after which the job fails, from when it got its instances; None: it may take as long as it takes.
+    lifetime_s: float | None = None
 
 
 class Progress(Noun):
@@ -118,6 +120,14 @@ class Job(Noun):
     progress: Progress = Progress()
     failures: tuple[FailureReason, ...] = ()
     error: JobError | None = None
+    #: A sentence while the job waits for instances of its compute; empty once it has them.
+    waiting_for: str = ""
+    #: Numbers of the instances of its compute that the job was given, all at once.
+    instances: tuple[int, ...] = ()
+    #: GPU of each worker, instance by instance; those beyond the last number see none. None: nobody allotted any.
+    gpus: tuple[int, ...] | None = None
+    #: When it was given its instances.
+    placed_at: Moment | None = None
     started_at: Moment | None = None
     ended_at: Moment | None = None
     creation_context: CreationContext | None = None
