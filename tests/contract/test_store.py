@@ -16,7 +16,8 @@ from alembic.script import ScriptDirectory
 
 from batchpoint.entities.assets import Code, Environment, Model
 from batchpoint.entities.compute import Compute
-from batchpoint.entities.data import DataAsset, Datastore
+from batchpoint.entities.data import DataAsset
+from batchpoint.entities.datastore import Datastore
 from batchpoint.entities.deployment import Deployment
 from batchpoint.entities.endpoint import Endpoint, EndpointDefaults
 from batchpoint.entities.job import JobError, JobStatus, Progress

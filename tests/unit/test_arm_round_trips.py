@@ -11,7 +11,8 @@ from batchpoint.arm.envelope import ids
 from batchpoint.arm.envelope.reading import Body
 from batchpoint.entities.assets import Code, Environment, EnvironmentBuild, Model
 from batchpoint.entities.compute import Compute
-from batchpoint.entities.data import DataAsset, Datastore, Input, Invocation
+from batchpoint.entities.data import DataAsset, Input, Invocation
+from batchpoint.entities.datastore import Datastore
 from batchpoint.entities.deployment import CodeConfiguration, Deployment, Resources, RetrySettings
 from batchpoint.entities.endpoint import Endpoint, EndpointDefaults
 from batchpoint.entities.job import FailureReason, Job, JobError, JobSettings, JobStatus, Progress
@@ -292,7 +293,7 @@ def test_a_conda_file_is_read_as_yaml_json_or_object() -> None:
 
 def test_a_container_names_its_latest_and_next_version() -> None:
     latest = Model(name="m", version="3", path="/m", type="custom_model")
-    sent = assets.container_to_json(latest, "4", WS)
+    sent = assets.container_to_json(latest, "4", WS, archived=False)
     assert (sent["properties"]["latestVersion"], sent["properties"]["nextVersion"]) == ("3", "4")
     read = assets.container_from_json(Model, travelled(sent))
     assert (read.name, read.version, read.latest_version, read.path) == ("m", None, "3", "/m")

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from batchpoint.entities.assets import Environment, Model
 from batchpoint.entities.compute import Compute
-from batchpoint.entities.data import DataAsset, Datastore, Invocation
+from batchpoint.entities.data import DataAsset, Invocation
+from batchpoint.entities.datastore import Datastore
 from batchpoint.entities.deployment import Deployment
 from batchpoint.entities.endpoint import Endpoint
 from batchpoint.entities.from_yaml import load

@@ -12,7 +12,7 @@ from batchpoint.arm.envelope.reading import (
     system_data,
     without_none,
 )
-from batchpoint.entities.data import Datastore
+from batchpoint.entities.datastore import Datastore
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import NotSupported
 

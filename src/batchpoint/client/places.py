@@ -4,7 +4,7 @@ from batchpoint.arm import compute as compute_wire
 from batchpoint.arm import datastore as datastore_wire
 from batchpoint.client.requests import Requests, segment
 from batchpoint.entities.compute import Compute
-from batchpoint.entities.data import Datastore
+from batchpoint.entities.datastore import Datastore
 from batchpoint.entities.workspace import Workspace
 
 

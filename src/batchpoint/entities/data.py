@@ -1,4 +1,4 @@
-"""Where inputs come from: data assets (with the 2021 ``dataset``), datastores, and what one invocation asks for."""
+"""What is scored: data assets (with the 2021 ``dataset``), and what one invocation asks for."""
 
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -17,6 +17,8 @@ class DataAsset(Noun):
 
     schema_name: ClassVar[str] = "DataSchema"
     output_only: ClassVar[frozenset[str]] = ASSET_OUTPUT_ONLY
+    #: What may change in a version that exists; everything else is its content.
+    mutable: ClassVar[tuple[str, ...]] = ("description", "tags", "properties")
     #: ``paths: [{file: uri}]`` / ``[{folder: uri}]`` of 2021 becomes ``path`` and ``type`` in the loader.
     spellings: ClassVar[dict[str, str]] = {"local_path": "path"}
     dated: ClassVar[frozenset[str]] = frozenset(spellings)
@@ -47,35 +49,6 @@ class DataAsset(Noun):
     id: str | None = None
     creation_context: CreationContext | None = None
     latest_version: str | None = None
-
-
-class Datastore(Noun):
-    """A place for bytes. ``local_folder`` is ours; the Azure kinds come with object storage."""
-
-    schema_name: ClassVar[str] = "DatastoreSchema"
-    output_only: ClassVar[frozenset[str]] = frozenset({"id", "creation_context", "resourceGroup"})
-    refusals: ClassVar[dict[str, str]] = {
-        f"type={kind}": f"{kind} datastores are not offered yet; write type: local_folder and path: <folder>"
-        for kind in ("azure_blob", "azure_file", "azure_data_lake_gen1", "azure_data_lake_gen2")
-    }
-    examples: ClassVar[dict[str, str]] = {"name": "name: <datastore name>"}
-    name_rules: ClassVar[dict[str, names.NameRule]] = {"name": names.DATASTORE}
-
-    #: What URIs call it: ``azureml://datastores/<name>/paths/…``.
-    name: str
-    #: What kind of place it is.
-    type: str = "local_folder"
-    #: Folder on the server's machine (``local_folder``).
-    path: str | None = None
-    #: Text for people.
-    description: str | None = None
-    #: Words to find it by; a value is never empty.
-    tags: Tags = Field(default_factory=dict)
-    #: Whether outputs go here that name no place.
-    is_default: bool = False
-
-    id: str | None = None
-    creation_context: CreationContext | None = None
 
 
 class Input(Noun):

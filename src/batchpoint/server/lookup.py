@@ -10,7 +10,8 @@ from typing import TypeVar
 from batchpoint.arm.envelope.ids import LATEST
 from batchpoint.entities.assets import Code, Environment, Model
 from batchpoint.entities.compute import Compute
-from batchpoint.entities.data import DataAsset, Datastore
+from batchpoint.entities.data import DataAsset
+from batchpoint.entities.datastore import Datastore
 from batchpoint.entities.deployment import Deployment
 from batchpoint.entities.endpoint import Endpoint
 from batchpoint.entities.job import Job

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from batchpoint.entities.data import Datastore
+from batchpoint.entities.datastore import Datastore
 from batchpoint.errors import NotSupported, ReferenceInvalid
 
 #: The datastore that every workspace has from the start.

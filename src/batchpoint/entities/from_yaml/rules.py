@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from batchpoint.entities.assets import Environment, EnvironmentBuild, Model
-from batchpoint.entities.data import DataAsset, Datastore, Input
+from batchpoint.entities.data import DataAsset, Input
+from batchpoint.entities.datastore import Datastore
 from batchpoint.entities.deployment import CodeConfiguration, Deployment
 from batchpoint.entities.from_yaml import local_files
 from batchpoint.entities.from_yaml.changes import KeyPath

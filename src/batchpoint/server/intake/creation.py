@@ -12,7 +12,8 @@ from batchpoint.arm.assets import ANONYMOUS_ENVIRONMENT, SEGMENT, environment_ve
 from batchpoint.arm.envelope import ids
 from batchpoint.entities.assets import Code, Environment, Model
 from batchpoint.entities.compute import Compute
-from batchpoint.entities.data import DataAsset, Datastore
+from batchpoint.entities.data import DataAsset
+from batchpoint.entities.datastore import Datastore
 from batchpoint.entities.deployment import CodeConfiguration, Deployment
 from batchpoint.entities.endpoint import Endpoint
 from batchpoint.entities.naming import names

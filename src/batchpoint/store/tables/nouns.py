@@ -8,7 +8,7 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select, update
 
 from batchpoint.entities.compute import Compute
-from batchpoint.entities.data import Datastore
+from batchpoint.entities.datastore import Datastore
 from batchpoint.entities.deployment import Deployment
 from batchpoint.entities.endpoint import Endpoint
 from batchpoint.entities.noun import Noun
