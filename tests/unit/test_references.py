@@ -143,7 +143,7 @@ def test_local_paths_are_told_from_uris(text: str, local: bool) -> None:
         (names.ASSET, "x.", 1),
         (names.VERSION, "1.0_a-b", 0),
         (names.VERSION, "1@latest", 1),
-        (names.VERSION, "1" * 51, 1),
+        (names.VERSION, "1" * 65, 1),
         (names.JOB, "batchjob-0123_x", 0),
         (names.JOB, "_x", 1),
     ],

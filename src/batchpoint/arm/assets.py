@@ -27,8 +27,8 @@ ANONYMOUS_ENVIRONMENT = "CliV2AnonymousEnvironment"
 _HASH = "hash_sha256"
 
 
-def to_json(asset: Asset, workspace: Workspace) -> dict[str, Any]:
-    """The resource of one version."""
+def to_json(asset: Asset, workspace: Workspace, *, archived: bool | None = None) -> dict[str, Any]:
+    """The resource of one version. ``archived`` is told by who answers; a request without it leaves that as it is."""
     arm_id = asset.id or ids.asset_id(workspace, SEGMENT[type(asset)], asset.name or "", asset.version or "")
     return {
         "id": arm_id,
@@ -41,7 +41,7 @@ def to_json(asset: Asset, workspace: Workspace) -> dict[str, Any]:
                 "tags": getattr(asset, "tags", {}),
                 "properties": getattr(asset, "properties", {}),
                 "isAnonymous": False,
-                "isArchived": False,
+                "isArchived": archived,
                 "provisioningState": "Succeeded",
                 **_own_properties(asset),
             }
@@ -169,7 +169,12 @@ _READERS: dict[type[Any], Callable[[Body], dict[str, Any]]] = {
 }
 
 
-def container_to_json(asset: Asset, next_version: str, workspace: Workspace) -> dict[str, Any]:
+def is_archived(body: Body) -> bool | None:
+    """What a request says about hiding a version, a container or a job from lists; None when it says nothing."""
+    return body.child("properties").boolean("isArchived")
+
+
+def container_to_json(asset: Asset, next_version: str, workspace: Workspace, *, archived: bool) -> dict[str, Any]:
     """The container above the versions of one name; ``asset`` is the latest of them."""
     arm_id = f"{workspace.arm_id}/{SEGMENT[type(asset)]}/{asset.name}"
     return {
@@ -182,7 +187,7 @@ def container_to_json(asset: Asset, next_version: str, workspace: Workspace) -> 
                 "description": getattr(asset, "description", None),
                 "tags": getattr(asset, "tags", {}),
                 "properties": {},
-                "isArchived": False,
+                "isArchived": archived,
                 # Ours: what the latest version is, so that a list needs no further question.
                 **_own_properties(asset),
                 "latestVersion": asset.version,

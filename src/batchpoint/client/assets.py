@@ -11,6 +11,7 @@ from batchpoint.client.requests import Requests, segment
 from batchpoint.client.uploads import Uploads
 from batchpoint.entities.assets import Code, Environment, Model
 from batchpoint.entities.data import DataAsset
+from batchpoint.entities.noun import ListView
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import ReferenceInvalid, ResourceConflict, ResourceNotFound
 from batchpoint.storage.uri import LocalPath, parse_uri
@@ -69,21 +70,63 @@ class Assets(Generic[A]):
         tail = f"versions/{segment(version)}" if version else f"labels/{segment(label or '')}"
         return self._read("GET", f"{self._path}/{segment(name)}/{tail}")
 
-    def list(self, name: str | None = None) -> "list[A]":
+    def list(self, name: str | None = None, view: ListView = "ActiveOnly") -> "list[A]":
         """The versions of ``name``, newest first; or each name once, with ``latest_version`` instead of ``version``."""
+        query = {"listViewType": view}
         if name:
-            return [
-                wire.from_json(self._kind, body)
-                for body in self._requests.pages(f"{self._path}/{segment(name)}/versions")
-            ]
-        return [wire.container_from_json(self._kind, body) for body in self._requests.pages(self._path)]
+            bodies = self._requests.pages(f"{self._path}/{segment(name)}/versions", query)
+            return [wire.from_json(self._kind, body) for body in bodies]
+        return [wire.container_from_json(self._kind, body) for body in self._requests.pages(self._path, query)]
+
+    def update(self, asset: A) -> A:
+        """Change what may be changed of a version that exists: ``kind.mutable``. ResourceConflict for other changes."""
+        before = self.get(asset.name or "", asset.version)
+        free = {*asset.mutable, "id", "creation_context", "latest_version"}
+        old, new = (one.model_dump(exclude=free) for one in (before, asset))
+        changed = [key for key in old if old[key] != new[key]]
+        if changed:
+            what = f"{changed[0]} of a {_word(self._kind)}"
+            raise ResourceConflict(
+                f"The {what} cannot be changed: versions keep their content. What can be changed: "
+                f"{', '.join(asset.mutable)}. Create a new version for anything else.",
+                target=changed[0],
+            )
+        return self._put(asset, asset.version or "")
+
+    def archive(
+        self, name: str, version: str | None = None, label: str | None = None, *, archived: bool = True
+    ) -> None:
+        """Hide a version from lists, or with neither version nor label all versions; ``archived=False`` shows it again.
+
+        ResourceConflict on restoring one version of a name that is archived as a whole.
+        """
+        if not version and not label:
+            self._requests.json("PUT", f"{self._path}/{segment(name)}", {"properties": {"isArchived": archived}})
+            return
+        found = self.get(name, version, label)
+        sent = wire.to_json(found, self._workspace, archived=archived)
+        self._requests.json("PUT", self._version_path(found), sent)
+
+    def delete(self, name: str, version: str | None = None, label: str | None = None) -> None:
+        """Forget a version, or with neither version nor label all versions; jobs that started keep what they have.
+
+        ResourceConflict while a deployment uses it, ResourceNotFound when there is none.
+        """
+        what = f"{_word(self._kind)} {name}"
+        if label:
+            version = self.get(name, label=label).version
+        path = f"{self._path}/{segment(name)}"
+        if version:
+            path, what = f"{path}/versions/{segment(version)}", f"{what} with version {version}"
+        self._requests.delete(path, what)
+
+    def _version_path(self, asset: A) -> str:
+        return f"{self._path}/{segment(asset.name or '')}/versions/{segment(asset.version or '')}"
 
     def _put(self, asset: A, version: str) -> A:
-        sent = wire.to_json(asset.model_copy(update={"version": version}), self._workspace)
-        found = self._requests.json(
-            "PUT", f"{self._path}/{segment(asset.name or '')}/versions/{segment(version)}", sent
-        )
-        return wire.from_json(self._kind, found)
+        numbered = asset.model_copy(update={"version": version})
+        sent = wire.to_json(numbered, self._workspace)
+        return wire.from_json(self._kind, self._requests.json("PUT", self._version_path(numbered), sent))
 
     def _read(self, method: str, path: str) -> A:
         return wire.from_json(self._kind, self._requests.json(method, path))

@@ -26,6 +26,8 @@ class Model(Noun):
 
     schema_name: ClassVar[str] = "ModelSchema"
     output_only: ClassVar[frozenset[str]] = ASSET_OUTPUT_ONLY
+    #: What may change in a version that exists; everything else is its content.
+    mutable: ClassVar[tuple[str, ...]] = ("description", "tags", "properties", "stage", "flavors")
     spellings: ClassVar[dict[str, str]] = {"local_path": "path", "model_uri": "path", "model_format": "type"}
     dated: ClassVar[frozenset[str]] = frozenset(spellings)
     examples: ClassVar[dict[str, str]] = {"name": "name: <model name>", "path": "path: <model file or folder>"}
@@ -62,6 +64,8 @@ class Code(Noun):
 
     schema_name: ClassVar[str] = "CodeSchema"
     output_only: ClassVar[frozenset[str]] = ASSET_OUTPUT_ONLY
+    #: What may change in a version that exists; everything else is its content.
+    mutable: ClassVar[tuple[str, ...]] = ()
 
     name: str | None = None
     version: str | None = None
@@ -91,6 +95,8 @@ class Environment(Noun):
 
     schema_name: ClassVar[str] = "EnvironmentSchema"
     output_only: ClassVar[frozenset[str]] = ASSET_OUTPUT_ONLY
+    #: What may change in a version that exists; everything else is its content.
+    mutable: ClassVar[tuple[str, ...]] = ("description", "tags", "properties")
     spellings: ClassVar[dict[str, str]] = {"docker.image": "image", "path": "build.path"}
     dated: ClassVar[frozenset[str]] = frozenset(spellings)
     refusals: ClassVar[dict[str, str]] = dict.fromkeys(

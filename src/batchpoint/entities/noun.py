@@ -5,12 +5,15 @@ The entity modules build on it; ``from_yaml`` and ``arm`` read the tables. It kn
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer
 from pydantic_core import PydanticCustomError
 
 from batchpoint.entities.naming.names import NameRule
+
+#: What a list shows of things that can be archived.
+ListView = Literal["ActiveOnly", "ArchivedOnly", "All"]
 
 
 class Noun(BaseModel):

@@ -68,6 +68,7 @@ JOB = NameRule("a job name", 1, 255, _PLAIN, _PLAIN_WORDS)
 WORKSPACE = NameRule("a workspace name", 2, 33, _PLAIN, _PLAIN_WORDS)
 #: Models, data assets, environments, code and components.
 ASSET = NameRule("an asset name", 1, 255, _DOTTED, _DOTTED_WORDS)
+#: Long enough for a sha256: official clients name the version of an environment written in place by its content.
 VERSION = NameRule(
-    "a version", 1, 50, re.compile(r"[a-zA-Z0-9._-]+"), "only letters, digits, dashes, underscores and dots"
+    "a version", 1, 64, re.compile(r"[a-zA-Z0-9._-]+"), "only letters, digits, dashes, underscores and dots"
 )

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request
 
 from batchpoint.arm.envelope.reading import Body, parse_body
+from batchpoint.entities.noun import ListView
 from batchpoint.entities.workspace import PROVIDER, Workspace
 from batchpoint.errors import ReferenceInvalid, UserError
 from batchpoint.server.lookup import ControlPlane, Desk
@@ -15,6 +16,7 @@ WORKSPACE_PATH = (
 
 _BODY_LIMIT = 8 << 20
 _PAGE = 200
+_VIEWS: dict[str, ListView] = {"activeonly": "ActiveOnly", "archivedonly": "ArchivedOnly", "all": "All"}
 #: No list is longer than such a number.
 _DIGITS_MAX = 18
 
@@ -57,6 +59,17 @@ def page(request: Request, values: list[dict[str, Any]]) -> dict[str, Any]:
     if skip + top < len(values):
         answer["nextLink"] = str(request.url.include_query_params(**{"$skip": skip + top}))
     return answer
+
+
+def view_of(request: Request) -> ListView:
+    """Whether a list shows what is archived: ``?listViewType=ActiveOnly|ArchivedOnly|All``."""
+    text = request.query_params.get("listViewType")
+    if text is None:
+        return "ActiveOnly"
+    found = _VIEWS.get(text.lower())
+    if found is None:
+        raise ReferenceInvalid(f"listViewType must be one of {', '.join(_VIEWS.values())}.", target="listViewType")
+    return found
 
 
 def _number(request: Request, name: str, default: int) -> int:

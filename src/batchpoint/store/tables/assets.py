@@ -3,22 +3,22 @@
 ``Store`` is made of it. It must not know where the bytes of an asset are.
 """
 
-from typing import Literal, TypeVar
+from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Select, func, insert, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Select, delete, func, insert, not_, or_, select, update
 
 from batchpoint.entities.assets import Code, Environment, Model
 from batchpoint.entities.data import DataAsset
+from batchpoint.entities.noun import ListView
 from batchpoint.errors import InternalError, ResourceConflict, ResourceNotFound
 from batchpoint.store.database import Database
-from batchpoint.store.schema import asset_names, assets
+from batchpoint.store.schema import asset_names, assets, deployments
 
 A = TypeVar("A", Model, DataAsset, Environment, Code)
 T = TypeVar("T")
-ListView = Literal["ActiveOnly", "ArchivedOnly", "All"]
 
-#: What may change in a version that exists; everything else is its content.
-_MUTABLE = {"description", "tags", "stage", "flavors", "properties", "id", "creation_context", "latest_version"}
+#: Set by the server: no part of a version's content.
+_NO_CONTENT = {"id", "creation_context", "latest_version"}
 
 
 class AssetTable:
@@ -110,6 +110,56 @@ class AssetTable:
             else:
                 connection.execute(update(assets).where(found).values(archived=archived))
 
+    def archived_versions(self, w: str, kind: type[A], name: str) -> frozenset[str]:
+        """The versions that are archived one by one; ``archived_names`` knows the names archived as a whole."""
+        query = select(assets.c.version).where(_named(w, kind, name), assets.c.archived)
+        with self._database.reading() as connection:
+            return frozenset(connection.scalars(query))
+
+    def archived_names(self, w: str, kind: type[A]) -> frozenset[str]:
+        """The names of which all versions are archived, those still to come included."""
+        of_kind = (asset_names.c.workspace == w) & (asset_names.c.kind == kind.__name__)
+        with self._database.reading() as connection:
+            return frozenset(connection.scalars(select(asset_names.c.name).where(of_kind, asset_names.c.archived)))
+
+    def delete_asset(self, w: str, kind: type[A], name: str, version: str | None = None) -> bool:
+        """Forget one version, or with no version all of them; the bytes stay. False if there is none.
+
+        ResourceConflict while a deployment uses one of them.
+        """
+        found = _named(w, kind, name) if version is None else _version(w, kind, name, version)
+        with self._database.writing() as connection:
+            documents = list(connection.scalars(select(assets.c.document).where(found)))
+            if not documents:
+                return False
+            _require_unused(connection, {str(one["id"]).lower() for one in documents}, f"{_word(kind)} {name}", kind)
+            connection.execute(delete(assets).where(found))
+            if connection.scalar(select(assets.c.sequence).where(_named(w, kind, name)).limit(1)) is None:
+                connection.execute(delete(asset_names).where(_name(w, kind, name)))
+            return True
+
+
+#: Where a deployment's document names an asset.
+_KEY_IN_DEPLOYMENT = {Model: "model", Environment: "environment", Code: "code_configuration.code"}
+
+
+def _require_unused(connection: Connection, arm_ids: set[str], what: str, kind: type[A]) -> None:
+    key = _KEY_IN_DEPLOYMENT.get(kind)
+    if key is None:
+        return
+    outer, _, inner = key.partition(".")
+    for document in connection.scalars(select(deployments.c.document).order_by(deployments.c.name)):
+        value = document.get(outer)
+        value = (value or {}).get(inner) if inner else value
+        if str(value).lower() in arm_ids:
+            name, endpoint = document["name"], document["endpoint_name"]
+            raise ResourceConflict(
+                f"Deployment {name} of endpoint {endpoint} uses the {what}. Give it another one first: "
+                f"batch-deployment update --name {name} --endpoint-name {endpoint} --set {key}=<other>. "
+                "Or archive it: it is then hidden from lists and can still be used.",
+                target=name,
+            )
+
 
 def _named(w: str, kind: type[A], name: str) -> ColumnElement[bool]:
     return (assets.c.workspace == w) & (assets.c.kind == kind.__name__) & (assets.c.name == name)
@@ -151,12 +201,14 @@ def _insert(connection: Connection, w: str, name: str, version: str, asset: A) -
 
 
 def _require_same_content(stored: A, asset: A, next_version: str) -> None:
-    before, after = (one.model_dump(mode="json", exclude=_MUTABLE) for one in (stored, asset))
+    free = _NO_CONTENT.union(asset.mutable)
+    before, after = (one.model_dump(mode="json", exclude=free) for one in (stored, asset))
     changed = [field for field, value in before.items() if value != after[field]]
     if changed:
         raise ResourceConflict(
             f"Version {asset.version} of the {_word(type(asset))} {asset.name} exists with another {changed[0]}, and "
-            f"versions keep their content. Leave out the version or say {next_version}, the next one.",
+            f"versions keep their content (what can be changed of one: {', '.join(asset.mutable) or 'nothing'}). "
+            f"Leave out the version or say {next_version}, the next one.",
             target=changed[0],
         )
 

@@ -10,20 +10,34 @@ from batchpoint.entities.assets import Code
 from batchpoint.errors import ResourceNotFound
 from batchpoint.server.intake import creation
 from batchpoint.server.lookup import Desk
-from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, Sent, page
+from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, Sent, page, view_of
 
 router = APIRouter(prefix=WORKSPACE_PATH)
 
-VIEWS = {"archivedonly": "ArchivedOnly", "all": "All"}
-
 
 def list_containers(request: Request, desk: AtDesk, segment: str) -> dict[str, Any]:
-    newest = desk.store.list_assets(desk.key, _kind(segment), _view(request))
-    return page(request, [_container(desk, asset) for asset in newest])
+    kind = _kind(segment)
+    archived = desk.store.archived_names(desk.key, kind)
+    newest = desk.store.list_assets(desk.key, kind, view_of(request))
+    return page(request, [_container(desk, asset, asset.name in archived) for asset in newest])
 
 
 def get_container(desk: AtDesk, segment: str, name: str) -> dict[str, Any]:
-    return _container(desk, desk.latest(_kind(segment), name))
+    kind = _kind(segment)
+    return _container(desk, desk.latest(kind, name), name in desk.store.archived_names(desk.key, kind))
+
+
+def put_container(desk: AtDesk, segment: str, name: str, sent: Sent) -> dict[str, Any]:
+    """Archives or restores all versions at once; description and tags are those of the latest version."""
+    kind, archived = _kind(segment), wire.is_archived(sent)
+    desk.latest(kind, name)
+    if archived is not None:
+        desk.store.archive_asset(desk.key, kind, name, None, archived)
+    return get_container(desk, segment, name)
+
+
+def delete_container(desk: AtDesk, segment: str, name: str) -> Response:
+    return Response(status_code=200 if desk.store.delete_asset(desk.key, _kind(segment), name) else 204)
 
 
 def list_versions(request: Request, desk: AtDesk, segment: str, name: str) -> dict[str, Any]:
@@ -32,30 +46,46 @@ def list_versions(request: Request, desk: AtDesk, segment: str, name: str) -> di
     if kind is Code and content_hash:
         found = desk.store.find_code(desk.key, content_hash)
         return {"value": [wire.to_json(found, desk.workspace)] if found else []}
-    versions = desk.store.list_versions(desk.key, kind, name, _view(request))
-    return page(request, [wire.to_json(asset, desk.workspace) for asset in versions])
+    archived = desk.store.archived_versions(desk.key, kind, name)
+    versions = desk.store.list_versions(desk.key, kind, name, view_of(request))
+    return page(request, [wire.to_json(a, desk.workspace, archived=a.version in archived) for a in versions])
 
 
 def get_version(desk: AtDesk, segment: str, name: str, version: str) -> dict[str, Any]:
-    return wire.to_json(desk.asset(_kind(segment), name, version), desk.workspace)
+    return _version(desk, desk.asset(_kind(segment), name, version))
 
 
 def get_labelled(desk: AtDesk, segment: str, name: str, label: str) -> dict[str, Any]:
     if label != "latest":
         raise ResourceNotFound(f"There is no label {label}; the one label is latest.", target=label)
-    return wire.to_json(desk.latest(_kind(segment), name), desk.workspace)
+    return _version(desk, desk.latest(_kind(segment), name))
 
 
 def put_version(desk: AtDesk, segment: str, name: str, version: str, sent: Sent, response: Response) -> dict[str, Any]:
-    kind = _kind(segment)
+    """Creates the version, or changes what may be changed of it; ``isArchived`` hides it from lists."""
+    kind, archived = _kind(segment), wire.is_archived(sent)
     response.status_code = 200 if desk.store.get_asset(desk.key, kind, name, version) else 201
-    return wire.to_json(creation.create_asset(desk, wire.from_json(kind, sent, name, version)), desk.workspace)
+    asset = creation.create_asset(desk, wire.from_json(kind, sent, name, version))
+    is_now = version in desk.store.archived_versions(desk.key, kind, name)
+    if archived is not None and archived != is_now:
+        desk.store.archive_asset(desk.key, kind, name, version, archived)
+    return _version(desk, asset)
 
 
-def _container(desk: Desk, asset: Asset) -> dict[str, Any]:
+def delete_version(desk: AtDesk, segment: str, name: str, version: str) -> Response:
+    return Response(status_code=200 if desk.store.delete_asset(desk.key, _kind(segment), name, version) else 204)
+
+
+def _version(desk: Desk, asset: Asset) -> dict[str, Any]:
+    kind: Any = type(asset)
+    archived = desk.store.archived_versions(desk.key, kind, asset.name or "")
+    return wire.to_json(asset, desk.workspace, archived=asset.version in archived)
+
+
+def _container(desk: Desk, asset: Asset, archived: bool) -> dict[str, Any]:
     kind: Any = type(asset)
     next_version = desk.store.next_version(desk.key, kind, asset.name or "")
-    return wire.container_to_json(asset, next_version, desk.workspace)
+    return wire.container_to_json(asset, next_version, desk.workspace, archived=archived)
 
 
 def _kind(segment: str) -> Any:
@@ -65,14 +95,13 @@ def _kind(segment: str) -> Any:
     return kind
 
 
-def _view(request: Request) -> Any:
-    return VIEWS.get((request.query_params.get("listViewType") or "").lower(), "ActiveOnly")
-
-
 router.get("/{segment}")(list_containers)
 router.get("/{segment}/{name}")(get_container)
+router.put("/{segment}/{name}")(put_container)
+router.delete("/{segment}/{name}")(delete_container)
 router.get("/{segment}/{name}/versions")(list_versions)
 router.get("/{segment}/{name}/versions/labels/{label}")(get_labelled)
 router.get("/{segment}/{name}/versions/{version}")(get_version)
 router.get("/{segment}/{name}/labels/{label}")(get_labelled)
 router.put("/{segment}/{name}/versions/{version}")(put_version)
+router.delete("/{segment}/{name}/versions/{version}")(delete_version)
