@@ -57,6 +57,10 @@ class Jobs:
         """ResourceConflict if the job has ended or is writing its output."""
         self._requests.json("POST", f"{self._path}/{segment(name)}/cancel")
 
+    def delete(self, name: str) -> None:
+        """Forget a job that has ended, with its logs; its output stays. ResourceConflict if it has not ended."""
+        self._requests.delete(f"{self._path}/{segment(name)}", f"job {name}")
+
     def stream_events(self, name: str, poll_s: float = 0.2, slowest_poll_s: float = 2.0) -> Iterator[JobEvent]:
         """What happens to the job, until it has ended; the last event carries the ended job.
 

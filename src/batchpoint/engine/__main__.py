@@ -8,7 +8,7 @@ import sys
 import time
 
 from batchpoint.engine.run import JobRun
-from batchpoint.errors import Fenced, StoreUnavailable
+from batchpoint.errors import Fenced, ResourceNotFound, StoreUnavailable
 from batchpoint.settings import Settings
 from batchpoint.storage.job_folder import JobFolder, job_folder
 from batchpoint.storage.lock import try_lock
@@ -26,8 +26,8 @@ def main(arguments: list[str]) -> int:
     (name,) = arguments
     settings = Settings.load()
     folder = job_folder(settings.home, name)
-    folder.path.mkdir(parents=True, exist_ok=True)
     for _ in range(LOCK_TRIES):
+        folder.path.mkdir(parents=True, exist_ok=True)
         with try_lock(folder.lock) as is_ours:
             if is_ours:
                 return _drive(name, settings, folder)
@@ -40,7 +40,8 @@ def _drive(name: str, settings: Settings, folder: JobFolder) -> int:
     try:
         with open_store(settings.home) as store:
             JobRun(name, store, folder, settings).execute()
-    except Fenced as error:
+    except (Fenced, ResourceNotFound) as error:
+        # The job may have been canceled and deleted while this process was being started.
         log.info("%s", error)
     except StoreUnavailable as error:
         log.error("%s", error)

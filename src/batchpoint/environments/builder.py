@@ -2,14 +2,16 @@
 
 The engine calls ``ensure`` before the workers start; it knows nothing about jobs.
 
-    <home>/environments/<hash>.lock      held while the environment is built
+    <home>/environments/<hash>.lock      held while the environment is built, or removed
     <home>/environments/<hash>/
-      complete                           written last; without it the folder counts for nothing
+      complete                           written last; without it the folder counts for nothing; as old as the
+                                         last use
       requirements.in                    what the environment asks for
       requirements-<minor>.lock          what that was resolved to; a rebuild installs the same
       venv/
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -31,6 +33,7 @@ from batchpoint.environments.reasons import reason_of
 from batchpoint.environments.spec import OLDEST_PYTHON, EnvironmentSpec, read_spec
 from batchpoint.errors import EnvironmentBuildFailed, UserError
 from batchpoint.storage.atomic import write_atomically
+from batchpoint.storage.lock import stands_at
 
 _STEP_LIMIT_S = 3600.0
 
@@ -121,19 +124,26 @@ class _Build:
         if python is None or python.version != record["version"]:
             self._say(f"{self._folder} was built, but its Python does not start any more: building it again.")
             return None
+        # So that it can be told which ones nobody needs any more.
+        with contextlib.suppress(OSError):
+            os.utime(self._complete)
         return Interpreter(str(self._python), tuple(record["notes"]), python.version)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         self._lock.parent.mkdir(parents=True, exist_ok=True)
-        with self._lock.open("ab") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                self._say("The same environment is being built already: waiting for that.")
-                fcntl.flock(lock, fcntl.LOCK_EX)
-            self._held = (lock.fileno(),)
-            yield
+        while True:
+            with self._lock.open("ab") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    self._say("The same environment is being built already: waiting for that.")
+                    fcntl.flock(lock, fcntl.LOCK_EX)
+                if not stands_at(lock.fileno(), self._lock):
+                    continue  # removed by somebody who tidied up meanwhile
+                self._held = (lock.fileno(),)
+                yield
+                return
 
     def _build(self) -> Interpreter:
         began = time.monotonic()

@@ -3,6 +3,7 @@
 Server and client call it for models, code and uploads; it knows nothing about assets or versions.
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -49,12 +50,19 @@ def store_content(source: Path, datastore_root: Path) -> StoredContent:
     base_name = _storable_name(source)
     uploads = datastore_root / UPLOADS
     found = content_hash(source)
-    if not os.path.lexists(uploads / found / base_name):
+    if not is_stored(uploads / found, base_name):
         uploads.mkdir(parents=True, exist_ok=True)
         sweep(uploads, _LEFTOVER_AGE_S)
         found = _copy_in(source, uploads, base_name)
     tail = "/" if source.is_dir() else ""
     return StoredContent(found, f"{UPLOADS}/{found}/{base_name}{tail}")
+
+
+def is_stored(folder: Path, base_name: str) -> bool:
+    """Whether the content stands in the folder of its hash; notes that somebody is about to refer to it."""
+    with contextlib.suppress(OSError):
+        os.utime(folder)
+    return os.path.lexists(folder / base_name)
 
 
 def _storable_name(source: Path) -> str:

@@ -9,6 +9,7 @@ from fastapi.responses import FileResponse
 from batchpoint.arm import job as wire
 from batchpoint.entities.job import Job, JobStatus
 from batchpoint.errors import ReferenceInvalid, ResourceConflict, ResourceNotFound
+from batchpoint.server import retention
 from batchpoint.server.lookup import ControlPlane
 from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, AtPlane, page
 from batchpoint.storage.job_folder import job_folder
@@ -41,6 +42,15 @@ def cancel_job(desk: AtDesk, job: str) -> Response:
     desk.store.request_cancel(desk.key, desk.job(job).name)
     # A job whose driver has died needs a new one to end it.
     desk.plane.job_arrived()
+    return Response(status_code=200)
+
+
+@router.delete(f"{_ARM}/{{job}}")
+def delete_job(desk: AtDesk, job: str) -> Response:
+    """Only a job that has ended; its output stays."""
+    if desk.store.get_job(desk.key, job) is None:
+        return Response(status_code=204)
+    retention.delete_job(desk.store, desk.settings.home, desk.key, job)
     return Response(status_code=200)
 
 

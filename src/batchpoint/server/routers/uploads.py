@@ -14,7 +14,7 @@ from batchpoint.server.lookup import ControlPlane
 from batchpoint.server.routers.asked import AtPlane, Sent, plane
 from batchpoint.server.routers.jobs import path_inside
 from batchpoint.storage.atomic import aside_path
-from batchpoint.storage.content import UPLOADS, store_content
+from batchpoint.storage.content import UPLOADS, is_stored, store_content
 from batchpoint.storage.datastores import DEFAULT_DATASTORE, default_datastore
 
 router = APIRouter(prefix="/batchpoint/v1/uploads")
@@ -36,10 +36,10 @@ def copy_local(plane: AtPlane, sent: Sent) -> dict[str, Any]:
 def find(plane: AtPlane, content_hash: str, name: str) -> dict[str, Any]:
     """Where the content is; 404 when it must be sent."""
     _check(content_hash, name)
-    place = _datastore(plane) / UPLOADS / content_hash / name
-    if not place.exists():
+    folder = _datastore(plane) / UPLOADS / content_hash
+    if not is_stored(folder, name):
         raise ResourceNotFound(f"{name} with hash {content_hash} has not been sent yet.", target=content_hash)
-    tail = "/" if place.is_dir() else ""
+    tail = "/" if (folder / name).is_dir() else ""
     return {"uri": _uri(f"{UPLOADS}/{content_hash}/{name}{tail}"), "content_hash": content_hash}
 
 
@@ -67,7 +67,7 @@ def commit(plane: AtPlane, content_hash: str, name: str) -> dict[str, Any]:
     """Everything is sent: keep it, if it is what its hash says."""
     _check(content_hash, name)
     staging = _staging(plane, content_hash)
-    if (_datastore(plane) / UPLOADS / content_hash / name).exists():
+    if is_stored(_datastore(plane) / UPLOADS / content_hash, name):
         # Sent twice at once, and the other was first: it may have taken some of our files along.
         shutil.rmtree(staging, ignore_errors=True)
         return find(plane, content_hash, name)

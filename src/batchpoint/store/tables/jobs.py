@@ -127,11 +127,11 @@ class JobTable:
     def _one(self, query: Select[Any]) -> Job | None:
         with self._database.reading() as connection:
             row = connection.execute(query).one_or_none()
-        return None if row is None else _job(row)
+        return None if row is None else job_of_row(row)
 
     def _many(self, query: Select[Any]) -> list[Job]:
         with self._database.reading() as connection:
-            return [_job(row) for row in connection.execute(query)]
+            return [job_of_row(row) for row in connection.execute(query)]
 
 
 def locked(connection: Connection, name: str, w: str | None = None) -> JobRecord:
@@ -149,7 +149,7 @@ def _found(connection: Connection, query: Select[Any], name: str) -> JobRecord:
     if row is None:
         raise ResourceNotFound(f"There is no job {name}.", target=name)
     values = row._mapping
-    return JobRecord(_job(row), **{column: values[column] for column in _RECORD_COLUMNS})
+    return JobRecord(job_of_row(row), **{column: values[column] for column in _RECORD_COLUMNS})
 
 
 def save(connection: Connection, before: JobRecord, after: JobRecord) -> None:
@@ -182,7 +182,8 @@ def _columns(record: JobRecord) -> dict[str, object]:
     return values | {"document": job.model_dump(mode="json", exclude=_OWN_COLUMNS)}
 
 
-def _job(row: Row[Any]) -> Job:
+def job_of_row(row: Row[Any]) -> Job:
+    """The job in a row of ``jobs``."""
     own = {"status": row.status, "revision": row.revision, "progress": row.progress}
     return Job.model_validate({**row.document, **own})
 
@@ -201,7 +202,7 @@ def _first_with_key(connection: Connection, w: str, key: str) -> Job | None:
     query = select(jobs).join(idempotency_keys, idempotency_keys.c.job == jobs.c.name)
     query = query.where(idempotency_keys.c.workspace == w, idempotency_keys.c.key == key)
     row = connection.execute(query).one_or_none()
-    return None if row is None else _job(row)
+    return None if row is None else job_of_row(row)
 
 
 def _reserve_output(connection: Connection, w: str, job: Job) -> None:

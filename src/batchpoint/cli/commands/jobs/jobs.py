@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from batchpoint.cli.call import Call
-from batchpoint.cli.grammar import Command, Flag, named
+from batchpoint.cli.grammar import YES, Command, Flag, named
+from batchpoint.cli.output.printing import point_to_explanation
 
 
 def show(call: Call) -> object:
@@ -11,6 +12,8 @@ def show(call: Call) -> object:
     job = call.client.jobs.get(call.flags.name)
     if call.flags.web:
         call.say(f"Web View: {call.client.studio_url(job.name)}")
+    if job.error is not None and not (call.flags.query or call.flags.only_show_errors):
+        point_to_explanation(job.error.code)
     return job
 
 
@@ -44,6 +47,21 @@ def download(call: Call) -> None:
         call.say(f"Downloaded {path}")
 
 
+def delete(call: Call) -> None:
+    """Forget the job and say where its output stays."""
+    name = call.flags.name
+    kept: list[str] = []
+
+    def forget() -> None:
+        job = call.client.jobs.get(name)
+        call.client.jobs.delete(name)
+        kept.append(job.settings.output_uri or job.settings.output_folder)
+
+    call.remove(f"Delete job {name} with its logs? What it published stays.", forget)
+    for place in kept:
+        call.say(f"Deleted job {name}. What it published was left where it is: {place}")
+
+
 _NAME = named("job")
 _IGNORED = Flag("--include-children", value="BOOL", hidden=True)
 
@@ -70,6 +88,13 @@ COMMANDS = (
     ),
     Command("job stream", "Follow a job to its end.", stream, (_NAME,)),
     Command("job cancel", "Cancel a job.", cancel, (_NAME,)),
+    Command(
+        "job delete",
+        "Delete a job that has ended, with its record and logs; its output stays.",
+        delete,
+        (_NAME, YES),
+        example="job delete --name JOB --yes",
+    ),
     Command(
         "job download",
         "Download the output of a job.",

@@ -1,0 +1,104 @@
+"""Jobs that have ended are deleted with their folder; what they published stays, and their names are free."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from batchpoint.client import Client
+from batchpoint.entities.job import Job, JobStatus
+from batchpoint.errors import ResourceConflict, ResourceNotFound
+from batchpoint.local import connect
+from batchpoint.server.retention import delete_job
+from batchpoint.settings import Settings
+from batchpoint.storage.job_folder import job_folder
+from batchpoint.storage.lock import is_locked, try_lock
+from tests.process.engine_jobs import Engine, W
+from tests.process.homes import deploy, ended, eventually, expected_rows
+
+
+@pytest.fixture
+def client(home: Path) -> Iterator[Client]:
+    with connect(Settings.load()) as client:
+        yield client
+
+
+def gone(client: Client, home: Path, job: str) -> Job:
+    """The job, once it has ended and its driver has gone."""
+    found = ended(client, job)
+    eventually(lambda: not is_locked(job_folder(home, job).lock), "the driver to go")
+    return found
+
+
+def test_a_job_is_deleted_its_output_stays_and_its_name_scores_anew(client: Client, home: Path, tmp_path: Path) -> None:
+    wanted = deploy(client, tmp_path / "files", "good.py").model_copy(update={"job_name": "monday"})
+    first = client.endpoints.invoke("ep1", wanted)
+    output = Path(gone(client, home, first.name).settings.output_folder, "predictions.csv")
+    client.jobs.delete("monday")
+    assert output.read_text() == expected_rows(4)
+    assert list((home / "jobs").iterdir()) == []
+    with pytest.raises(ResourceNotFound):
+        client.jobs.get("monday")
+    with pytest.raises(ResourceNotFound):
+        client.jobs.delete("monday")
+    output.unlink()
+    (tmp_path / "files" / "in" / "000.txt").unlink()
+    client.endpoints.invoke("ep1", wanted)
+    second = gone(client, home, "monday")
+    assert (second.status, second.progress.items) == (JobStatus.COMPLETED, 3), "the plan is the new one"
+    assert output.read_text() == expected_rows(4).partition("\n")[2]
+
+
+def test_a_running_job_is_not_deleted(client: Client, home: Path, tmp_path: Path) -> None:
+    job = client.endpoints.invoke("ep1", deploy(client, tmp_path / "files", "sleeps_in_run.py", SLEEP_S="30"))
+    eventually(lambda: client.jobs.get(job.name).status is JobStatus.RUNNING, "Running")
+    with pytest.raises(ResourceConflict, match=f"is Running; .* job cancel --name {job.name}"):
+        client.jobs.delete(job.name)
+    client.jobs.cancel(job.name)
+    assert gone(client, home, job.name).status is JobStatus.CANCELED
+    client.jobs.delete(job.name)
+    assert list((home / "jobs").iterdir()) == []
+
+
+def test_a_job_whose_driver_still_holds_the_lock_stays(
+    engine: Engine, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batchpoint.server.retention._PATIENCE_S", 0.1)
+    done = engine.run("good.py", engine.items(2))
+    with try_lock(done.folder.lock) as is_ours, pytest.raises(ResourceConflict, match=r"driver of job job .*lock"):
+        assert is_ours
+        delete_job(engine.store, home, W, "job")
+    assert done.folder.segments.is_dir() and engine.store.find_job("job")
+    delete_job(engine.store, home, W, "job")
+    assert not done.folder.path.exists() and done.output.exists()
+
+
+def test_a_job_folder_that_is_a_link_is_removed_and_what_it_leads_to_is_not(
+    engine: Engine, home: Path, tmp_path: Path
+) -> None:
+    done = engine.run("good.py", engine.items(2))
+    elsewhere = tmp_path / "elsewhere"
+    done.folder.path.rename(elsewhere)
+    done.folder.path.symlink_to(elsewhere)
+    delete_job(engine.store, home, W, "job")
+    assert not done.folder.path.is_symlink() and (elsewhere / "logs").is_dir()
+
+
+def test_a_driver_that_comes_too_late_for_a_deleted_job_just_leaves(engine: Engine, home: Path) -> None:
+    engine.job("good.py", engine.items(2))
+    engine.store.request_cancel(W, "job")
+    delete_job(engine.store, home, W, "job")
+    job_folder(home, "job").path.mkdir()
+    late = engine.start_driver("job")
+    assert late.wait(60) == 0
+    assert "There is no job job" in engine.driver_log("job")
+
+
+def test_what_a_script_left_behind_closed_doors_goes_too(engine: Engine, home: Path) -> None:
+    done = engine.run("good.py", engine.items(2))
+    closed = done.folder.logs / "closed"
+    (closed / "inner").mkdir(parents=True)
+    (closed / "inner" / "file").write_text("x")
+    closed.chmod(0o500)
+    delete_job(engine.store, home, W, "job")
+    assert list((home / "jobs").iterdir()) == []
