@@ -72,6 +72,8 @@ class Command:
     example: str = ""
     #: Why it does nothing here, as a sentence; empty for a command that does what it is for.
     stub: str = ""
+    #: Placeholder of the one word that may follow without a flag; in lower case it names the attribute.
+    argument: str = ""
 
     @property
     def verb(self) -> str:
@@ -103,9 +105,9 @@ GLOBAL_FLAGS = (
     Flag("--change-reference", value="TEXT", hidden=True),
 )
 
-FILE = Flag("--file -f", "YAML file.", "FILE")
+FILE = Flag("--file -f", "YAML file; default none, the flags say it all.", "FILE")
 SET = Flag("--set", "Values over the file's: a.b=c d.e=f.", "KEY=VALUE", many=True)
-NO_WAIT = Flag("--no-wait", "Return as soon as the request is accepted.")
+NO_WAIT = Flag("--no-wait", "Return as soon as the request is accepted, which here is when it is carried out.")
 YES = Flag("--yes -y", "Do not ask.")
 #: What every ``update`` takes.
 EDITS = (
@@ -118,7 +120,8 @@ EDITS = (
 
 def named(what: str, *, required: bool = True) -> Flag:
     """The flag that names the noun a command is about."""
-    return Flag("--name -n", f"Name of the {what}.", "NAME", required=required, of=what.split()[0])
+    purpose = f"Name of the {what}." if required else f"Name of the {what}; default the one in the file."
+    return Flag("--name -n", purpose, "NAME", required=required, of=what.split()[0])
 
 
 class _Parser(argparse.ArgumentParser):
@@ -145,6 +148,8 @@ def read_flags(command: Command, words: Sequence[str]) -> argparse.Namespace:
 
 def _parser(command: Command) -> _Parser:
     parser = _Parser(prog=PROGRAM, add_help=False)
+    if command.argument:
+        parser.add_argument(command.argument.lower(), nargs="?")
     taken: set[str] = set()
     for flag in command.all_flags:
         spellings = [s for s in flag.spellings if s not in taken]

@@ -48,12 +48,20 @@ SECTIONS: tuple[tuple[str, tuple[Group, ...]], ...] = (
         ),
     ),
     (
+        "Look something up",
+        (
+            Group("explain", "What the code of an error means, and what to do.", "machine.explaining"),
+            Group("schema", "What a YAML file may say, for editors.", "machine.schemas"),
+        ),
+    ),
+    (
         "This machine",
         (
             Group("serve", "Run the server for this home.", "machine.serving"),
             Group("configure", "Set default workspace and group.", "companions.account"),
             Group("account", "Subscription and access token.", "companions.account"),
             Group("version", "Versions as JSON.", "companions.account"),
+            Group("completion", "Let the shell complete words, flags and names.", "machine.completion"),
         ),
     ),
 )

@@ -8,7 +8,8 @@ import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TextIO
 
-from batchpoint.errors import BatchpointError, CommandLineInvalid
+from batchpoint.cli.grammar import PROGRAM
+from batchpoint.errors import BatchpointError, CommandLineInvalid, UserError
 from batchpoint.settings import wants_colour
 
 if TYPE_CHECKING:
@@ -154,6 +155,8 @@ def report(error: BatchpointError | OSError) -> None:
     code = error.code if isinstance(error, BatchpointError) else "OSError"
     message = error.message if isinstance(error, BatchpointError) else str(error)
     _report(code, message)
+    if isinstance(error, BatchpointError) and not isinstance(error, UserError):
+        point_to_explanation(code)
 
 
 def report_job(error: "JobError") -> None:
@@ -164,6 +167,15 @@ def report_job(error: "JobError") -> None:
     if not trace:
         trace, sentence = (message, message.rpartition("\n")[2]) if "\n" in message else ("", message)
     print(f"{trace}\n\n" if trace else "", _red(f"({error.code})"), f" {sentence}", sep="", file=sys.stderr)
+    point_to_explanation(error.code)
+
+
+def point_to_explanation(code: str) -> None:
+    """Name the command that says more about a code, where there is more to say."""
+    from batchpoint.explanations import find
+
+    if find(code):
+        print(f"More about it: {PROGRAM} explain {code}", file=sys.stderr)
 
 
 def _report(code: str, message: str) -> None:
