@@ -10,6 +10,7 @@ Raised everywhere, mapped to HTTP by ``arm/error_body.py`` and to exit codes by 
     │   ├── ResourceNotFound        a noun that does not exist
     │   ├── ResourceConflict        a name or version that is taken, or a state that forbids it
     │   ├── NotSupported            understood, but not offered here
+    │   ├── LimitExceeded           more of something than a setting allows
     │   └── AccessDenied            no token, a wrong one, or a foreign host
     ├── JobFailed               ends a job; its text becomes the job's error message
     │   ├── InputEmpty, InputUnreadable
@@ -17,6 +18,7 @@ Raised everywhere, mapped to HTTP by ``arm/error_body.py`` and to exit codes by 
     │   ├── ScriptUnusable, InitFailed
     │   ├── ErrorThresholdExceeded, NoSuccessfulItems, WorkersKeepDying
     │   ├── OutputAlreadyExists, OutputUnwritable
+    │   ├── ComputeDeleted, JobLifetimeExceeded
     │   └── SegmentCorrupt
     ├── Fenced                  another driver owns the job now, or the job has ended
     │   └── CancelRequested         somebody asked to cancel before the job could be finished
@@ -111,6 +113,12 @@ class NotSupported(UserError):
     code = "NotSupported"
 
 
+class LimitExceeded(UserError):
+    """There would be more of this than a setting allows."""
+
+    code = "LimitExceeded"
+
+
 class AccessDenied(UserError):
     """The request carries no valid token."""
 
@@ -181,6 +189,18 @@ class OutputUnwritable(JobFailed):
     """The output cannot be written."""
 
     code = "OutputUnwritable"
+
+
+class ComputeDeleted(JobFailed):
+    """The compute was deleted while the job waited for its instances."""
+
+    code = "ComputeDeleted"
+
+
+class JobLifetimeExceeded(JobFailed):
+    """The job took longer than a job may."""
+
+    code = "JobLifetimeExceeded"
 
 
 class SegmentCorrupt(JobFailed):

@@ -64,6 +64,18 @@ def granted(record: JobRecord) -> Claimed:
     return Claimed(fence=fence, job=record.job, driver_deaths=record.driver_deaths)
 
 
+def placed(record: JobRecord, instances: Sequence[int], gpus: Sequence[int], now: datetime) -> JobRecord:
+    """The job has the instances that it waited for, and may be given a driver: Preparing."""
+    changes = {"instances": tuple(instances), "gpus": tuple(gpus), "placed_at": now, "waiting_for": ""}
+    return replace(record, job=record.job.model_copy(update={**changes, "status": JobStatus.PREPARING}))
+
+
+def fail_waiting(record: JobRecord, error: JobError, now: datetime) -> JobRecord:
+    """A job without a driver, which will never get its instances → Failed."""
+    changes = {"status": JobStatus.FAILED, "error": error, "ended_at": now, "waiting_for": ""}
+    return replace(record, job=record.job.model_copy(update=changes))
+
+
 def start(record: JobRecord, fence: Fence, mini_batches: int, items: int, now: datetime) -> JobRecord:
     """Preparing or Queued → Running."""
     _require_holder(record, fence)
@@ -191,7 +203,7 @@ def canceled(record: JobRecord, fence: Fence, progress: Progress, now: datetime)
 
 
 def request_cancel(record: JobRecord, now: datetime) -> JobRecord:
-    """CancelRequested, or Canceled at once while no driver has claimed the job."""
+    """CancelRequested, or Canceled at once while the job has no driver."""
     if record.status is JobStatus.CANCEL_REQUESTED:
         return record
     if record.status is JobStatus.FINALIZING:
@@ -204,7 +216,7 @@ def request_cancel(record: JobRecord, now: datetime) -> JobRecord:
         raise ResourceConflict(
             f"Job {record.job.name} is {record.status} already; there is nothing to cancel.", target=record.job.name
         )
-    if record.nonce:
+    if record.nonce and record.status is not JobStatus.QUEUED:
         return replace(record, job=record.job.model_copy(update={"status": JobStatus.CANCEL_REQUESTED}))
     return replace(record, job=record.job.model_copy(update={"status": JobStatus.CANCELED, "ended_at": now}))
 

@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy import BigInteger as Big
 
 #: Identifiers of the migrations, oldest first. A file with any other one was written by a newer Batchpoint.
-REVISIONS = ("0001",)
+REVISIONS = ("0001", "0002")
 
 metadata = MetaData()
 
@@ -162,4 +162,39 @@ output_reservations = Table(
     Column("workspace", String(400), nullable=False),
     Column("job", String(255), nullable=False),
     Index("output_reservations_by_job", "job"),
+)
+
+#: The places of each compute, idle ones included. One is held while the job of that revision has not ended, which
+#: the job's own row says: nobody has to give it back.
+instances = Table(
+    "instances",
+    metadata,
+    Column("workspace", String(400), primary_key=True),
+    Column("compute", String(255), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("node_id", String(64), nullable=False),
+    # Empty while no job ever had it.
+    Column("job", String(255), nullable=False),
+    Column("revision", Integer, nullable=False),
+    # GPUs that the job's workers on it see: [0, 1]
+    Column("gpus", JSON, nullable=False),
+    # When it was made or given to the job.
+    Column("since", DateTime(timezone=True), nullable=False),
+    Index("instances_by_job", "job"),
+)
+
+#: Jobs that are to be given instances of their compute; a row goes when they have them, or have ended.
+waiting = Table(
+    "waiting",
+    metadata,
+    Column("job", String(255), primary_key=True),
+    Column("workspace", String(400), nullable=False),
+    Column("compute", String(255), nullable=False),
+    Column("endpoint", String(255), nullable=False),
+    Column("instance_count", Integer, nullable=False),
+    # Kept: nobody who comes later is placed before it.
+    Column("is_next", Boolean(create_constraint=False), nullable=False),
+    # What people are told; empty until somebody has looked.
+    Column("sentence", Text, nullable=False),
+    Index("waiting_by_compute", "workspace", "compute"),
 )

@@ -17,6 +17,7 @@ from batchpoint.errors import StoreUnavailable
 from batchpoint.store.database import Database
 from batchpoint.store.schema import REVISIONS, alembic_version, metadata
 from batchpoint.store.tables.assets import AssetTable
+from batchpoint.store.tables.instances import InstanceTable
 from batchpoint.store.tables.jobs import JobTable
 from batchpoint.store.tables.ledger import LedgerTable
 from batchpoint.store.tables.nouns import NounTables
@@ -26,7 +27,7 @@ from batchpoint.store.tables.retention import RetentionTable
 BUSY_TIMEOUT_S = 30.0
 
 
-class Store(NounTables, AssetTable, JobTable, LedgerTable, RetentionTable):
+class Store(NounTables, AssetTable, JobTable, InstanceTable, LedgerTable, RetentionTable):
     """Everything that is remembered: nouns, assets, jobs and their ledger. Safe for threads and processes."""
 
     def close(self) -> None:

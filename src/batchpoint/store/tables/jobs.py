@@ -15,10 +15,10 @@ from batchpoint.errors import InternalError, ResourceConflict, ResourceNotFound
 from batchpoint.store import lifecycle
 from batchpoint.store.database import Database
 from batchpoint.store.lifecycle import JobRecord
-from batchpoint.store.schema import idempotency_keys, jobs, output_reservations
+from batchpoint.store.schema import idempotency_keys, jobs, output_reservations, waiting
 
 #: Fields of Job that stand in columns of their own.
-_OWN_COLUMNS = {"status", "revision", "progress"}
+_OWN_COLUMNS = {"status", "revision", "progress", "waiting_for"}
 #: Values of the status column that a job never leaves.
 ENDED = sorted(status.value for status in TERMINAL)
 #: Columns that hold fields of JobRecord.
@@ -34,6 +34,8 @@ _RECORD_COLUMNS = (
     "output_length",
 )
 
+#: Jobs as people see them: with what they wait for.
+_SEEN = select(jobs, waiting.c.sentence).outerjoin(waiting, waiting.c.job == jobs.c.name)
 # Statements of the hot path, built once.
 _SELECT = select(jobs).where(jobs.c.name == bindparam("wanted_name"))
 _LOCK = _SELECT.with_for_update()
@@ -73,15 +75,15 @@ class JobTable:
         return job
 
     def get_job(self, w: str, name: str) -> Job | None:
-        return self._one(select(jobs).where(jobs.c.name == name, jobs.c.workspace == w))
+        return self._one(_SEEN.where(jobs.c.name == name, jobs.c.workspace == w))
 
     def find_job(self, name: str) -> Job | None:
         """The job of this name in whatever workspace."""
-        return self._one(select(jobs).where(jobs.c.name == name))
+        return self._one(_SEEN.where(jobs.c.name == name))
 
     def list_jobs(self, w: str, endpoint: str | None = None, deployment: str | None = None) -> list[Job]:
         """Newest first; of one endpoint, of one deployment, or all."""
-        query = select(jobs).where(jobs.c.workspace == w)
+        query = _SEEN.where(jobs.c.workspace == w)
         if endpoint is not None:
             query = query.where(jobs.c.endpoint == endpoint.lower())
         if deployment is not None:
@@ -90,7 +92,12 @@ class JobTable:
 
     def open_jobs(self) -> list[Job]:
         """Every job of every workspace that has not ended, oldest first."""
-        return self._many(select(jobs).where(jobs.c.status.not_in(ENDED)).order_by(jobs.c.sequence))
+        return self._many(_SEEN.where(jobs.c.status.not_in(ENDED)).order_by(jobs.c.sequence))
+
+    def placed_jobs(self) -> list[Job]:
+        """Those open jobs that wait for no instances: each of them needs a driver."""
+        query = _SEEN.where(jobs.c.status.not_in(ENDED), waiting.c.job.is_(None))
+        return self._many(query.order_by(jobs.c.sequence))
 
     def request_cancel(self, w: str, name: str) -> Job:
         """Ask the job's driver to stop it; a job that no driver has claimed is Canceled at once.
@@ -162,6 +169,7 @@ def save(connection: Connection, before: JobRecord, after: JobRecord) -> None:
         raise InternalError(f"The row of job {before.job.name} changed under a lock.", target=before.job.name)
     if after.status.is_terminal:
         connection.execute(delete(output_reservations).where(output_reservations.c.job == after.job.name))
+        connection.execute(delete(waiting).where(waiting.c.job == after.job.name))
 
 
 def _guards(record: JobRecord) -> dict[str, object]:
@@ -185,6 +193,7 @@ def _columns(record: JobRecord) -> dict[str, object]:
 def job_of_row(row: Row[Any]) -> Job:
     """The job in a row of ``jobs``."""
     own = {"status": row.status, "revision": row.revision, "progress": row.progress}
+    own["waiting_for"] = row._mapping.get("sentence") or ""
     return Job.model_validate({**row.document, **own})
 
 
@@ -196,6 +205,22 @@ def _insert(connection: Connection, w: str, job: Job) -> None:
         "deployment": job.deployment_name,
     }
     connection.execute(insert(jobs).values({**searched, **_columns(JobRecord(job))}))
+    if job.compute:
+        _queue(connection, w, job)
+
+
+def _queue(connection: Connection, w: str, job: Job) -> None:
+    """The job needs instances before it gets a driver."""
+    wanted = {
+        "job": job.name,
+        "workspace": w,
+        "compute": job.compute.rpartition("/")[2].removeprefix("azureml:"),
+        "endpoint": job.endpoint_name.lower(),
+        "instance_count": job.settings.instance_count,
+        "is_next": False,
+        "sentence": "",
+    }
+    connection.execute(insert(waiting).values(wanted))
 
 
 def _first_with_key(connection: Connection, w: str, key: str) -> Job | None:
