@@ -27,8 +27,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "environments": {"entities", "storage"},
     "compute": {"entities", "storage", "observability"},
     "engine": {"compute", "environments", "store", "storage", "entities", "observability"},
-    # Of environments it reads the spec alone, to refuse early what a job could not build; builds are processes.
-    "server": {"arm", "store", "storage", "entities", "environments"},
+    # Of environments it reads the spec alone, to refuse early what a job could not build; builds are processes. Of
+    # compute it asks what the machine has; to the logs of a job it adds what happens before there is a driver.
+    "server": {"arm", "store", "storage", "entities", "environments", "compute.machine", "observability"},
     # Joins client, server and engine in one process.
     "local": {"client", "server", "engine", "store", "storage", "entities", "environments", "compute", "observability"},
     "__main__": {"cli"},

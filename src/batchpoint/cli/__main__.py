@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from batchpoint.cli import completion
 from batchpoint.cli.grammar import PROGRAM, Command, read_flags
 from batchpoint.cli.groups import GROUPS, Group, resolve
 from batchpoint.cli.output import help as pages
@@ -44,6 +45,9 @@ def _answer(words: list[str]) -> int:
         return 0
     if words[0] in ("-h", "--help"):
         print(pages.main_page())
+        return 0
+    if words[0] == completion.ASK:
+        print(completion.answer(words[1:]), end="")
         return 0
     if words[0] == "--version":
         words = ["version", "--query", "batchpoint", "--output", "tsv"]

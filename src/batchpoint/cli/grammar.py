@@ -72,6 +72,8 @@ class Command:
     example: str = ""
     #: Why it does nothing here, as a sentence; empty for a command that does what it is for.
     stub: str = ""
+    #: True for a stub that can only say so: whatever words follow, they are not complained about.
+    takes_anything: bool = False
     #: Placeholder of the one word that may follow without a flag; in lower case it names the attribute.
     argument: str = ""
 
@@ -136,7 +138,7 @@ def read_flags(command: Command, words: Sequence[str]) -> argparse.Namespace:
     """
     parser = _parser(command)
     flags, rest = parser.parse_known_args(list(words))
-    if flags.help:
+    if flags.help or command.takes_anything:
         return flags
     if rest:
         raise CommandLineInvalid(_unknown(command, rest[0]))

@@ -41,10 +41,11 @@ SECTIONS: tuple[tuple[str, tuple[Group, ...]], ...] = (
         "What they are made of",
         (
             Group("compute", "Pools of instances that jobs run on.", "places.computes"),
-            Group("model", "Versioned models.", "assets.assets"),
-            Group("data", "Versioned pointers to files and folders.", "assets.assets"),
-            Group("dataset", "The name that data had in 2021.", "assets.assets"),
-            Group("environment", "Versioned Python environments.", "assets.assets"),
+            Group("model", "Versioned models.", "assets.models"),
+            Group("data", "Versioned pointers to files and folders.", "assets.data"),
+            Group("dataset", "The name that data had in 2021.", "assets.data"),
+            Group("environment", "Versioned Python environments.", "assets.environments"),
+            Group("code", "Scoring code that deployments brought along.", "assets.codes"),
         ),
     ),
     (
@@ -68,6 +69,7 @@ SECTIONS: tuple[tuple[str, tuple[Group, ...]], ...] = (
 
 #: Words that scripts written for ``az`` type, and that help need not teach.
 COMPANIONS = (
+    Group("component", "Parts of pipelines; not offered here.", "assets.components"),
     Group("extension", "Extensions; nothing to install here.", "companions.account"),
     Group("group", "The resource group.", "companions.account"),
     Group("login", "No sign-in is needed.", "companions.account"),

@@ -37,7 +37,8 @@ def main_page() -> str:
         "Example",
         f"  {PROGRAM} score --code score.py --model model.pkl --input images/ --out results/",
         "",
-        f"{PROGRAM} GROUP --help lists the verbs of a group, {PROGRAM} GROUP VERB --help the flags of a verb.",
+        f"{PROGRAM} GROUP --help lists the verbs of a group,",
+        f"{PROGRAM} GROUP VERB --help the flags of a verb.",
     ]
     return "\n".join(lines)
 

@@ -16,7 +16,9 @@ def create(call: Call) -> object:
     from batchpoint.entities.deployment import Deployment
 
     if call.flags.set_default and call.flags.no_wait:
-        raise CommandLineInvalid("--set-default has to wait for the deployment; leave out --no-wait")
+        raise CommandLineInvalid(
+            "--set-default makes a deployment the default once it has succeeded, so it waits; leave out --no-wait"
+        )
     wanted = documents.load(call, Deployment, call.given("name", "endpoint_name"))
     return _put(call, wanted, set_default=call.flags.set_default)
 
@@ -59,8 +61,10 @@ def list_jobs(call: Call) -> object:
     return call.client.deployments.list_jobs(call.flags.endpoint_name, call.flags.name)
 
 
-_ENDPOINT = Flag("--endpoint-name -e", "Name of the endpoint.", "NAME", required=True)
-_ENDPOINT_OR_FILE = Flag("--endpoint-name -e", "Name of the endpoint; wins over the file.", "NAME")
+_ENDPOINT = Flag("--endpoint-name -e", "Name of the endpoint.", "NAME", required=True, of="endpoint")
+_ENDPOINT_OR_FILE = Flag(
+    "--endpoint-name -e", "Name of the endpoint; default the one in the file.", "NAME", of="endpoint"
+)
 _NAMES = (named("deployment"), _ENDPOINT)
 _NAMES_OR_FILE = (FILE, named("deployment", required=False), _ENDPOINT_OR_FILE)
 
@@ -73,14 +77,26 @@ COMMANDS = (
             Flag("--file -f", "YAML file of the deployment.", "FILE", required=True),
             *_NAMES_OR_FILE[1:],
             SET,
-            Flag("--set-default", "Make it the endpoint's default afterwards."),
+            Flag("--set-default", "Make it the endpoint's default once it has succeeded; not with --no-wait."),
             Flag("--skip-script-validation", "Do not look into the scoring script."),
             NO_WAIT,
         ),
         example="batch-deployment create --file deployment.yml --endpoint-name digits --set-default",
     ),
-    Command("batch-deployment show", "Show a deployment.", show, _NAMES),
-    Command("batch-deployment list", "List the deployments of an endpoint.", list_all, (_ENDPOINT,)),
+    Command(
+        "batch-deployment show",
+        "Show a deployment; exit code 3 when there is none.",
+        show,
+        _NAMES,
+        example="batch-deployment show --name blue --endpoint-name digits",
+    ),
+    Command(
+        "batch-deployment list",
+        "List the deployments of an endpoint.",
+        list_all,
+        (_ENDPOINT,),
+        example="batch-deployment list --endpoint-name digits -o table",
+    ),
     Command(
         "batch-deployment update",
         "Change a deployment; running jobs keep what they started with.",
@@ -88,6 +104,18 @@ COMMANDS = (
         (*_NAMES_OR_FILE, *EDITS, Flag("--skip-script-validation", "Do not look into the scoring script."), NO_WAIT),
         example="batch-deployment update --name blue --endpoint-name digits --set mini_batch_size=20",
     ),
-    Command("batch-deployment delete", "Delete a deployment.", delete, (*_NAMES, YES, NO_WAIT)),
-    Command("batch-deployment list-jobs", "List the jobs of a deployment.", list_jobs, _NAMES),
+    Command(
+        "batch-deployment delete",
+        "Delete a deployment; its jobs and their outputs stay.",
+        delete,
+        (*_NAMES, YES, NO_WAIT),
+        example="batch-deployment delete --name blue --endpoint-name digits --yes",
+    ),
+    Command(
+        "batch-deployment list-jobs",
+        "List the jobs of a deployment, the latest first.",
+        list_jobs,
+        _NAMES,
+        example="batch-deployment list-jobs --name blue --endpoint-name digits -o table",
+    ),
 )

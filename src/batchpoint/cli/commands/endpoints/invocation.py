@@ -1,18 +1,47 @@
-"""``batch-endpoint invoke``: three generations of flags become one invocation."""
+"""``batch-endpoint invoke``: three generations of flags become one invocation, which is waited for if asked."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from batchpoint.cli import documents
 from batchpoint.cli.call import Call
-from batchpoint.cli.grammar import FILE, SET, Flag
+from batchpoint.cli.grammar import SET, Flag
 from batchpoint.errors import CommandLineInvalid, UserError
+
+if TYPE_CHECKING:
+    from batchpoint.entities.data import Invocation
 
 _INPUT_FLAGS = ("input", "input_path", "input_dataset", "input_local_path")
 
 
 def invoke(call: Call) -> object:
-    """Start a job and return it as it stands right now."""
+    """Start a job; answer it as it stands right now, or with ``--wait`` as it ended."""
+    output_dir, waits = _waiting(call)
+    invocation = _invocation(call)
+    if output_dir is not None:
+        from batchpoint.cli.output.waiting import check_free
+
+        check_free(output_dir)
+    job = call.client.endpoints.invoke(invocation.endpoint_name or "", invocation, upload=call.flags.upload)
+    if not waits:
+        return job
+    from batchpoint.cli.output.waiting import wait
+
+    return wait(call, job, limit_s=call.flags.wait_timeout, fetch_to=output_dir)
+
+
+def _waiting(call: Call) -> tuple[Path | None, bool]:
+    """The folder to fetch into, and whether to wait at all."""
+    flags = call.flags
+    if flags.wait_timeout is not None and not flags.wait_timeout > 0:
+        raise CommandLineInvalid(f"--wait-timeout is {flags.wait_timeout:g}; give the seconds, more than 0")
+    implied = [name for name in ("wait", "wait_timeout", "output_dir") if getattr(flags, name)]
+    if implied and flags.no_wait:
+        raise CommandLineInvalid(f"--{implied[-1].replace('_', '-')} waits for the job; leave out --no-wait")
+    return Path(flags.output_dir).expanduser().absolute() if flags.output_dir else None, bool(implied)
+
+
+def _invocation(call: Call) -> "Invocation":
     from batchpoint.entities.data import Invocation
 
     flags = call.given("deployment_name", "job_name", "experiment_name", "mini_batch_size", "instance_count") | _input(
@@ -26,7 +55,7 @@ def invoke(call: Call) -> object:
     invocation = documents.load(call, Invocation, flags, sets=sets)
     if invocation.endpoint_name is None:
         raise CommandLineInvalid(f"{call.flags.file} names no endpoint: add --name, or endpoint: to the file")
-    return call.client.endpoints.invoke(invocation.endpoint_name, invocation, upload=call.flags.upload)
+    return invocation
 
 
 def _input(call: Call) -> dict[str, Any]:
@@ -65,24 +94,44 @@ def _map_words(key: str, words: list[str] | None) -> list[str]:
     return [f"{key}.{word}" if "=" in word or at % 2 == 0 else word for at, word in enumerate(words)]
 
 
+_AS_DEPLOYED = "default what the deployment says"
+
 FLAGS = (
-    Flag("--name -n", "Name of the endpoint.", "NAME"),
-    Flag("--deployment-name -d", "Deployment; without it the endpoint's default.", "NAME"),
+    Flag("--name -n", "Name of the endpoint; default the one in the file.", "NAME", of="endpoint"),
+    Flag("--deployment-name -d", "Deployment; default the endpoint's default.", "NAME", of="deployment"),
     Flag("--input --input-data", "Folder or file: local, a URI, or azureml:NAME:VERSION.", "DATA"),
-    Flag("--input-type", "uri_folder or uri_file.", "TYPE", choices=("uri_folder", "uri_file")),
+    Flag(
+        "--input-type",
+        "uri_folder or uri_file; default what is found there.",
+        "TYPE",
+        choices=("uri_folder", "uri_file"),
+    ),
     Flag("--input-path", "Spelling of 2021: folder:URI or file:URI.", "URI"),
     Flag("--input-dataset", "Spelling of 2021: azureml:NAME:VERSION.", "REF"),
     Flag("--input-local-path", "Spelling of 2021: a local folder or file.", "PATH"),
-    Flag("--include", "Score only files whose path matches: '*.png'.", "GLOB", many=True),
-    Flag("--exclude", "Leave out files whose path matches.", "GLOB", many=True),
+    Flag("--include", "Score only files whose path matches: '*.png'; default all.", "GLOB", many=True),
+    Flag("--exclude", "Leave out files whose path matches; default none.", "GLOB", many=True),
     Flag("--inputs", "The one input as a map: x.path=DATA x.type=TYPE, or JSON.", "MAP", many=True),
     Flag("--outputs", "The one output as a map: x.path=URI, or JSON.", "MAP", many=True),
-    Flag("--output-path", "Folder for the output: azureml://datastores/… or a local one.", "URI"),
-    Flag("--mini-batch-size -m", "Files per run() call.", "N", number=int),
-    Flag("--instance-count -c", "Instances for this job.", "N", number=int),
-    Flag("--job-name", "Name of the job; must be new.", "NAME"),
-    Flag("--experiment-name", "Experiment of the job.", "NAME"),
+    Flag(
+        "--output-path",
+        "Folder for the output, local or azureml://datastores/…; default azureml/JOB/score in the default datastore.",
+        "URI",
+    ),
+    Flag("--mini-batch-size -m", f"Files per run() call; {_AS_DEPLOYED}.", "N", number=int),
+    Flag("--instance-count -c", f"Instances for this job; {_AS_DEPLOYED}.", "N", number=int),
+    Flag("--job-name", "Name of the job, which must be new; default batchjob-GUID.", "NAME"),
+    Flag("--experiment-name", "Experiment of the job; default the endpoint's name.", "NAME"),
     Flag("--upload", "Copy local input to the datastore even where it could be read in place."),
-    FILE,
+    Flag("--wait", "Wait for the job and print it as it ended; exit code 0 completed, 1 failed, 2 not finished."),
+    Flag(
+        "--wait-timeout",
+        "Seconds to wait at most, then exit code 2; default no limit. Implies --wait.",
+        "S",
+        number=float,
+    ),
+    Flag("--output-dir", "New or empty folder to fetch the output into, all or nothing. Implies --wait.", "DIR"),
+    Flag("--no-wait", "Return as soon as there is a job; the default."),
+    Flag("--file -f", "YAML file with inputs, outputs, endpoint and deployment; flags win over it.", "FILE"),
     SET,
 )
