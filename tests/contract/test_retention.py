@@ -6,9 +6,11 @@ from datetime import UTC, datetime
 import pytest
 
 from batchpoint.entities.assets import Model
+from batchpoint.entities.compute import Compute
 from batchpoint.entities.data import DataAsset, Input
 from batchpoint.entities.job import Job, JobError, Progress
 from batchpoint.errors import ResourceConflict, ResourceNotFound
+from batchpoint.store.allotment import Decision
 from batchpoint.store.records import Fence
 from batchpoint.store.store import Store, open_store
 from batchpoint.store.tables.retention import PRUNED, Coverage
@@ -125,3 +127,22 @@ def test_what_was_forgotten_is_forgotten_by_whoever_opens_the_home_next(store: S
     store.delete_job(W, "j")
     with open_store(store._database.path.parent) as other:
         assert other.find_job("j") is None
+
+
+def test_an_instance_of_a_deleted_job_is_idle_and_not_taken_for_that_of_the_next_of_its_name(store: Store) -> None:
+    store.put_compute(W, Compute(name="cpu"))
+
+    def placed() -> Job:
+        return store.create_job(W, job("j").model_copy(update={"compute": "cpu"}))
+
+    placed()
+    store.settle(W, "cpu", lambda situation: Decision(grants={"j": (0,)}), 0)
+    assert [one.job for one in store.situation(W, "cpu").instances] == ["j"]
+    failing = store.claim("j", 0, "mine", "host", 7)
+    assert failing
+    store.fail(failing.fence, JobError(code="c", message="m"), Progress(), ())
+    idle = store.situation(W, "cpu").instances
+    store.delete_job(W, "j")
+    assert store.situation(W, "cpu").instances == idle and idle[0].job == ""
+    placed()
+    assert [one.job for one in store.situation(W, "cpu").instances] == [""]

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Text, delete, func, select, type_coerce
+from sqlalchemy import Text, delete, func, select, type_coerce, update
 
 from batchpoint.entities.job import Job
 from batchpoint.errors import ResourceConflict
@@ -20,9 +20,11 @@ from batchpoint.store.schema import (
     deployments,
     endpoints,
     idempotency_keys,
+    instances,
     jobs,
     ledger,
     output_reservations,
+    waiting,
 )
 from batchpoint.store.tables.jobs import job_of_row, locked, save
 
@@ -90,8 +92,11 @@ class RetentionTable:
                     f"End it first: job cancel --name {name}",
                     target=name,
                 )
-            for table in (ledger, idempotency_keys, output_reservations):
+            for table in (ledger, idempotency_keys, output_reservations, waiting):
                 connection.execute(delete(table).where(table.c.job == name))
+            # Else the next job of this name would be taken for the one that holds them.
+            idle = update(instances).where(instances.c.job == name)
+            connection.execute(idle.values(job="", since=record.job.ended_at or instances.c.since))
             connection.execute(delete(jobs).where(jobs.c.name == name))
             before_commit()
 
