@@ -1,4 +1,4 @@
-"""Keeps drivers alive: every job that has not ended gets one driver process, and a new one when that dies.
+"""Keeps drivers alive: every job that has its instances gets one driver process, and a new one when that dies.
 
 The server runs a ``Supervisor`` in a thread; without a server ``python -m batchpoint.server.supervisor`` runs one,
 detached, until nothing is left to do. Drivers are processes of their own and outlive it.
@@ -6,6 +6,9 @@ detached, until nothing is left to do. Drivers are processes of their own and ou
 
 import contextlib
 import logging
+import os
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -14,8 +17,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchpoint.entities.job import Job
-from batchpoint.errors import StoreUnavailable
+from batchpoint.compute.machine import gpus
+from batchpoint.entities.job import Job, JobStatus
+from batchpoint.errors import ResourceNotFound, StoreUnavailable
+from batchpoint.server.capacity import Capacity
 from batchpoint.settings import Settings
 from batchpoint.storage.job_folder import job_folder
 from batchpoint.storage.lock import is_locked, try_lock
@@ -26,6 +31,8 @@ log = logging.getLogger("batchpoint.supervisor")
 _POLL_S = 0.2
 #: Pause before the next driver of a job whose drivers die without getting anywhere: doubled each time, up to the cap.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
+#: A driver that is still there so long after a cancel is stuck in something; its successor ends what it left.
+_CANCEL_PATIENCE_S = 2.5
 _LOCK_NAME = "supervisor.lock"
 
 
@@ -39,13 +46,19 @@ class _Driver:
     not_before: float = 0.0
     #: What had been scored when the present driver was started.
     done: int = -1
+    #: When the cancel of the job was first seen; None: nobody asked for one.
+    cancel_seen: float | None = None
 
 
 class Supervisor:
-    """Watches the open jobs of one home. One thread calls it."""
+    """Watches the open jobs of one home. One thread calls it.
 
-    def __init__(self, store: Store, settings: Settings) -> None:
+    ``keeps_idle``: instances of computes may outlive their jobs, because it is a server's.
+    """
+
+    def __init__(self, store: Store, settings: Settings, *, keeps_idle: bool) -> None:
         self._store = store
+        self._capacity = Capacity(store, settings.home, gpus(), keeps_idle=keeps_idle)
         self._settings = settings
         self._drivers: dict[str, _Driver] = {}
         self._wake = threading.Event()
@@ -72,9 +85,10 @@ class Supervisor:
             self._wake.clear()
 
     def _look(self) -> bool:
-        """Give every open job its driver; True while there is an open job or a driver of ours."""
+        """Give jobs their instances and those that have them a driver; True while a job or a driver of ours is left."""
         try:
-            jobs = self._store.open_jobs()
+            waiting = self._capacity.settle()
+            jobs = self._store.placed_jobs()
         except StoreUnavailable as error:
             log.warning("store unavailable, looking again: %s", error)
             return True
@@ -88,10 +102,12 @@ class Supervisor:
         for name in [name for name, driver in self._drivers.items() if name not in open_names]:
             if not _alive(self._drivers[name]):
                 del self._drivers[name]
-        return bool(jobs or self._drivers)
+        return bool(waiting or jobs or self._drivers)
 
     def _attend(self, job: Job) -> None:
         driver = self._drivers.setdefault(job.name, _Driver())
+        if job.status is JobStatus.CANCEL_REQUESTED:
+            self._see_cancel(job, driver)
         if _alive(driver):
             return
         if driver.process is not None:
@@ -102,11 +118,31 @@ class Supervisor:
         driver.done = job.progress.mini_batches_done
         driver.process = self._start(job.name)
 
+    def _see_cancel(self, job: Job, driver: _Driver) -> None:
+        """A canceled job has no time for pauses, and its driver none for what it is stuck in."""
+        now = time.monotonic()
+        if driver.cancel_seen is None:
+            driver.cancel_seen, driver.not_before = now, 0.0
+        elif now - driver.cancel_seen >= _CANCEL_PATIENCE_S:
+            driver.cancel_seen, driver.not_before = now, 0.0
+            if driver.process is not None:
+                driver.process.kill()
+            else:
+                self._kill_inherited(job.name)
+
+    def _kill_inherited(self, name: str) -> None:
+        """End the driver that an earlier supervisor started, if it is on this machine."""
+        with contextlib.suppress(OSError, ResourceNotFound, StoreUnavailable):
+            beat = self._store.heartbeat(name)
+            command = Path(f"/proc/{beat.pid}/cmdline").read_bytes().split(b"\0")
+            if beat.host == socket.gethostname() and b"batchpoint.engine" in command and name.encode() in command:
+                os.kill(beat.pid, signal.SIGKILL)
+
     def _note_death(self, job: Job, driver: _Driver) -> None:
         got_further = job.progress.mini_batches_done > driver.done
         driver.deaths = 1 if got_further else driver.deaths + 1
         pause = 0.0 if got_further else pause_after(driver.deaths)
-        driver.not_before = time.monotonic() + pause
+        driver.not_before = time.monotonic() + (0.0 if driver.cancel_seen else pause)
         status = driver.process.returncode if driver.process else None
         driver.process = None
         log.warning("driver of %s ended with %s; the next one starts in %g s", job.name, status, pause)
@@ -160,7 +196,7 @@ def supervise_until_idle(settings: Settings) -> None:
     while a job has no driver, and the holder looks once more after it has let the lock go.
     """
     with open_store(settings.home) as store:
-        supervisor = Supervisor(store, settings)
+        supervisor = Supervisor(store, settings, keeps_idle=False)
         while True:
             with try_lock(lock_of(settings.home)) as is_ours:
                 if is_ours:
@@ -172,9 +208,11 @@ def supervise_until_idle(settings: Settings) -> None:
 
 
 def _is_job_waiting(store: Store, settings: Settings) -> bool:
-    """Whether an open job is in no driver's hand; a store that cannot say is asked again."""
+    """Whether a job is in no driver's hand and was seen by nobody; a store that cannot say is asked again."""
     try:
-        return any(not is_locked(job_folder(settings.home, job.name).lock) for job in store.open_jobs())
+        # Queued is only what a supervisor has seen, and that one stays as long as jobs are queued.
+        unseen = [job for job in store.open_jobs() if job.status is not JobStatus.QUEUED]
+        return any(not is_locked(job_folder(settings.home, job.name).lock) for job in unseen)
     except StoreUnavailable as error:
         log.warning("store unavailable, looking again: %s", error)
         return True
@@ -183,7 +221,7 @@ def _is_job_waiting(store: Store, settings: Settings) -> bool:
 @contextlib.contextmanager
 def supervising(store: Store, settings: Settings) -> Iterator[Supervisor]:
     """A supervisor in a thread of this process, for a server. It takes over when a detached one has gone."""
-    supervisor = Supervisor(store, settings)
+    supervisor = Supervisor(store, settings, keeps_idle=True)
     stopping = threading.Event()
     thread = threading.Thread(
         target=_supervise_when_free, args=(supervisor, settings, stopping), name="supervisor", daemon=True
