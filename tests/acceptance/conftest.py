@@ -1,10 +1,14 @@
 """What every acceptance test shares."""
 
+import io
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from batchpoint import local
+from tests.acceptance.command_line import Az, add_files
+from tests.acceptance.typed import Type, fill, typing_with
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -13,3 +17,19 @@ def supervisors_are_waited_for() -> Iterator[None]:
     yield
     for process in local._supervisors:
         process.wait(30)
+
+
+@pytest.fixture
+def typed(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Type:
+    """Runs one command line in this process, where a model, a script, data and a deployment's YAML lie."""
+    fill(tmp_path / "work")
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    return typing_with(capsys)
+
+
+@pytest.fixture
+def az(typed: Type) -> Az:
+    """As ``typed``, with more files."""
+    add_files(Path.cwd())
+    return typed

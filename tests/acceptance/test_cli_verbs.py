@@ -1,91 +1,19 @@
 """Every verb changes something, and another verb reads it back."""
 
-import io
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from batchpoint.cli.__main__ import main
+from tests.acceptance.command_line import Az, invoked, with_deployment
 
 SCRIPTS = Path(__file__).parents[1] / "scoring_scripts"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a command line gave back."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Az = Callable[..., Answer]
-
-
-@pytest.fixture
-def az(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Az:
-    """Runs one command line in this process, in a folder with a model, a script, data and YAML files."""
-    _fill(tmp_path / "work")
-    monkeypatch.chdir(tmp_path / "work")
-    monkeypatch.setattr("sys.stdin", io.StringIO())
-
-    def run(line: str, code: int = 0) -> Answer:
-        capsys.readouterr()
-        ended = main(line.split())
-        printed = capsys.readouterr()
-        assert ended == code, f"{line}\n{printed.out}{printed.err}"
-        return Answer(ended, printed.out, printed.err)
-
-    return run
-
-
-def _fill(work: Path) -> None:
-    (work / "model").mkdir(parents=True)
-    (work / "model" / "offset.txt").write_text("100")
-    (work / "code").mkdir()
-    (work / "code" / "score.py").write_text(
-        "import os, time\n"
-        "def init():\n"
-        "    global offset\n"
-        "    folder = os.path.join(os.environ['AZUREML_MODEL_DIR'], 'model')\n"
-        "    offset = int(open(os.path.join(folder, 'offset.txt')).read())\n"
-        "def run(mini_batch):\n"
-        "    time.sleep(float(os.environ.get('SLEEP_S', '0')))\n"
-        "    return [f'{os.path.basename(p)}: {offset + int(open(p).read())}' for p in mini_batch]\n"
-    )
-    (work / "data").mkdir()
-    for number in range(7):
-        (work / "data" / f"{number}.txt").write_text(str(number))
-    (work / "deployment.yml").write_text(
-        "name: blue\nendpoint_name: digits\nmodel:\n  path: ./model\n"
-        "code_configuration:\n  code: ./code\n  scoring_script: score.py\n"
-        "compute: azureml:cluster\nmini_batch_size: 2\nmax_concurrency_per_instance: 2\n"
-    )
-    (work / "endpoint.yml").write_text("name: digits\ndescription: Reads digits\ntags:\n  team: vision\n")
-    (work / "conda.yml").write_text("dependencies:\n  - python=3.11\n")
-
-
-def with_deployment(az: Az) -> None:
-    az("compute create -n cluster --type amlcompute --min-instances 0 --max-instances 2 -o none")
-    az("batch-endpoint create -f endpoint.yml -o none")
-    az("batch-deployment create -f deployment.yml --set-default -o none")
-
-
-def invoked(az: Az, flags: str = "") -> str:
-    return az(f"batch-endpoint invoke -n digits --input data {flags} --query name -o tsv").out.strip()
 
 
 def test_an_endpoint_is_created_shown_listed_updated_and_deleted(az: Az) -> None:
