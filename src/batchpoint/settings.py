@@ -33,6 +33,8 @@ class Settings:
     init_timeout_s: float = 600.0
     #: Bytes of stdout and of stderr kept for each worker; the rest is dropped with a note.
     worker_log_limit_bytes: int = 10_000_000
+    #: Seconds between two samples of memory, processors and disk in the logs of a job.
+    resource_monitor_interval_s: float = 600.0
     #: Seconds an idle supervisor stays before it exits.
     supervisor_idle_s: float = 5.0
     #: Private and loopback hosts that an input URL may name all the same, comma-separated.
@@ -89,9 +91,13 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 
 def _typed(name: str, value: Any) -> Any:
-    wanted = {"home": Path, "init_timeout_s": float, "supervisor_idle_s": float, "worker_log_limit_bytes": int}.get(
-        name, str
-    )
+    wanted = {
+        "home": Path,
+        "init_timeout_s": float,
+        "resource_monitor_interval_s": float,
+        "supervisor_idle_s": float,
+        "worker_log_limit_bytes": int,
+    }.get(name, str)
     try:
         return wanted(value)
     except (TypeError, ValueError) as error:

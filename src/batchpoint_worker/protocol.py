@@ -120,20 +120,29 @@ class Answers:
     def __init__(self, descriptor: Descriptor) -> None:
         self._descriptor = descriptor
 
-    def ready(self, python: str, init_s: float) -> None:
-        self._send(b'{"t":"Ready","pid":%d,"python":%s,"init_s":%.6f}\n' % (_getpid(), _quoted(python), init_s))
+    def ready(self, python: str, host: str, init_s: float) -> None:
+        told = (_getpid(), _quoted(python), _quoted(host), init_s)
+        self._send(b'{"t":"Ready","pid":%d,"python":%s,"host":%s,"init_s":%.6f}\n' % told)
 
     def init_failed(self, failure: "Failure") -> None:
         self._send_failure(b'{"t":"InitFailed",', b"}\n", failure)
 
-    def scored(self, work: "tuple[int, int]", results: int, rows: int, part: "tuple[int, int, int]", s: float) -> None:
+    def scored(
+        self,
+        work: "tuple[int, int]",
+        results: int,
+        rows: int,
+        part: "tuple[int, int, int]",
+        seconds: "tuple[float, float]",
+    ) -> None:
+        """``seconds``: of the whole mini-batch, and of ``run()`` alone."""
         self._send(
-            b'{"t":"Scored","m":%d,"a":%d,"n":%d,"rows":%d,"off":%d,"len":%d,"crc":%d,"s":%.6f}\n'
-            % (work + (results, rows) + part + (s,))
+            b'{"t":"Scored","m":%d,"a":%d,"n":%d,"rows":%d,"off":%d,"len":%d,"crc":%d,"s":%.6f,"r":%.6f}\n'
+            % (work + (results, rows) + part + seconds)
         )
 
-    def failed(self, work: "tuple[int, int]", failure: "Failure", seconds: float) -> None:
-        self._send_failure(b'{"t":"Failed","m":%d,"a":%d,' % work, b',"s":%.6f}\n' % seconds, failure)
+    def failed(self, work: "tuple[int, int]", failure: "Failure", seconds: "tuple[float, float]") -> None:
+        self._send_failure(b'{"t":"Failed","m":%d,"a":%d,' % work, b',"s":%.6f,"r":%.6f}\n' % seconds, failure)
 
     def bye(self) -> None:
         self._send(b'{"t":"Bye"}\n')

@@ -20,6 +20,7 @@ if MYPY:
     from typing import NoReturn
 
 _exit, _getpid, _clock = os._exit, os.getpid, time.perf_counter
+_HOST = os.uname().nodename
 
 
 def serve(read_fd: int, write_fd: int) -> int:
@@ -70,15 +71,17 @@ class Session:
             # Threads that the script has started must not keep a useless process alive.
             _exit(1)
         self._leave_if_forked(None)
-        self._answers.ready("%d.%d.%d" % sys.version_info[:3], _clock() - began)
+        self._answers.ready("%d.%d.%d" % sys.version_info[:3], _HOST, _clock() - began)
 
     def score(self, mini_batch: int, attempt: int, first_item: int, items: int, offset: int, length: int) -> None:
         """Runs one mini-batch and answers."""
         began = _clock()
         paths = self._plan.paths(offset, length, items)
         work = (mini_batch, attempt)
+        run_began, run_ended = _clock(), 0.0
         try:
             result = self._script.run(paths, mini_batch)
+            run_ended = _clock()
             if _getpid() != self._pid:
                 self._leave_if_forked(None)
             if self._segment is None:
@@ -86,15 +89,18 @@ class Session:
             else:
                 results, data = rows.encode(result)
                 lines, part = results, self._segment.append(data)
-        except SegmentUnwritable as error:
-            self._answers.failed(work, Failure("SegmentUnwritable", str(error)), _clock() - began)
         except BaseException as error:
             self._leave_if_forked(error)
-            failure = describe(error, "ScriptRaised", self._start.code_path, "run()")
-            self._answers.failed(work, failure, _clock() - began)
+            now = _clock()
+            self._answers.failed(work, self._failure(error), (now - began, (run_ended or now) - run_began))
             _flush_prints()
         else:
-            self._answers.scored(work, results, lines, part, _clock() - began)
+            self._answers.scored(work, results, lines, part, (_clock() - began, run_ended - run_began))
+
+    def _failure(self, error: BaseException) -> Failure:
+        if isinstance(error, SegmentUnwritable):
+            return Failure("SegmentUnwritable", str(error))
+        return describe(error, "ScriptRaised", self._start.code_path, "run()")
 
     def shut_down(self) -> None:
         """Calls the script's shutdown(), whose troubles no longer change any result."""

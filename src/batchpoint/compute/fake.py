@@ -106,7 +106,8 @@ class FakePool:
     def _begin(self, worker: int, outcome: Outcome) -> None:
         self._free_at[worker] += outcome.seconds
         failed = {"t": "InitFailed", "code": "InitFailed", "message": "ValueError: no", "traceback": "ValueError: no"}
-        self._happen(worker, outcome.happening, {"t": "Ready"}, failed)
+        ready = {"t": "Ready", "python": "3.6.15", "pid": 0, "host": "", "init_s": outcome.seconds}
+        self._happen(worker, outcome.happening, ready, failed)
 
     def _execute(self, worker: int, mini_batch: int, attempt: int, items: int) -> None:
         outcome = self._run(worker, mini_batch, attempt)
@@ -114,7 +115,7 @@ class FakePool:
         self.executions.append((mini_batch, attempt))
         length, offset = 10 * items, self._written[worker]
         self._written[worker] += length
-        answer: dict[str, object] = {"m": mini_batch, "a": attempt, "s": outcome.seconds}
+        answer: dict[str, object] = {"m": mini_batch, "a": attempt, "s": outcome.seconds, "r": outcome.seconds}
         scored: dict[str, object] = {"t": "Scored", "n": items, "rows": items, "off": offset, "len": length, "crc": 0}
         failure = {"t": "Failed", "code": "ScriptRaised", "message": "ValueError: bad", "traceback": "ValueError: bad"}
         self._happen(worker, outcome.happening, scored | answer, failure | answer)

@@ -9,13 +9,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from signal import SIGKILL, Signals
 
-from batchpoint.compute.pool import Exited, Said, Slot, WorkerPool
+from batchpoint.compute.pool import Exited, Said, WorkerPool
 from batchpoint.engine import messages
+from batchpoint.engine.chronicle import Chronicle
 from batchpoint.engine.dispatch import Dispatcher, Policy
 from batchpoint.engine.ledger import GroupCommit
-from batchpoint.engine.messages import Action, EndJob, Event, Failure, GiveUp, Keep, PlanReady, WorkerGone
-from batchpoint.engine.preparation.plan import Plan
+from batchpoint.engine.messages import Action, EndJob, Event, Failure, GiveUp, Keep, PlanReady, Ready, WorkerGone
+from batchpoint.engine.preparation.plan import Plan, item_path
 from batchpoint.engine.preparation.workers import WorkerStart
+from batchpoint.engine.tries import Remembered, TryRecord
 from batchpoint.entities.job import Progress
 from batchpoint.errors import EnvironmentBuildFailed
 from batchpoint.observability.job_logs import JobLogs
@@ -25,8 +27,6 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two signs of life; also how soon a cancel is seen.
 BEAT_EVERY_S = 1.0
-#: Seconds between two lines of the progress overview.
-OVERVIEW_EVERY_S = 5.0
 #: Seconds to let answers gather while every worker has work ahead: fewer, larger turns leave the cores to them.
 LINGER_S = 0.003
 #: Exit status of a worker whose channel to the driver was closed by the script.
@@ -49,19 +49,27 @@ class Driver:
     sleep: Callable[[float], None]
     #: Told after each commit and beat.
     on_progress: Callable[[Progress], None]
+    #: What the drivers before this one counted; None: there was none, and nobody will come after.
+    tries: TryRecord | None = None
+    #: Seconds between two samples of what machine and workers use.
+    sample_every_s: float = 600.0
 
     def __post_init__(self) -> None:
         self.dispatcher = Dispatcher(self.policy)
+        self.chronicle = Chronicle(
+            self.logs,
+            self.clock,
+            self.tries,
+            self.sample_every_s,
+            lambda plan, mini_batch: item_path(self.start.folder.plan_items, plan, mini_batch),
+        )
         #: When the first mini-batch was scored, by ``clock``.
         self.first_result_at: float | None = None
         self._plan: Plan | None = None
-        #: Slot of every worker that there ever was, for the logs; and which of them live.
-        self._slots: dict[int, Slot] = {}
         self._living: set[int] = set()
         self._rows = 0
         self._end: EndJob | None = None
-        self._began = self._next_beat = self.clock()
-        self._next_overview = self._began + OVERVIEW_EVERY_S
+        self._next_beat = self.clock()
 
     # ---- what engine.run calls ------------------------------------------------------------------------------------
 
@@ -73,23 +81,18 @@ class Driver:
         """Score what ``done`` does not hold; returns how it ended. Raises Fenced."""
         self._plan = plan
         self._rows = sum(row.rows for row in done)
-        ready = PlanReady(
-            plan.mini_batches,
-            plan.mini_batch_size,
-            plan.items,
-            [row.mini_batch for row in done],
-            items_failed=sum(row.failed_items for row in done),
-            items_succeeded=sum(row.succeeded for row in done),
-            first_failure=next((Failure(row.reason_code, row.reason) for row in done if row.failed_items), None),
-        )
-        self._perform(self.dispatcher.handle(ready, self.clock()))
+        before = self.tries.recall() if self.tries else Remembered()
+        self._perform(self.dispatcher.handle(_ready(plan, done, before), self.clock()))
+        self.chronicle.scoring(self.progress())
         while self._end is None:
             self._turn()
         self.flush()
+        self.chronicle.scored_all()
         return self._end
 
     def flush(self) -> None:
-        """Commit what waits."""
+        """Commit what waits; its lines of the report come first."""
+        self.logs.flush()
         self.commits.flush(self.progress(), self.clock)
         self.on_progress(self.progress())
 
@@ -159,34 +162,37 @@ class Driver:
             self.flush()
         if self.ledger.beat(self.fence, progress).cancel_requested:
             self._perform(self.dispatcher.handle(messages.Cancel(), now))
-        if self._next_overview <= now:
-            self._next_overview = now + OVERVIEW_EVERY_S
-            self.logs.overview(progress, now - self._began)
+        self.chronicle.beat(progress)
 
     def _understand(self, event: Said | Exited) -> Event | None:
         if isinstance(event, Said):
             try:
-                return messages.parse(event.worker, event.line)
+                said = messages.parse(event.worker, event.line)
             except ValueError as error:
                 log.warning("%s", error)
                 self._kill(event.worker)
                 failure = Failure("WorkerCrashed", "The script wrote to the worker's own channel.")
                 return WorkerGone(event.worker, failure, own_doing=True)
+            if isinstance(said, Ready):
+                self.chronicle.ready(said)
+            return said
         self._living.discard(event.worker)
-        return WorkerGone(event.worker, *_explain(event))
+        failure, own_doing = _explain(event)
+        self.chronicle.gone(event.worker, failure.message)
+        return WorkerGone(event.worker, failure, own_doing)
 
     # ---- actions --------------------------------------------------------------------------------------------------
 
     def _perform(self, actions: Sequence[Action]) -> None:
         for action in actions:
             if isinstance(action, messages.Score):
-                self.pool.send(action.worker, self._score_line(action))
+                self._hand_out(action)
             elif isinstance(action, Keep):
                 self._keep(action)
             elif isinstance(action, GiveUp):
                 self._give_up(action)
             elif isinstance(action, messages.NoteFailure):
-                self._note(action)
+                self.chronicle.failed(action, self._plan)
             elif isinstance(action, messages.StartWorker):
                 self._start_worker(action)
             elif isinstance(action, messages.KillWorker):
@@ -197,9 +203,10 @@ class Driver:
     def _kill(self, worker: int) -> None:
         self.pool.kill(worker)
         self._living.discard(worker)
+        self.chronicle.killed(worker)
 
     def _start_worker(self, action: messages.StartWorker) -> None:
-        self._slots[action.worker] = action.slot
+        self.chronicle.started(action.worker, action.slot)
         self._living.add(action.worker)
         try:
             self.pool.start(action.worker, self.start.spec(action.worker, action.slot))
@@ -209,18 +216,20 @@ class Driver:
             ) from error
         self.pool.send(action.worker, self.start.first_line(action.worker, action.slot))
 
-    def _score_line(self, action: messages.Score) -> bytes:
+    def _hand_out(self, action: messages.Score) -> None:
         plan = self._known_plan()
         work = [
             [mini_batch, attempt, plan.first_item(mini_batch), plan.size(mini_batch), *plan.range(mini_batch)]
             for mini_batch, attempt in action.work
         ]
-        return messages.line({"t": "Score", "work": work})
+        self.chronicle.handed(action.worker, len(action.work))
+        self.pool.send(action.worker, messages.line({"t": "Score", "work": work}))
 
     def _keep(self, action: Keep) -> None:
-        scored, plan = action.scored, self._known_plan()
+        scored, plan, now = action.scored, self._known_plan(), self.clock()
         if self.first_result_at is None:
-            self.first_result_at = self.clock()
+            self.first_result_at = now
+        self.chronicle.kept(action, plan, now)
         self._rows += scored.rows
         size = plan.size(scored.mini_batch)
         part = Part(self.start.segment(scored.worker), scored.offset, scored.length, scored.crc)
@@ -236,7 +245,7 @@ class Driver:
             "TooFewResults" if action.items_failed else "",
             "run() returned fewer results than it got items" if action.items_failed else "",
         )
-        self.commits.add(row, self.clock())
+        self.commits.add(row, now)
 
     def _give_up(self, action: GiveUp) -> None:
         plan = self._known_plan()
@@ -246,19 +255,25 @@ class Driver:
         row = LedgerRow(action.mini_batch, first, size, 0, size, 0, action.tries, (), action.failure.code, reason)
         self.commits.add(row, self.clock())
 
-    def _note(self, action: messages.NoteFailure) -> None:
-        if action.mini_batch is None:
-            subject = "init()"
-        else:
-            plan = self._known_plan()
-            first = plan.first_item(action.mini_batch)
-            subject = f"mini-batch {action.mini_batch} (items {first} to {first + plan.size(action.mini_batch) - 1})"
-        slot = self._slots[action.worker]
-        self.logs.user_error(slot.node, slot.agent, subject, action.failure.message, action.failure.traceback)
-
     def _known_plan(self) -> Plan:
         assert self._plan is not None
         return self._plan
+
+
+def _ready(plan: Plan, done: Sequence[LedgerRow], before: Remembered) -> PlanReady:
+    """The plan, and all that is known of its mini-batches from earlier drivers."""
+    first = before.first_failure
+    return PlanReady(
+        plan.mini_batches,
+        plan.mini_batch_size,
+        plan.items,
+        [row.mini_batch for row in done],
+        items_failed=sum(row.failed_items for row in done),
+        items_succeeded=sum(row.succeeded for row in done),
+        first_failure=first or next((Failure(r.reason_code, r.reason) for r in done if r.failed_items), None),
+        tries=before.tries,
+        failed_attempts=before.failed_attempts,
+    )
 
 
 def _explain(exited: Exited) -> tuple[Failure, bool]:

@@ -5,7 +5,7 @@ The driver carries both. The lines are described in ``batchpoint_worker/protocol
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from batchpoint.compute.pool import Slot
@@ -42,6 +42,11 @@ class Ready:
     """init() returned; the worker takes work."""
 
     worker: int
+    #: Version of the user's interpreter, its process id, and the machine that both are of.
+    python: str = ""
+    pid: int = 0
+    host: str = ""
+    init_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,9 @@ class Scored:
     offset: int
     length: int
     crc: int
+    #: Of the whole mini-batch, and of run() alone.
     seconds: float
+    run_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,7 @@ class Failed:
     attempt: int
     failure: Failure
     seconds: float
+    run_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +102,10 @@ class WorkerGone:
 
 @dataclass(frozen=True, slots=True)
 class PlanReady:
-    """The plan stands; ``done`` are the mini-batches that the ledger has already, and how they went."""
+    """The plan stands; ``done`` are the mini-batches that the ledger has already, and how they went.
+
+    ``tries`` are those that earlier drivers counted for the others, each with the failure of the last one.
+    """
 
     mini_batches: int
     mini_batch_size: int
@@ -103,6 +114,8 @@ class PlanReady:
     items_failed: int = 0
     items_succeeded: int = 0
     first_failure: Failure | None = None
+    tries: Mapping[int, tuple[int, Failure]] = field(default_factory=dict)
+    failed_attempts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +178,12 @@ class NoteFailure:
     worker: int
     mini_batch: int | None
     failure: Failure
+    #: Tries that the mini-batch has used, this one included; 0 where it costs none.
+    tries: int = 0
+    attempt: int = 0
+    #: Of the whole attempt, and of run() alone.
+    seconds: float = 0.0
+    run_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,17 +207,18 @@ def parse(worker: int, line: bytes) -> Event | None:
         kind = said["t"]
         if kind == "Scored":
             mini_batch, attempt, results, rows, offset, length, crc = _counts(said, _SCORED)
-            return Scored(worker, mini_batch, attempt, results, rows, offset, length, crc, _seconds(said))
+            seconds, run_s = _seconds(said, "s"), _seconds(said, "r")
+            return Scored(worker, mini_batch, attempt, results, rows, offset, length, crc, seconds, run_s)
         if kind == "Failed":
             mini_batch, attempt = _counts(said, _FAILED)
-            return Failed(worker, mini_batch, attempt, _failure(said), _seconds(said))
+            return Failed(worker, mini_batch, attempt, _failure(said), _seconds(said, "s"), _seconds(said, "r"))
         if kind == "Ready":
-            return Ready(worker)
+            return _ready(worker, said)
         if kind == "InitFailed":
             return InitFailed(worker, _failure(said))
         if kind == "Bye":
             return None
-    except (KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise ValueError(f"not a worker's line: {line[:200]!r}") from error
     raise ValueError(f"not a worker's line: {line[:200]!r}")
 
@@ -211,8 +231,13 @@ def _counts(said: Mapping[str, Any], names: tuple[str, ...]) -> list[int]:
     return counts
 
 
-def _seconds(said: Mapping[str, Any]) -> float:
-    seconds = float(said["s"])
+def _ready(worker: int, said: Mapping[str, Any]) -> Ready:
+    (pid,) = _counts(said, ("pid",))
+    return Ready(worker, str(said["python"]), pid, str(said["host"]), _seconds(said, "init_s"))
+
+
+def _seconds(said: Mapping[str, Any], name: str) -> float:
+    seconds = float(said[name])
     if not 0 <= seconds < COUNT_MAX:
         raise TypeError("not a duration")
     return seconds

@@ -26,6 +26,7 @@ from batchpoint.engine.preparation.interpreter import interpreter
 from batchpoint.engine.preparation.plan import Plan, item_path, read_plan, write_plan
 from batchpoint.engine.preparation.source import Source, find_input, list_input
 from batchpoint.engine.preparation.workers import WorkerStart, slots
+from batchpoint.engine.tries import TryRecord
 from batchpoint.entities.job import FailureReason, Job, JobError, JobStatus, Progress
 from batchpoint.errors import CancelRequested, Fenced, InternalError, JobFailed, StoreUnavailable
 from batchpoint.observability.job_logs import JobLogs
@@ -85,7 +86,7 @@ class JobRun:
 
     def _drive(self, claimed: Claimed) -> None:
         job, fence = claimed.job, claimed.fence
-        self.logs.begin()
+        self.logs.begin(job.settings.logging_level, fence.epoch)
         if fence.epoch > 1:
             strays.end_strays(strays.mark(self.folder.path))
             self.logs.event("A new driver takes the job over and goes on from what is committed.")
@@ -127,7 +128,18 @@ class JobRun:
         )
         commits = GroupCommit(self.ledger, fence, self.folder.segments, fsync_file)
         return Driver(
-            self.ledger, fence, commits, pool, start, policy, self.logs, self.clock, time.sleep, self.on_progress
+            self.ledger,
+            fence,
+            commits,
+            pool,
+            start,
+            policy,
+            self.logs,
+            self.clock,
+            time.sleep,
+            self.on_progress,
+            TryRecord(self.folder.tries, fence.revision, fence.epoch),
+            self.settings.resource_monitor_interval_s,
         )
 
     def _plan(self, job: Job, source: Source) -> Plan:
@@ -150,7 +162,6 @@ class JobRun:
             self.first_result_s = driver.first_result_at - self._began
         rows = self.ledger.ledger(job.name, fence.revision)
         self.failures = self._reasons(rows, plan)
-        self.logs.report(_report_line(row) for row in rows)
         return rows
 
     def _reasons(self, rows: Sequence[LedgerRow], plan: Plan) -> tuple[FailureReason, ...]:
@@ -206,7 +217,7 @@ class JobRun:
         message = f"{traceback}\n\n{failure.message}" if traceback else failure.message
         self.ledger.fail(fence, JobError(code=failure.code, message=message), self._progress, self.failures)
         self._tidy()
-        self.logs.result(f"Failed ({failure.code}): {failure.message}", traceback)
+        self.logs.failed(failure.code, failure.message, traceback)
 
     def _canceled(self, fence: Fence, progress: Progress) -> None:
         self.ledger.canceled(fence, progress)
@@ -215,7 +226,7 @@ class JobRun:
 
     def _tidy(self) -> None:
         """Remove what only a running job needs."""
-        for path in (self.folder.scratch, self.folder.worker_package, self.folder.model):
+        for path in (self.folder.scratch, self.folder.worker_package, self.folder.model, self.folder.tries):
             shutil.rmtree(path, ignore_errors=True)
 
     def _still_wanted(self, fence: Fence) -> Callable[[], None]:
@@ -250,8 +261,3 @@ def _progress_of(rows: Sequence[LedgerRow]) -> Progress:
         rows=sum(row.rows for row in rows),
         failed_attempts=sum(row.attempt - bool(row.parts) for row in rows),
     )
-
-
-def _report_line(row: LedgerRow) -> tuple[object, ...]:
-    status = "RUN_DONE" if row.parts else "RUN_FAILED"
-    return (row.mini_batch, row.items, row.succeeded, row.failed_items, row.rows, row.attempt, status, row.reason)

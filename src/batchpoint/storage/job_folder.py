@@ -5,6 +5,7 @@
   driver.log              what the driver itself logged
   plan.items  plan.json   the frozen plan
   seg/<epoch>.<nonce>.<worker>   rows, appended by one worker
+  tries/<revision>.<epoch>       failed tries, as one driver knew them
   worker/batchpoint_worker       link to the worker package, alone in its folder
   scratch/                temporary directory of the scripts
   staging/                what summary_only scripts write
@@ -41,6 +42,10 @@ class JobFolder:
     @property
     def segments(self) -> Path:
         return self.path / "seg"
+
+    @property
+    def tries(self) -> Path:
+        return self.path / "tries"
 
     @property
     def worker_package(self) -> Path:
@@ -82,6 +87,14 @@ class JobFolder:
     def execution_log(self) -> Path:
         """Step events; ``job stream`` prints this one."""
         return self.logs / "azureml" / "executionlogs.txt"
+
+    @property
+    def stdout_log(self) -> Path:
+        return self.logs / "azureml" / "stdoutlogs.txt"
+
+    @property
+    def stderr_log(self) -> Path:
+        return self.logs / "azureml" / "stderrlogs.txt"
 
     @property
     def environment_log(self) -> Path:

@@ -128,13 +128,28 @@ class Dispatcher:
 
     def _plan_ready(self, plan: PlanReady, now: float) -> list[Action]:
         self._plan = plan
-        done = frozenset(plan.done)
-        self._pending.extend(index for index in range(plan.mini_batches) if index not in done)
-        self.settled = len(done)
+        self.settled = len(plan.done)
         self.items_failed, self.items_succeeded = plan.items_failed, plan.items_succeeded
+        self.failed_attempts = plan.failed_attempts
         if plan.first_failure is not None:
             self._note_first(plan.first_failure)
-        return self._over() or self._feed_all(now)
+        done = frozenset(plan.done)
+        given_up = self._remember_tries(plan, done)
+        done |= {action.mini_batch for action in given_up}
+        self._pending.extend(index for index in range(plan.mini_batches) if index not in done)
+        return [*given_up, *(self._over() or self._feed_all(now))]
+
+    def _remember_tries(self, plan: PlanReady, done: frozenset[int]) -> list[GiveUp]:
+        """Tries that an earlier driver counted go on counting; a mini-batch that had its last one is given up."""
+        given_up = []
+        for mini_batch, (tries, failure) in plan.tries.items():
+            if mini_batch in done:
+                continue
+            if tries < max(1, self.policy.max_tries):
+                self._tries[mini_batch] = tries
+            else:
+                given_up.append(self._give_up(mini_batch, failure, tries))
+        return given_up
 
     def _items(self, mini_batch: int) -> int:
         assert self._plan is not None
@@ -173,16 +188,21 @@ class Dispatcher:
         self._dismiss(hand)
         actions: list[Action] = []
         if head is not None:
-            actions = self._blame(hand, head, event)
+            actions = self._blame(hand, head, event, now)
         elif self._crew.idle_deaths > GIVEN_BACK_MAX * len(self.policy.slots):
             return self._end(EndJob(Failure("WorkersKeepDying", event.failure.message)))
         return actions + self._feed_all(now)
 
-    def _blame(self, hand: Hand, head: int, event: WorkerGone) -> list[Action]:
+    def _blame(self, hand: Hand, head: int, event: WorkerGone, now: float) -> list[Action]:
         """The mini-batch that was running when a worker died pays for it, if the worker died of its own doing."""
         if not event.own_doing and self._give_back(head):
             return []
-        return self._count_try(hand.worker, head, event.failure)
+        return self._count_try(self._unanswered(hand, head, event.failure, now))
+
+    def _unanswered(self, hand: Hand, head: int, failure: Failure, now: float) -> Failed:
+        """What a worker would have said of its running mini-batch, had it been able to."""
+        seconds = now - hand.since
+        return Failed(hand.worker, head, self._attempts[head], failure, seconds, seconds)
 
     def _give_back(self, mini_batch: int) -> bool:
         """Put a mini-batch back in front at no cost, unless that has happened too often."""
@@ -198,8 +218,9 @@ class Dispatcher:
             return self._init_failed(hand, Failure("InitTimeout", f"init() did not return within {limit}."), now)
         head = hand.assigned[0]
         message = f"run() did not return within {self.policy.timeout_s:g} s (retry_settings.timeout)."
+        failed = self._unanswered(hand, head, Failure("MiniBatchTimeout", message), now)
         self._dismiss(hand)
-        return self._count_try(hand.worker, head, Failure("MiniBatchTimeout", message)) + self._feed_all(now)
+        return self._count_try(failed) + self._feed_all(now)
 
     def _dismiss(self, hand: Hand) -> None:
         """Forget a worker that is gone; what it had not begun goes back to the front, in order."""
@@ -230,11 +251,12 @@ class Dispatcher:
         self._pop(hand, event.seconds, now)
         if event.failure.code == "SegmentUnwritable":
             return self._unwritten(hand, event, now)
-        return self._count_try(hand.worker, event.mini_batch, event.failure) + self._feed_all(now)
+        return self._count_try(event) + self._feed_all(now)
 
     def _unwritten(self, hand: Hand, event: Failed, now: float) -> list[Action]:
         """The disk takes no rows: the items are not to blame, so the job ends rather than lose them."""
-        note = NoteFailure(hand.worker, event.mini_batch, event.failure)
+        spent = event.attempt, event.seconds, event.run_s
+        note = NoteFailure(hand.worker, event.mini_batch, event.failure, 0, *spent)
         if self._give_back(event.mini_batch):
             return [note, *self._feed_all(now)]
         message = f"Scored rows cannot be written: {event.failure.message}. Make room there and invoke again."
@@ -258,19 +280,23 @@ class Dispatcher:
         failure = Failure("WorkerCrashed", "The worker answered for a mini-batch that it was not given.")
         return [KillWorker(hand.worker), *self._gone(hand, WorkerGone(hand.worker, failure, own_doing=True), now)]
 
-    def _count_try(self, worker: int, mini_batch: int, failure: Failure) -> list[Action]:
+    def _count_try(self, failed: Failed) -> list[Action]:
+        mini_batch, failure = failed.mini_batch, failed.failure
         self.failed_attempts += 1
         self._note_first(failure)
         tries = self._tries[mini_batch] = self._tries.get(mini_batch, 0) + 1
-        actions: list[Action] = [NoteFailure(worker, mini_batch, failure)]
+        note = NoteFailure(failed.worker, mini_batch, failure, tries, failed.attempt, failed.seconds, failed.run_s)
         if tries < max(1, self.policy.max_tries):
             self._pending.append(mini_batch)
-            return actions
+            return [note]
+        return [note, self._give_up(mini_batch, failure, tries), *self._over()]
+
+    def _give_up(self, mini_batch: int, failure: Failure, tries: int) -> GiveUp:
         self.settled += 1
         self.items_failed += self._items(mini_batch)
-        self._tries.pop(mini_batch)
+        self._tries.pop(mini_batch, None)
         self._attempts.pop(mini_batch, None)
-        return [*actions, GiveUp(mini_batch, failure, tries), *self._over()]
+        return GiveUp(mini_batch, failure, tries)
 
     def _note_first(self, failure: Failure) -> None:
         if self.first_failure is None or (failure.traceback and not self.first_failure.traceback):
