@@ -43,8 +43,10 @@ _FIXED_WORDS = {
 ROUTERS = (endpoints, deployments, scoring, jobs, computes, datastores, uploads, service, assets)
 
 
-def create_app(settings: Settings, store: "Store", job_arrived: "Callable[[], None]" = lambda: None) -> FastAPI:
-    """The application on ``store``; ``job_arrived`` is called after each invoke."""
+def create_app(
+    settings: Settings, store: "Store", job_arrived: "Callable[[], None]" = lambda: None, *, keeps_idle: bool = False
+) -> FastAPI:
+    """The application on ``store``; ``job_arrived`` is called after each invoke. ``keeps_idle``: it is a server's."""
     # No documentation routes: everything that answers stands behind the gate and in a router.
     app = FastAPI(
         title="Batchpoint",
@@ -56,7 +58,7 @@ def create_app(settings: Settings, store: "Store", job_arrived: "Callable[[], No
     )
     # Drawn before the first question, so that a client on this home can compare.
     home_id_of(settings.home)
-    app.state.plane = ControlPlane(store, settings, job_arrived)
+    app.state.plane = ControlPlane(store, settings, job_arrived, keeps_idle)
     for module in ROUTERS:
         app.include_router(module.router)
     hosts = frozenset(host.strip().lower() for host in settings.server_hosts_allowed.split(",") if host.strip())
