@@ -37,6 +37,8 @@ class ControlPlane:
     store: Store
     settings: Settings
     job_arrived: Callable[[], None]
+    #: Instances of computes may be there without a job, because this is a server.
+    keeps_idle: bool = False
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ _GRACEFUL_S = 5
 
 
 def serve(settings: Settings, host: str = "127.0.0.1", port: int = 0) -> None:
-    """Serve until SIGINT or SIGTERM. Jobs go on: their drivers are processes of their own.
+    """Serve until SIGINT or SIGTERM. Jobs go on: their drivers are processes of their own, as is who starts the next.
 
     Raises ResourceConflict when a server runs on the home already, UserError when the port cannot be had.
     """
@@ -58,12 +58,17 @@ def _run(settings: Settings, listener: socket.socket, url: str) -> None:
     import uvicorn
 
     from batchpoint.server.app import create_app
-    from batchpoint.server.supervisor import supervising
+    from batchpoint.server.supervisor import succeeded, supervising
     from batchpoint.store.store import open_store
 
     record = settings.home / "server.json"
-    with open_store(settings.home) as store, supervising(store, settings) as supervisor, _signals_ignored_later():
-        app = create_app(settings, store, supervisor.wake)
+    with (
+        open_store(settings.home) as store,
+        succeeded(store, settings),
+        supervising(store, settings) as supervisor,
+        _signals_ignored_later(),
+    ):
+        app = create_app(settings, store, supervisor.wake, keeps_idle=True)
         config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=_GRACEFUL_S, lifespan="off")
         write_atomically(record, json.dumps({"url": url, "pid": os.getpid()}).encode())
         print(f"Batchpoint serves {settings.home} at {url} - stop it with Ctrl-C", file=sys.stderr, flush=True)

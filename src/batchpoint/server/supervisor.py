@@ -235,6 +235,17 @@ def supervising(store: Store, settings: Settings) -> Iterator[Supervisor]:
         thread.join()
 
 
+@contextlib.contextmanager
+def succeeded(store: Store, settings: Settings) -> Iterator[None]:
+    """Leave a detached supervisor behind when a server ends while jobs are open."""
+    try:
+        yield
+    finally:
+        if store.open_jobs():
+            with (settings.home / "supervisor.log").open("ab") as output:
+                start_detached("batchpoint.server.supervisor", [], settings, output.fileno())
+
+
 def _supervise_when_free(supervisor: Supervisor, settings: Settings, stopping: threading.Event) -> None:
     while not stopping.is_set():
         with try_lock(lock_of(settings.home)) as is_ours:
