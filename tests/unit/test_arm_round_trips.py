@@ -80,6 +80,18 @@ COMPUTE = Compute(
     provisioning_state="Succeeded",
     creation_context=MADE,
 )
+RAY = Compute(
+    name="farm",
+    type="ray",
+    address="ray://head:10001",
+    cpus_per_instance=2.5,
+    gpus_per_instance=1,
+    memory_per_instance="2g",
+    resources_per_instance={"fast_disk": 1},
+    token_path="/etc/ray/token",
+    max_instances=3,
+    id=ids.compute_id(WS, "farm"),
+)
 DATASTORE = Datastore(name="ds", path="/data", tags={"a": "b"}, is_default=True, id=ids.datastore_id(WS, "ds"))
 JOB = Job(
     name="j1",
@@ -198,6 +210,25 @@ def test_a_deployment_with_a_model_in_place_cannot_travel() -> None:
 
 def test_a_compute_comes_back_as_it_went() -> None:
     assert compute.from_json(travelled(compute.to_json(COMPUTE, WS))) == COMPUTE
+
+
+def test_a_ray_compute_comes_back_as_it_went() -> None:
+    assert compute.from_json(travelled(compute.to_json(RAY, WS))) == RAY
+    assert RAY.place.memory == 2 * 1024**3
+
+
+def test_a_key_of_the_other_type_is_refused_by_its_name() -> None:
+    sent = {"properties": {"computeType": "Ray", "properties": {"address": "auto", "vmSize": "big"}}}
+    with pytest.raises(ValidationFailed, match="size: this key belongs to type: amlcompute"):
+        compute.from_json(Body(sent), "c")
+    sent = {"properties": {"computeType": "AmlCompute", "properties": {"address": "auto"}}}
+    with pytest.raises(ValidationFailed, match="address: this key belongs to type: ray"):
+        compute.from_json(Body(sent), "c")
+
+
+def test_a_ray_compute_without_an_address_is_refused_with_an_example() -> None:
+    with pytest.raises(ValidationFailed, match="address: .*ray://<host>:10001"):
+        compute.from_json(Body({"properties": {"computeType": "Ray"}}), "c")
 
 
 def test_other_computes_are_refused() -> None:

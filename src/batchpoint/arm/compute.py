@@ -1,4 +1,4 @@
-"""The compute on the wire: ``AmlCompute`` alone."""
+"""The compute on the wire: ``AmlCompute``, and ``Ray``, which Azure does not have."""
 
 from typing import Any
 
@@ -17,6 +17,8 @@ from batchpoint.entities.compute import Compute
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import NotSupported
 
+_TYPES = {"amlcompute": "AmlCompute", "ray": "Ray"}
+
 
 def to_json(compute: Compute, workspace: Workspace) -> dict[str, Any]:
     """The resource. ``ssh_settings`` hold secrets and are not passed on: nothing here uses them."""
@@ -32,11 +34,11 @@ def to_json(compute: Compute, workspace: Workspace) -> dict[str, Any]:
             "systemData": system_data(compute.creation_context),
             "properties": without_none(
                 {
-                    "computeType": "AmlCompute",
+                    "computeType": _TYPES[compute.type],
                     "computeLocation": compute.location,
                     "description": compute.description,
                     "provisioningState": compute.provisioning_state,
-                    "properties": _cluster(compute),
+                    "properties": _ray_cluster(compute) if compute.type == "ray" else _cluster(compute),
                 }
             ),
         }
@@ -51,11 +53,7 @@ def _cluster(compute: Compute) -> dict[str, Any]:
             "osType": "Linux",
             "vmSize": compute.size,
             "vmPriority": enum_to_wire(compute.tier),
-            "scaleSettings": {
-                "minNodeCount": compute.min_instances,
-                "maxNodeCount": compute.max_instances,
-                "nodeIdleTimeBeforeScaleDown": duration_to_iso(compute.idle_time_before_scale_down),
-            },
+            "scaleSettings": _scale(compute),
             "subnet": {"id": subnet} if subnet else None,
             "remoteLoginPortPublicAccess": access,
             "enableNodePublicIp": compute.enable_node_public_ip,
@@ -63,18 +61,49 @@ def _cluster(compute: Compute) -> dict[str, Any]:
     )
 
 
+def _ray_cluster(compute: Compute) -> dict[str, Any]:
+    return without_none(
+        {
+            "address": compute.address,
+            "cpusPerInstance": compute.cpus_per_instance,
+            "gpusPerInstance": compute.gpus_per_instance,
+            "memoryPerInstance": compute.memory_per_instance,
+            "resourcesPerInstance": compute.resources_per_instance or None,
+            "tokenPath": compute.token_path,
+            "scaleSettings": _scale(compute),
+        }
+    )
+
+
+def _scale(compute: Compute) -> dict[str, Any]:
+    return {
+        "minNodeCount": compute.min_instances,
+        "maxNodeCount": compute.max_instances,
+        "nodeIdleTimeBeforeScaleDown": duration_to_iso(compute.idle_time_before_scale_down),
+    }
+
+
 def from_json(body: Body, name: str | None = None) -> Compute:
     """Reads a request (then ``name`` is that of its URL) or an answer."""
     properties = body.child("properties")
     kind = properties.text("computeType") or "AmlCompute"
-    if kind.lower() != "amlcompute":
-        raise NotSupported(f"Computes of type {kind} are not offered here; use amlcompute.", target="computeType")
+    if kind.lower() not in _TYPES:
+        raise NotSupported(
+            f"Computes of type {kind} are not offered here; use amlcompute or ray.", target="computeType"
+        )
     cluster = properties.child("properties")
     scale = cluster.child("scaleSettings")
     access = (cluster.text("remoteLoginPortPublicAccess") or "").lower()
     subnet = cluster.child("subnet").text("id")
     values = {
         "name": name or body.text("name"),
+        "type": kind.lower(),
+        "address": cluster.text("address"),
+        "cpus_per_instance": cluster.raw("cpusPerInstance"),
+        "gpus_per_instance": cluster.raw("gpusPerInstance"),
+        "memory_per_instance": cluster.text("memoryPerInstance"),
+        "resources_per_instance": cluster.mapping("resourcesPerInstance") or None,
+        "token_path": cluster.text("tokenPath"),
         "size": cluster.text("vmSize"),
         "tier": enum_from_wire(cluster.text("vmPriority")),
         "min_instances": scale.integer("minNodeCount"),

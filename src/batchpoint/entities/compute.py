@@ -1,5 +1,6 @@
-"""The compute: a named pool of instances that deployments refer to."""
+"""The compute: a named pool of instances that deployments refer to, and what a job keeps of it."""
 
+import re
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
@@ -7,9 +8,49 @@ from pydantic import Field, model_validator
 from batchpoint.entities.naming import names
 from batchpoint.entities.noun import CreationContext, Lowered, Noun, Tags, problem_with
 
+ComputeType = Literal["amlcompute", "ray"]
+
+#: What tells of machines of this kind alone, and what of a Ray cluster alone.
+_ONLY = {
+    "amlcompute": (
+        "size",
+        "tier",
+        "ssh_public_access_enabled",
+        "ssh_settings",
+        "network_settings",
+        "identity",
+        "enable_node_public_ip",
+    ),
+    "ray": (
+        "address",
+        "cpus_per_instance",
+        "gpus_per_instance",
+        "memory_per_instance",
+        "resources_per_instance",
+        "token_path",
+    ),
+}
+_MEMORY = re.compile(r"(?P<number>\d+(\.\d+)?)\s*(?P<unit>[kmgt]?)i?b?", re.IGNORECASE)
+
+
+class Place(Noun):
+    """What a job keeps of its compute: where its workers are placed, and how large one instance is."""
+
+    compute: str = ""
+    type: ComputeType = "amlcompute"
+    #: Of the Ray cluster.
+    address: str = ""
+    cpus: float = 1
+    gpus: float = 0
+    #: Bytes that Ray sets aside; 0 asks for none.
+    memory: int = 0
+    resources: dict[str, float] = Field(default_factory=dict)
+    #: File with the token of the Ray cluster, on the server's machine.
+    token_path: str | None = None
+
 
 class Compute(Noun):
-    """An ``amlcompute`` cluster; here its instances are groups of worker processes on this machine."""
+    """A pool of instances: groups of worker processes on this machine (``amlcompute``) or actors of a Ray cluster."""
 
     schema_name: ClassVar[str] = "AmlComputeSchema"
     output_only: ClassVar[frozenset[str]] = frozenset(
@@ -17,16 +58,20 @@ class Compute(Noun):
     )
 
     refusals: ClassVar[dict[str, str]] = {
-        f"type={kind}": f"a {kind} compute is not offered here; write type: amlcompute, a pool on this machine"
+        f"type={kind}": f"a {kind} compute is not offered here; write type: amlcompute, a pool on this machine, or"
+        " type: ray, a Ray cluster"
         for kind in ("computeinstance", "kubernetes", "virtualmachine", "synapsespark")
     }
-    examples: ClassVar[dict[str, str]] = {"name": "name: <compute name>"}
+    examples: ClassVar[dict[str, str]] = {
+        "name": "name: <compute name>",
+        "address": "address: auto, <host>:6379 or ray://<host>:10001",
+    }
     name_rules: ClassVar[dict[str, names.NameRule]] = {"name": names.COMPUTE}
 
     #: What deployments call it.
     name: str
     #: What kind of pool it is.
-    type: Annotated[Literal["amlcompute"], Lowered] = "amlcompute"
+    type: Annotated[ComputeType, Lowered] = "amlcompute"
     #: Kept and shown; an instance is as large as its machine.
     size: str = "Standard_DS3_v2"
     #: Kept and shown.
@@ -37,6 +82,18 @@ class Compute(Noun):
     max_instances: int = Field(default=4, ge=0)
     #: Seconds an idle instance is kept.
     idle_time_before_scale_down: int = Field(default=120, ge=0)
+    #: Of a Ray cluster: ``auto`` (the one that runs on this machine), ``<host>:6379`` or ``ray://<host>:10001``.
+    address: str | None = None
+    #: CPUs that Ray sets aside for one instance, which is one actor.
+    cpus_per_instance: float = Field(default=1, ge=0)
+    #: GPUs that Ray sets aside for one instance; its workers get one each.
+    gpus_per_instance: float = Field(default=0, ge=0)
+    #: Memory that Ray sets aside for one instance: ``2g``, ``512m`` or bytes.
+    memory_per_instance: str | None = None
+    #: Resources of the cluster's own making that one instance takes.
+    resources_per_instance: dict[str, float] = Field(default_factory=dict)
+    #: File with the cluster's token, on the server's machine.
+    token_path: str | None = None
     #: Text for people.
     description: str | None = None
     #: Words to find it by; a value is never empty.
@@ -65,3 +122,45 @@ class Compute(Noun):
                 "min_instances", f"{self.min_instances} is more than max_instances, which is {self.max_instances}"
             )
         return self
+
+    @model_validator(mode="after")
+    def _keys_of_its_type(self) -> "Compute":
+        other = "ray" if self.type == "amlcompute" else "amlcompute"
+        for key in _ONLY[other]:
+            if getattr(self, key) != type(self).model_fields[key].get_default(call_default_factory=True):
+                raise problem_with(key, f"this key belongs to type: {other}, and the type is {self.type}; remove one")
+        if self.type == "ray":
+            self._check_cluster()
+        return self
+
+    def _check_cluster(self) -> None:
+        if not self.address:
+            raise problem_with("address", "a Ray compute needs one; add " + self.examples["address"])
+        if self.token_path is not None and not self.token_path.startswith("/"):
+            raise problem_with("token_path", f"{self.token_path} is not an absolute path on the server's machine")
+        if self.memory_per_instance is not None and _bytes(self.memory_per_instance) is None:
+            raise problem_with("memory_per_instance", f"{self.memory_per_instance} is no size; write 2g, 512m or bytes")
+
+    @property
+    def place(self) -> Place:
+        """What a job of this compute keeps of it."""
+        if self.type != "ray":
+            return Place(compute=self.name)
+        return Place(
+            compute=self.name,
+            type="ray",
+            address=self.address or "",
+            cpus=self.cpus_per_instance,
+            gpus=self.gpus_per_instance,
+            memory=_bytes(self.memory_per_instance or "0") or 0,
+            resources=self.resources_per_instance,
+            token_path=self.token_path,
+        )
+
+
+def _bytes(text: str) -> int | None:
+    """``2g`` in bytes; None when it is no size."""
+    found = _MEMORY.fullmatch(text.strip())
+    if found is None:
+        return None
+    return int(float(found["number"]) * 1024 ** " kmgt".index(found["unit"].lower() or " "))

@@ -6,6 +6,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from batchpoint.entities.assets import Environment
+from batchpoint.entities.compute import Place
 from batchpoint.entities.data import Input
 from batchpoint.entities.deployment import DEFAULT_OUTPUT_FILE_NAME, LoggingLevel, OutputAction
 from batchpoint.entities.noun import CreationContext, Moment, Noun, Tags
@@ -61,6 +62,8 @@ class JobSettings(Noun):
     timeout_s: float = 30
     error_threshold: int = -1
     logging_level: LoggingLevel = "info"
+    #: Where the workers are placed.
+    place: Place = Place()
     #: Seconds after which the job fails, from when it got its instances; None: it may take as long as it takes.
     lifetime_s: float | None = None
 

@@ -109,6 +109,7 @@ def _freeze(desk: Desk, job: str, deployment: Deployment, invocation: Invocation
         timeout_s=_either(invocation.timeout_s, deployment.retry_settings.timeout),
         error_threshold=_either(invocation.error_threshold, deployment.error_threshold),
         logging_level=invocation.logging_level or deployment.logging_level,
+        place=desk.compute(deployment.compute).place,
     )
 
 

@@ -44,6 +44,11 @@ def _values(call: Call) -> dict[str, Any]:
         "idle_time_before_scale_down",
         "location",
         "enable_node_public_ip",
+        "address",
+        "cpus_per_instance",
+        "gpus_per_instance",
+        "memory_per_instance",
+        "token_path",
     )
     return given | documents.described(call)
 
@@ -52,6 +57,13 @@ _SCALE = (
     Flag("--min-instances", "Instances that are always kept; default 0.", "N", number=int),
     Flag("--max-instances", "Instances at most; default 4.", "N", number=int),
     Flag("--idle-time-before-scale-down", "Seconds an idle instance is kept; default 120.", "S", number=int),
+)
+_RAY = (
+    Flag("--address", "Ray: auto, HOST:6379 or ray://HOST:10001.", "ADDRESS"),
+    Flag("--cpus-per-instance", "Ray: CPUs of one instance; default 1.", "N", number=float),
+    Flag("--gpus-per-instance", "Ray: GPUs of one instance; default 0.", "N", number=float),
+    Flag("--memory-per-instance", "Ray: memory of one instance, such as 2g.", "SIZE"),
+    Flag("--token-path", "Ray: file with the cluster's token, on the server's machine.", "PATH"),
 )
 _TAGS = Flag("--tags", "Tags.", "KEY=VALUE", many=True)
 
@@ -63,8 +75,9 @@ COMMANDS = (
         (
             FILE,
             named("compute", required=False),
-            Flag("--type -t", "amlcompute.", "TYPE"),
+            Flag("--type -t", "amlcompute, processes of this machine, or ray, actors of a Ray cluster.", "TYPE"),
             *_SCALE,
+            *_RAY,
             Flag("--size", "Machine size; kept for the record.", "SIZE"),
             Flag("--tier", "dedicated or low_priority; kept for the record.", "TIER"),
             Flag("--location -l", "Location.", "NAME"),
