@@ -23,6 +23,7 @@ from batchpoint.client.inputs import InputResolver
 from batchpoint.client.jobs import JobEvent, Jobs, LogFile
 from batchpoint.client.places import Computes, Datastores
 from batchpoint.client.requests import TIMEOUT, Requests
+from batchpoint.client.transfer.downloads import Downloads
 from batchpoint.client.uploads import Uploads
 from batchpoint.entities.assets import Code, Environment, Model
 from batchpoint.entities.data import DataAsset
@@ -66,6 +67,7 @@ class Client:
         self.codes = Assets(self._requests, workspace, Code, located_code(uploads))
         self.computes = Computes(self._requests, workspace)
         self.datastores = Datastores(self._requests, workspace)
+        self.downloads = Downloads(self._requests, workspace)
         self.jobs = Jobs(self._requests, workspace)
         self.endpoints = Endpoints(self._requests, workspace, InputResolver(self.data, uploads))
         self.deployments = Deployments(

@@ -103,9 +103,20 @@ class Assets(Generic[A]):
         if not version and not label:
             self._requests.json("PUT", f"{self._path}/{segment(name)}", {"properties": {"isArchived": archived}})
             return
+        if not archived:
+            self._require_listed(name)
         found = self.get(name, version, label)
         sent = wire.to_json(found, self._workspace, archived=archived)
         self._requests.json("PUT", self._version_path(found), sent)
+
+    def _require_listed(self, name: str) -> None:
+        if wire.is_archived(self._requests.json("GET", f"{self._path}/{segment(name)}")):
+            word = _word(self._kind)
+            raise ResourceConflict(
+                f"All versions of the {word} {name} are archived, so one alone cannot be restored. Restore all with: "
+                f"{word.partition(' ')[0]} restore --name {name}",
+                target=name,
+            )
 
     def delete(self, name: str, version: str | None = None, label: str | None = None) -> None:
         """Forget a version, or with neither version nor label all versions; jobs that started keep what they have.

@@ -72,10 +72,19 @@ def amended(noun: N, *, flags: Mapping[str, object] = _NOTHING, changes: Sequenc
     reading = Reading(amends=True)
     tree = noun.model_dump(mode="json", exclude_none=True)
     found = _noun(type(noun), tree, flags, changes, reading)
+    if found is not None:
+        _keep_names(noun, found, reading)
     if found is None or reading.problems:
         raise _failed(type(noun), reading.problems, None)
     kept = {key: getattr(noun, key) for key in noun.output_only & set(type(noun).model_fields)}
     return found.model_copy(update=kept)
+
+
+def _keep_names(before: Noun, after: Noun, reading: Reading) -> None:
+    for key in ("name", "version", "endpoint_name"):
+        was, is_now = getattr(before, key, None), getattr(after, key, None)
+        if was != is_now:
+            reading.problem((key,), f'"{was}" cannot become "{is_now}": names stay; create another one under that name')
 
 
 def _noun(

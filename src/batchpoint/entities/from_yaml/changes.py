@@ -65,7 +65,7 @@ def parse_set(words: Sequence[str], *, force_string: bool = False) -> tuple[Chan
 
 
 def parse_add(words: Sequence[str], *, force_string: bool = False) -> tuple[Change, ...]:
-    """``path key=value …`` appends one block, ``path text …`` or ``path JSON …`` appends each value."""
+    """``path key=value …`` appends one block, or adds it to a map; ``path text …`` or JSON appends each value."""
     if len(words) < 2:
         raise _misused("--add", " ".join(words), "write --add <list> <key>=<value>, or --add <list> <text or JSON>")
     path = key_path(words[0], "--add")
@@ -152,6 +152,8 @@ def _make(tree: dict[str, object], change: Change) -> None:
             _put(holder, last, [change.value], change.path, "--add")
         elif isinstance(there, list):
             there.append(change.value)
+        elif isinstance(there, dict) and isinstance(change.value, dict):
+            there.update(change.value)
         else:
             raise _refused("--add", change.path, "it is not a list; use --set")
     else:
