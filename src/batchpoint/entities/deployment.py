@@ -105,7 +105,7 @@ class Deployment(Noun):
     }
     name_rules: ClassVar[dict[str, names.NameRule]] = {"name": names.DEPLOYMENT, "endpoint_name": names.ENDPOINT}
 
-    #: Its name behind the endpoint: 3 to 32 letters, digits and dashes; ``--name`` wins.
+    #: Its name behind the endpoint; ``--name`` wins.
     name: str
     #: The endpoint that it stands behind, which exists; ``--endpoint-name`` wins.
     endpoint_name: str

@@ -39,7 +39,7 @@ class Endpoint(Noun):
     examples: ClassVar[dict[str, str]] = {"name": "name: <endpoint name>"}
     name_rules: ClassVar[dict[str, names.NameRule]] = {"name": names.ENDPOINT}
 
-    #: What invocations call it: 3 to 32 letters, digits and dashes; lower case is kept.
+    #: What invocations call it; upper case is lowered.
     name: str
     #: Text for people.
     description: str | None = None
