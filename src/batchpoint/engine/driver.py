@@ -19,7 +19,7 @@ from batchpoint.engine.preparation.plan import Plan, item_path
 from batchpoint.engine.preparation.workers import WorkerStart
 from batchpoint.engine.tries import Remembered, TryRecord
 from batchpoint.entities.job import Progress
-from batchpoint.errors import EnvironmentBuildFailed
+from batchpoint.errors import CancelRequested, EnvironmentBuildFailed
 from batchpoint.observability.job_logs import JobLogs
 from batchpoint.store.records import Fence, JobLedger, LedgerRow, Part
 
@@ -53,6 +53,8 @@ class Driver:
     tries: TryRecord | None = None
     #: Seconds between two samples of what machine and workers use.
     sample_every_s: float = 600.0
+    #: Called at each beat; raises when the job has taken too long.
+    check_lifetime: Callable[[], None] = lambda: None
 
     def __post_init__(self) -> None:
         self.dispatcher = Dispatcher(self.policy)
@@ -118,12 +120,16 @@ class Driver:
                 self._kill(hand.worker)
 
     def wait_for_workers(self) -> None:
-        """Return when every dismissed worker has ended."""
+        """Return when every dismissed worker has ended. Raises CancelRequested."""
         until = self.clock() + self.policy.timeout_s
         while self._living and self.clock() < until:
-            for event in self.pool.receive(until - self.clock()):
+            for event in self.pool.receive(max(0.0, min(until, self._next_beat) - self.clock())):
                 if isinstance(event, Exited):
                     self._living.discard(event.worker)
+            if self._next_beat <= self.clock():
+                self._next_beat = self.clock() + BEAT_EVERY_S
+                if self.ledger.beat(self.fence, self.progress()).cancel_requested:
+                    raise CancelRequested
         for worker in list(self._living):
             self._kill(worker)
 
@@ -155,6 +161,7 @@ class Driver:
 
     def _beat(self, now: float) -> None:
         self._next_beat = now + BEAT_EVERY_S
+        self.check_lifetime()
         progress = self.progress()
         if self.commits.due is None:
             self.on_progress(progress)

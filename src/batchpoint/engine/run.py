@@ -5,6 +5,7 @@ writes is in ``store/records.py``; this module is their order.
 """
 
 import logging
+import math
 import os
 import shutil
 import socket
@@ -12,6 +13,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from batchpoint.compute import strays
@@ -28,7 +30,7 @@ from batchpoint.engine.preparation.source import Source, find_input, list_input
 from batchpoint.engine.preparation.workers import WorkerStart, slots
 from batchpoint.engine.tries import TryRecord
 from batchpoint.entities.job import FailureReason, Job, JobError, JobStatus, Progress
-from batchpoint.errors import CancelRequested, Fenced, InternalError, JobFailed, StoreUnavailable
+from batchpoint.errors import CancelRequested, Fenced, InternalError, JobFailed, JobLifetimeExceeded, StoreUnavailable
 from batchpoint.observability.job_logs import JobLogs
 from batchpoint.settings import Settings
 from batchpoint.storage import published as published_names
@@ -56,6 +58,8 @@ class JobRun:
         #: Seconds from the start of this run to the first scored mini-batch.
         self.first_result_s: float | None = None
         self._began = self.clock()
+        #: When the job has to be at its end, by ``clock``.
+        self._ends_at = math.inf
         self._progress = Progress()
 
     def execute(self) -> None:
@@ -86,6 +90,7 @@ class JobRun:
 
     def _drive(self, claimed: Claimed) -> None:
         job, fence = claimed.job, claimed.fence
+        self._ends_at = self._end_of_life(job)
         self.logs.begin(job.settings.logging_level, fence.epoch)
         if fence.epoch > 1:
             strays.end_strays(strays.mark(self.folder.path))
@@ -140,6 +145,7 @@ class JobRun:
             self.on_progress,
             TryRecord(self.folder.tries, fence.revision, fence.epoch),
             self.settings.resource_monitor_interval_s,
+            self._check_lifetime,
         )
 
     def _plan(self, job: Job, source: Source) -> Plan:
@@ -176,18 +182,19 @@ class JobRun:
             self._fail(fence, end.failure)
         else:
             driver.dismiss()
+            # Before the freeze: a shutdown() that takes its time can be canceled.
+            driver.wait_for_workers()
             # It succeeds only for the driver that alone could write since the rows were read: they are the frozen ones.
             self.ledger.freeze(fence)
-            self._publish(job, fence, rows, driver.wait_for_workers)
+            self._publish(job, fence, rows)
 
     # ---- ends -----------------------------------------------------------------------------------------------------
 
-    def _publish(self, job: Job, fence: Fence, rows: Sequence[LedgerRow], wait_for_workers: Callable[[], None]) -> None:
-        """Gather and publish the frozen ledger; the workers may be in shutdown() meanwhile, but end before."""
+    def _publish(self, job: Job, fence: Fence, rows: Sequence[LedgerRow]) -> None:
+        """Gather and publish the frozen ledger; no worker is left."""
         final, folder, staging = output_file(job), Path(job.settings.output_folder), self.folder.staging
 
         def ready() -> None:
-            wait_for_workers()
             output.refuse_clashes(staging, folder, final)
             published_names.remember(self.folder, output.names(staging, final))
 
@@ -209,7 +216,7 @@ class JobRun:
         rows = self.ledger.ledger(job.name, fence.revision)
         if plan is not None:
             self.failures = self._reasons(rows, plan)
-        self._publish(job, fence, rows, lambda: None)
+        self._publish(job, fence, rows)
 
     def _fail(self, fence: Fence, failure: Failure) -> None:
         """Failed, and why: the user's own traceback first."""
@@ -230,7 +237,7 @@ class JobRun:
             shutil.rmtree(path, ignore_errors=True)
 
     def _still_wanted(self, fence: Fence) -> Callable[[], None]:
-        """A check for long preparations: a sign of life at most once a second; raises when the job was canceled."""
+        """A check for long preparations: a sign of life at most once a second; raises when the job is to end."""
         due = self.clock() + BEAT_EVERY_S
 
         def check() -> None:
@@ -239,8 +246,21 @@ class JobRun:
                 due = self.clock() + BEAT_EVERY_S
                 if self.ledger.beat(fence, self._progress).cancel_requested:
                     raise CancelRequested
+                self._check_lifetime()
 
         return check
+
+    def _end_of_life(self, job: Job) -> float:
+        if job.settings.lifetime_s is None or job.placed_at is None:
+            return math.inf
+        return self.clock() + job.settings.lifetime_s - (datetime.now(UTC) - job.placed_at).total_seconds()
+
+    def _check_lifetime(self) -> None:
+        if self.clock() >= self._ends_at:
+            raise JobLifetimeExceeded(
+                "The job has had its instances for as long as a job may. Score the input in parts, or raise the "
+                "setting job_lifetime_s (low_priority_job_lifetime_s on a compute of that tier), and invoke again."
+            )
 
 
 def output_file(job: Job) -> Path | None:
