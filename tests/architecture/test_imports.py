@@ -20,7 +20,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "client": {"arm", "entities", "storage"},
     # engine: `score` runs it in its own process, without the web libraries that local brings. store.glance: names for
     # the tab key, which cannot wait for them either.
-    "cli": {"store.glance", "client", "engine", "entities", "explanations", "local"},
+    # upkeep: `prune` and `doctor` work on the files and processes of a home, which no server is asked for.
+    "cli": {"store.glance", "client", "engine", "entities", "explanations", "local", "upkeep"},
     "store": {"entities"},
     "storage": {"entities"},
     "observability": {"entities", "storage"},
@@ -30,6 +31,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Of environments it reads the spec alone, to refuse early what a job could not build; builds are processes. Of
     # compute it asks what the machine has; to the logs of a job it adds what happens before there is a driver.
     "server": {"arm", "store", "storage", "entities", "environments", "compute.machine", "observability"},
+    # It looks at everything that a home holds, but runs nothing: of the engine it reads plans, of the server it has
+    # jobs deleted as the REST API does.
+    "upkeep": {"store", "storage", "entities", "environments", "compute", "engine.preparation", "server.retention"},
     # Joins client, server and engine in one process.
     "local": {"client", "server", "engine", "store", "storage", "entities", "environments", "compute", "observability"},
     "__main__": {"cli"},

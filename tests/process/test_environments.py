@@ -179,7 +179,7 @@ def test_without_uv_for_so_old_a_python_its_own_venv_and_pip_do_it(
     refusing = tmp_path / "uv"
     refusing.write_text("#!/bin/sh\necho 'error: too old' >&2\nexit 2\n")
     refusing.chmod(0o755)
-    monkeypatch.setattr(builder, "_find_uv", lambda: str(refusing))
+    monkeypatch.setattr(builder, "find_uv", lambda: str(refusing))
     built = ensure(asks(HERE, "six"), home, home / "log")
     assert output(built, "import six; print(six.__name__)") == "six"
 

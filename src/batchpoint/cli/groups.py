@@ -59,6 +59,8 @@ SECTIONS: tuple[tuple[str, tuple[Group, ...]], ...] = (
         "This machine",
         (
             Group("serve", "Run the server for this home.", "machine.serving"),
+            Group("doctor", "Say what is wrong with this home, and mend it.", "machine.upkeep"),
+            Group("prune", "Remove from this home what nobody needs.", "machine.upkeep"),
             Group("configure", "Set default workspace and group.", "companions.account"),
             Group("account", "Subscription and access token.", "companions.account"),
             Group("version", "Versions as JSON.", "companions.account"),

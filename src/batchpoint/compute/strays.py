@@ -23,9 +23,9 @@ def mark(job_folder: Path, pool: str = "", worker: int | None = None) -> str:
 
 def end_strays(beginning: str) -> int:
     """Kill every process whose mark begins so; returns how many kills that took."""
-    entry, kills = f"{MARK}={beginning}".encode(), 0
+    kills = 0
     for _ in range(PASSES_MAX):
-        pids = _marked(entry)
+        pids = marked(beginning)
         if not pids:
             break
         for pid in pids:
@@ -35,15 +35,18 @@ def end_strays(beginning: str) -> int:
     return kills
 
 
-def _marked(entry: bytes) -> list[int]:
-    own = os.getpid()
-    pids = []
+def marked(beginning: str) -> dict[int, str]:
+    """The processes whose mark begins so, each with its whole mark."""
+    own, entry = os.getpid(), os.fsencode(f"{MARK}={beginning}")
+    found = {}
     with contextlib.suppress(FileNotFoundError):
         for process in Path("/proc").iterdir():
             if not process.name.isdigit() or int(process.name) == own:
                 continue
             with contextlib.suppress(OSError):
-                environ = (process / "environ").read_bytes()
-                if environ.startswith(entry) or b"\0" + entry in environ:
-                    pids.append(int(process.name))
-    return pids
+                environ = b"\0" + (process / "environ").read_bytes()
+                start = environ.find(b"\0" + entry)
+                if start >= 0:
+                    mark = environ[start + 2 + len(MARK) :].partition(b"\0")[0]
+                    found[int(process.name)] = os.fsdecode(mark)
+    return found

@@ -104,7 +104,7 @@ class _Build:
         self._venv = self._folder / "venv"
         self._python = self._venv / "bin" / "python"
         self._log = log
-        self._uv = uv or _find_uv()
+        self._uv = uv or find_uv()
         self._held: tuple[int, ...] = ()
 
     def ensure(self) -> Interpreter:
@@ -264,7 +264,8 @@ class _Build:
             log.write(f"{moment} {sentence}\n")
 
 
-def _find_uv() -> str:
+def find_uv() -> str:
+    """The program that came with Batchpoint. Raises EnvironmentBuildFailed where it did not."""
     import uv
 
     try:

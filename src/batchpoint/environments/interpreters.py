@@ -76,6 +76,15 @@ def find_python(wanted: Wanted, uv: str, log: Path) -> Python:
     return _download(wanted, uv, log)
 
 
+def installed(uv: str) -> list[Python]:
+    """Every interpreter that is found here and starts, one for each version, the oldest first."""
+    found: dict[str, Python] = {}
+    for path in _candidates(None, uv):
+        if python := start(path):
+            found.setdefault(python.version, python)
+    return [found[version] for version in sorted(found, key=_key)]
+
+
 def _candidates(minor: str | None, uv: str) -> Iterator[str]:
     """Paths worth starting, each real file once; those whose name tells another minor version are left out."""
     seen: set[Path] = set()
@@ -132,8 +141,7 @@ def _download(wanted: Wanted, uv: str, log: Path) -> Python:
 
 
 def _nothing_found(wanted: Wanted, uv: str, log: Path) -> str:
-    found = {python.version: python.path for path in _candidates(None, uv) if (python := start(path))}
-    listed = ", ".join(f"{version} ({path})" for version, path in sorted(found.items(), key=lambda item: _key(item[0])))
+    listed = ", ".join(f"{python.version} ({python.path})" for python in installed(uv))
     return (
         f"The environment wants Python {wanted.written}, this machine has no such version, and none could be "
         f"downloaded (see {log}). Found: {listed or 'none'}. Install Python {wanted.request}, change the version in "

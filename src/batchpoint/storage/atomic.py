@@ -133,6 +133,11 @@ def sweep(folder: Path, older_than_s: float, owner: str = "") -> int:
     return len(leftovers)
 
 
+def is_aside(name: str) -> bool:
+    """Whether a name is one of those that ``aside_path`` gives."""
+    return name.startswith(_ASIDE_PREFIX) and name.endswith(_ASIDE_SUFFIX)
+
+
 def _aside_prefix(owner: str) -> str:
     return f"{_ASIDE_PREFIX}{hashlib.sha256(owner.encode()).hexdigest()[:12]}-" if owner else _ASIDE_PREFIX
 
