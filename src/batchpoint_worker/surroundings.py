@@ -9,6 +9,9 @@ import io
 import os
 import sys
 
+from batchpoint_worker.imported import logging_level, mlflow_run
+from batchpoint_worker.imported.watch import when_imported
+
 MYPY = False
 if MYPY:
     from typing import Any
@@ -30,6 +33,7 @@ def prepare(start: "Start") -> None:
     sys.path[:0] = [start.code_path] if os.path.normpath(folder) == start.code_path else [start.code_path, folder]
     sys.argv[:] = [script] + start.argv
     offer_shims()
+    when_imported({"logging": logging_level.setter(start.logging_level), "mlflow": mlflow_run.make})
     _tell_entry_script(start)
     os.makedirs(start.working_dir, exist_ok=True)
     os.chdir(start.working_dir)

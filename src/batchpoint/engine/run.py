@@ -125,7 +125,9 @@ class JobRun:
 
     def _driver(self, job: Job, fence: Fence, pool: WorkerPool, python: str, input_root: str) -> Driver:
         prefix = f"{fence.revision}.{fence.epoch}.{fence.nonce}"
-        start = WorkerStart(job, self.folder, python, input_root, prefix, self.settings.child_environ())
+        sample_every_s = self.settings.resource_monitor_interval_s
+        inherited = self.settings.child_environ()
+        start = WorkerStart(job, self.folder, python, input_root, prefix, inherited, sample_every_s)
         start.prepare()
         chosen = job.settings
         policy = Policy(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from batchpoint.compute.pool import Slot, WorkerSpec
 from batchpoint.engine.messages import PROTOCOL, line
+from batchpoint.engine.preparation import gpus
 from batchpoint.entities.job import Job
 from batchpoint.storage.job_folder import JobFolder
 
@@ -33,6 +34,10 @@ class WorkerStart:
     #: Names of segments begin with this: ``<epoch>.<nonce>``.
     segment_prefix: str
     inherited: Mapping[str, str]
+    #: Seconds between two samples of what machine and workers use, as scripts are told.
+    sample_every_s: float = 600.0
+    #: The number on its machine of each instance; empty: as the job counts them.
+    instance_numbers: tuple[int, ...] = ()
 
     def prepare(self) -> None:
         """Make the folders that workers need; safe to repeat."""
@@ -94,24 +99,34 @@ class WorkerStart:
         environment = {name: value for name, value in self.inherited.items() if _is_inherited(name)}
         threads = str(max(1, (os.cpu_count() or 1) // self._worker_count()))
         environment |= {name: threads for name in _THREADS if name not in self.inherited}
-        environment |= self._job_variables() | _gpu_variables(slot, settings.max_concurrency_per_instance) | chosen
+        environment |= self._job_variables() | self._gpu_variables(slot) | chosen
+        if "MLFLOW_TRACKING_URI" in chosen and "MLFLOW_RUN_ID" not in chosen:
+            environment.pop("MLFLOW_RUN_ID")  # a tracking server of the user's own does not know the job
         environment["TMPDIR"] = chosen.get("TMPDIR") or str(self.scratch(worker))
         if "PATH" not in chosen:  # `python` in a script means its own
             environment["PATH"] = os.pathsep.join([str(Path(self.python).parent), environment.get("PATH", os.defpath)])
         search = [str(self.folder.worker_package), *filter(None, [chosen.get("PYTHONPATH")])]
         return environment | {"PYTHONPATH": os.pathsep.join(search)}
 
+    def _gpu_variables(self, slot: Slot) -> dict[str, str]:
+        number = self.instance_numbers[slot.instance] if self.instance_numbers else slot.instance
+        names = gpus.devices(gpus.found(), self.inherited)
+        return gpus.variables(number, slot.process, self.job.settings.max_concurrency_per_instance, names)
+
     def _worker_count(self) -> int:
         return self.job.settings.instance_count * self.job.settings.max_concurrency_per_instance
 
     def _job_variables(self) -> dict[str, str]:
-        tracking = (self.folder.path / "mlruns").as_uri()
+        name, experiment = self.job.name, self.job.experiment_name
         variables = {
             "AZUREML_BI_OUTPUT_PATH": str(self.folder.staging),
-            "AZUREML_RUN_ID": self.job.name,
-            "AZUREML_EXPERIMENT_NAME": self.job.experiment_name,
-            "MLFLOW_TRACKING_URI": tracking,
-            "MLFLOW_EXPERIMENT_NAME": self.job.experiment_name,
+            "AZUREML_RUN_ID": name,
+            "AZUREML_ROOT_RUN_ID": name,
+            "AZUREML_EXPERIMENT_NAME": experiment,
+            "AZUREML_ARM_PROJECT_NAME": experiment,
+            "MLFLOW_TRACKING_URI": (self.folder.path / "mlruns").as_uri(),
+            "MLFLOW_RUN_ID": name,
+            "MLFLOW_EXPERIMENT_NAME": experiment,
             **_workspace_variables(self.job.id or ""),
         }
         if self.job.settings.model_path:
@@ -119,6 +134,7 @@ class WorkerStart:
         return variables
 
     def _arguments(self) -> list[str]:
+        """The switches that the field's engine gives its scripts, with what they come to here."""
         settings = self.job.settings
         switches: dict[str, object] = {
             "client_sdk_version": 0,
@@ -130,8 +146,21 @@ class WorkerStart:
             "run_invocation_timeout": f"{settings.timeout_s:g}",
             "run_max_try": settings.max_retries,
             "append_row_file_name": settings.output_file_name,
+            "append_row_dataframe_header": False,
             "process_count_per_node": settings.max_concurrency_per_instance,
             "output": self.folder.staging,
+            "input_fds_0": self.input_root,
+            "input0": self.input_root,
+            "allowed_failed_count": -1,
+            "allowed_failed_percent": 100,
+            "task_overhead_timeout": 30,
+            "progress_update_timeout": f"{3 * (settings.timeout_s + 30):g}",
+            "first_task_creation_timeout": 600,
+            "resource_monitor_interval": f"{self.sample_every_s:g}",
+            "copy_logs_to_parent": False,
+            "push_metrics_to_parent": False,
+            "nice": 0,
+            "create_snapshot_at_runtime": False,
         }
         return [word for name, value in switches.items() for word in (f"--{name}", str(value))]
 
@@ -161,15 +190,6 @@ def slots(job: Job) -> tuple[Slot, ...]:
         for process in range(settings.max_concurrency_per_instance)
         for instance in range(settings.instance_count)
     )
-
-
-def _gpu_variables(slot: Slot, per_instance: int) -> dict[str, str]:
-    """One GPU for each worker while there are any; workers beyond them see none."""
-    gpus = sum(1 for path in Path("/dev").glob("nvidia[0-9]*"))
-    if not gpus:
-        return {}
-    number = slot.instance * per_instance + slot.process
-    return {"AZ_BATCHAI_GPU_COUNT_FOUND": str(gpus), "CUDA_VISIBLE_DEVICES": str(number) if number < gpus else ""}
 
 
 def _link(target: Path, link: Path) -> None:

@@ -1,4 +1,4 @@
-"""``Workspace``, ``Experiment`` and ``Datastore``: names without a service behind them."""
+"""``Workspace``: names without a service behind them."""
 
 import os
 
@@ -6,7 +6,7 @@ from .absent import Placeholder
 
 
 class Workspace(Placeholder):
-    """The workspace of the job, by name only."""
+    """The workspace of the job, by name only; what would ask the service says that there is none."""
 
     def __init__(self, subscription_id=None, resource_group=None, workspace_name=None, **kwargs):
         self.subscription_id = subscription_id or os.environ.get("AZUREML_ARM_SUBSCRIPTION", "")
@@ -20,15 +20,3 @@ class Workspace(Placeholder):
     @classmethod
     def get(cls, name, auth=None, subscription_id=None, resource_group=None, **kwargs):
         return cls(subscription_id, resource_group, name)
-
-
-class Experiment(Placeholder):
-    """The experiment of the job, by name only."""
-
-    def __init__(self, workspace, name, **kwargs):
-        self.workspace = workspace
-        self.name = name
-
-
-class Datastore(Placeholder):
-    """Imports; offers nothing."""
