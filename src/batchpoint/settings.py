@@ -39,6 +39,30 @@ class Settings:
     supervisor_idle_s: float = 5.0
     #: Private and loopback hosts that an input URL may name all the same, comma-separated.
     input_hosts_allowed: str = ""
+    #: Endpoints of one subscription at most.
+    endpoints_per_subscription: int = 100
+    #: Deployments of one subscription at most, whatever their endpoints.
+    deployments_per_subscription: int = 500
+    #: Deployments of one endpoint at most.
+    deployments_per_endpoint: int = 20
+    #: Instances that one job may ask for, however many its compute has.
+    instances_per_job: int = 100
+    #: Seconds that a job may hold its instances; then it fails. 21 days.
+    job_lifetime_s: float = 1_814_400.0
+    #: The same on a compute of tier low_priority. 7 days.
+    low_priority_job_lifetime_s: float = 604_800.0
+    #: Tags that users may put on one job.
+    tags_per_job: int = 50
+    #: Properties that users may put on one job.
+    properties_per_job: int = 50
+    #: Characters of the key of a job's tag or property.
+    tag_key_length: int = 100
+    #: Characters of the value of a job's tag or property.
+    tag_value_length: int = 1000
+    #: Characters of a job's description.
+    description_length: int = 5000
+    #: Characters of a job's display name.
+    display_name_length: int = 256
     #: Names in the Host header that the server answers to besides loopback, comma-separated.
     server_hosts_allowed: str = ""
 
@@ -91,13 +115,7 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 
 def _typed(name: str, value: Any) -> Any:
-    wanted = {
-        "home": Path,
-        "init_timeout_s": float,
-        "resource_monitor_interval_s": float,
-        "supervisor_idle_s": float,
-        "worker_log_limit_bytes": int,
-    }.get(name, str)
+    wanted: Any = {field.name: field.type for field in fields(Settings)}[name]
     try:
         return wanted(value)
     except (TypeError, ValueError) as error:

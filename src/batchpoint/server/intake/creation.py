@@ -20,6 +20,7 @@ from batchpoint.entities.naming import names
 from batchpoint.entities.noun import CreationContext, created_now
 from batchpoint.environments.spec import read_spec
 from batchpoint.errors import NotSupported, Problem, ResourceNotFound, ValidationFailed
+from batchpoint.server.intake import limits
 from batchpoint.server.intake.locations import local_path_of, resolve
 from batchpoint.server.lookup import Desk
 
@@ -40,6 +41,8 @@ def create_endpoint(desk: Desk, wanted: Endpoint) -> Endpoint:
             target="auth_mode",
         )
     existing = desk.store.get_endpoint(desk.key, name)
+    if existing is None:
+        limits.check_new_endpoint(desk)
     default = wanted.defaults.deployment_name
     if default and not desk.store.get_deployment(desk.key, name, default):
         message = f"There is no deployment {default}; the default can be set when the deployment has been created."
@@ -71,6 +74,9 @@ def create_deployment(desk: Desk, wanted: Deployment) -> Deployment:
     if wanted.output_file_name is not None:
         check_output_file_name("deployment", wanted.output_file_name)
     existing = desk.store.get_deployment(desk.key, endpoint.name, wanted.name)
+    if existing is None:
+        limits.check_new_deployment(desk, endpoint.name)
+    limits.check_instance_count(desk.settings, wanted.resources.instance_count)
     complete = wanted.model_copy(
         update={
             "endpoint_name": endpoint.name,

@@ -15,6 +15,7 @@ from batchpoint.entities.endpoint import Endpoint
 from batchpoint.entities.job import Job, JobSettings
 from batchpoint.entities.naming import names
 from batchpoint.errors import NotSupported, Problem, ReferenceInvalid, ResourceNotFound, UserError, ValidationFailed
+from batchpoint.server.intake import limits
 from batchpoint.server.intake.creation import check_output_file_name, context
 from batchpoint.server.intake.friendly_names import friendly_name
 from batchpoint.server.intake.locations import local_path_of, resolve
@@ -31,6 +32,7 @@ def create_job(desk: Desk, endpoint_name: str, invocation: Invocation, idempoten
     """
     endpoint = desk.endpoint(endpoint_name)
     deployment = _route(desk, endpoint, invocation.deployment_name)
+    limits.check_words(desk.settings, invocation.tags, {k: str(v) for k, v in invocation.properties.items()})
     name = _job_name(invocation.job_name)
     job = Job(
         name=name,
@@ -109,6 +111,7 @@ def _freeze(desk: Desk, job: str, deployment: Deployment, invocation: Invocation
         timeout_s=_either(invocation.timeout_s, deployment.retry_settings.timeout),
         error_threshold=_either(invocation.error_threshold, deployment.error_threshold),
         logging_level=invocation.logging_level or deployment.logging_level,
+        lifetime_s=limits.lifetime_s(desk.settings, desk.compute(deployment.compute)),
         place=desk.compute(deployment.compute).place,
     )
 
@@ -121,6 +124,7 @@ def _instance_count(desk: Desk, deployment: Deployment, invocation: Invocation) 
     """Refuses at once what the compute could never give."""
     count = _either(invocation.instance_count, deployment.resources.instance_count)
     compute = desk.compute(deployment.compute)
+    limits.check_instance_count(desk.settings, count)
     if count > compute.max_instances:
         raise UserError(
             f"instance_count is {count}, but compute {compute.name} has at most {compute.max_instances} instances. "

@@ -5,7 +5,7 @@
 
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, func, insert, select, update
 
 from batchpoint.entities.compute import Compute
 from batchpoint.entities.datastore import Datastore
@@ -47,6 +47,10 @@ class NounTables:
         with self._database.reading() as connection:
             return connection.scalar(select(endpoints.c.workspace).where(endpoints.c.name == name.lower()))
 
+    def count_endpoints(self, subscription: str) -> int:
+        """Endpoints of all workspaces of the subscription."""
+        return self._count(endpoints, subscription)
+
     def list_endpoints(self, w: str) -> list[Endpoint]:
         """By name."""
         return self._list(Endpoint, endpoints, {"workspace": w})
@@ -76,6 +80,10 @@ class NounTables:
 
     def get_deployment(self, w: str, endpoint: str, name: str) -> Deployment | None:
         return self._get(Deployment, deployments, {"workspace": w, "endpoint": endpoint.lower(), "name": name})
+
+    def count_deployments(self, subscription: str) -> int:
+        """Deployments of all workspaces of the subscription."""
+        return self._count(deployments, subscription)
 
     def list_deployments(self, w: str, endpoint: str) -> list[Deployment]:
         """By name."""
@@ -128,6 +136,11 @@ class NounTables:
         with self._database.reading() as connection:
             documents = connection.scalars(select(table.c.document).where(_is(table, key)).order_by(table.c.name))
             return [kind.model_validate(document) for document in documents]
+
+    def _count(self, table: Table, subscription: str) -> int:
+        within = table.c.workspace.startswith(f"{subscription.lower()}/", autoescape=True)
+        with self._database.reading() as connection:
+            return connection.scalar(select(func.count()).select_from(table).where(within)) or 0
 
     def _delete(self, table: Table, key: dict[str, str]) -> bool:
         with self._database.writing() as connection:
