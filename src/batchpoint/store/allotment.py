@@ -181,8 +181,9 @@ def _sentences(
     next_job: str,
     waiting: Iterable[Waiting],
 ) -> dict[str, str]:
-    used = [one.job for one in situation.instances if one.job]
-    used += [job for job, numbers in grants.items() for _ in numbers]
+    holders = {one.number: one.job for one in situation.instances if one.job}
+    holders |= {number: job for job, numbers in grants.items() for number in numbers}
+    used = [holders[number] for number in sorted(holders)]
     found = {}
     for one in waiting:
         wish = f"Waits for {one.instances} instance{'s' * (one.instances != 1)} of compute {situation.compute}"

@@ -12,6 +12,7 @@ STATUS = {
     "UserError": 400,
     "InvalidReference": 400,
     "NotSupported": 400,
+    "LimitExceeded": 400,
     "InvalidAuthenticationToken": 401,
     "ResourceNotFound": 404,
     "ResourceConflict": 409,
