@@ -153,7 +153,10 @@ SHAPED: dict[tuple[type[Noun], str], tuple[str, str, Schema]] = {
         "map",
         {
             "type": "object",
-            "properties": {"datastore_id": TEXT, "path": TEXT},
+            "properties": {
+                "datastore_id": {**TEXT, "description": "`azureml:<datastore>`, or its ARM id."},
+                "path": {**TEXT, "description": "Folder in the datastore."},
+            },
             "additionalProperties": False,
             "minProperties": 1,
         },
@@ -170,7 +173,7 @@ RULED: dict[tuple[type[Noun], str], tuple[str, Schema]] = {
     ),
     (Deployment, "compute"): (
         "",
-        {"type": "string", "pattern": r"^\s*(?!([Aa][Zz][Uu][Rr][Ee][Mm][Ll]:)?[Ll][Oo][Cc][Aa][Ll]\s*$)\S+\s*$"},
+        {**TEXT, "pattern": r"^\s*(?!([Aa][Zz][Uu][Rr][Ee][Mm][Ll]:)?[Ll][Oo][Cc][Aa][Ll]\s*$)\S+\s*$"},
     ),
     (CodeConfiguration, "code"): ("", SAID),
     (CodeConfiguration, "scoring_script"): ("", SAID),
@@ -324,9 +327,10 @@ def _any_case(word: str) -> str:
 
 
 def _named(rule: NameRule) -> Schema:
-    numbers = ["number"] if not rule.problems("1") else []
+    # What is no text in YAML is read as it is written.
+    also = [kind for kind, written in (("number", "1"), ("boolean", "true")) if not rule.problems(written)]
     return {
-        "type": ["string", *numbers],
+        "type": ["string", *also],
         "minLength": rule.shortest,
         "maxLength": rule.longest,
         "pattern": f"^({rule.pattern.pattern})$",

@@ -131,7 +131,7 @@ def _code(values: Values, at: KeyPath, reading: Reading) -> None:
 def _model(values: Values, at: KeyPath, reading: Reading) -> None:
     path = _local(values, at, reading)
     kind = _text(values, "type")
-    if path is None:
+    if path is None or (kind is None and values.get("type") is not None):
         return
     is_mlflow = (path / "MLmodel").is_file()
     if kind is None:
@@ -210,7 +210,7 @@ def _data(values: Values, at: KeyPath, reading: Reading) -> None:
             is_a = "folder" if path.is_dir() else "file"
             reading.problem((*at, "path"), f"{path} is a {is_a}, but the type is {kind}; write type: {found}")
         kind = kind or found
-    if kind is not None:
+    if kind is not None and (values.get("type") is None or _text(values, "type") is not None):
         values["type"] = kind
 
 
