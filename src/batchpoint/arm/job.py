@@ -9,20 +9,18 @@ Both carry, beside Azure's fields:
 - ``properties.batchpoint``: the whole job with its frozen settings, from which ``from_json`` restores it.
 """
 
-import json
 from typing import Any
 
 from pydantic import ValidationError
 
 from batchpoint.arm.envelope import ids
-from batchpoint.arm.envelope.reading import Body, duration_to_iso, enum_to_wire, system_data, without_none
-from batchpoint.entities.job import Job
+from batchpoint.arm.envelope.reading import Body, build, duration_to_iso, enum_to_wire, system_data, without_none
+from batchpoint.entities.job import Job, JobEdit, shown_properties
+from batchpoint.entities.job_step import OUTPUT
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import InternalError
 
 _OURS = "batchpoint"
-#: Name of the one step and of its output, which scripts and official clients rely on.
-OUTPUT = "score"
 
 
 def batch_job_to_json(job: Job, workspace: Workspace, server: str) -> dict[str, Any]:
@@ -55,7 +53,7 @@ def batch_job_to_json(job: Job, workspace: Workspace, server: str) -> dict[str, 
 
 
 def to_json(job: Job, workspace: Workspace, server: str) -> dict[str, Any]:
-    """The pipeline job of the workspace."""
+    """The pipeline job of the workspace, or the one step of it as a job."""
     arm_id = job.id or ids.job_id(workspace, job.name)
     kind = enum_to_wire(job.settings.input.type)
     return {
@@ -65,7 +63,7 @@ def to_json(job: Job, workspace: Workspace, server: str) -> dict[str, Any]:
         "systemData": system_data(job.creation_context),
         "properties": {
             **_shared(job),
-            "jobType": "Pipeline",
+            "jobType": "Command" if job.parent_job_name else "Pipeline",
             "displayName": job.display_name or job.name,
             "experimentName": job.experiment_name or job.endpoint_name,
             "computeId": job.compute,
@@ -74,7 +72,7 @@ def to_json(job: Job, workspace: Workspace, server: str) -> dict[str, Any]:
             "jobs": {},
             "settings": {},
             "services": _services(job, server),
-            "isArchived": False,
+            "isArchived": job.archived,
         },
     }
 
@@ -85,19 +83,11 @@ def _shared(job: Job) -> dict[str, Any]:
             "status": str(job.status),
             "description": job.description,
             "tags": job.tags,
-            "properties": {**job.properties, **_counts(job)},
+            "properties": shown_properties(job),
             "error": job.error.model_dump() if job.error else None,
             _OURS: job.model_dump(mode="json", exclude_none=True),
         }
     )
-
-
-def _counts(job: Job) -> dict[str, str]:
-    counts = {f"{_OURS}.{name}": str(count) for name, count in job.progress.model_dump().items()}
-    counts[f"{_OURS}.output_uri"] = job.settings.output_uri
-    if job.failures:
-        counts[f"{_OURS}.failures"] = json.dumps([reason.model_dump() for reason in job.failures])
-    return counts
 
 
 def _output(job: Job) -> dict[str, str]:
@@ -109,7 +99,8 @@ def _output(job: Job) -> dict[str, str]:
 
 
 def _services(job: Job, server: str) -> dict[str, Any]:
-    return {"Studio": {"endpoint": f"{server}/runs/{job.name}", "jobEndpointType": "Studio", "properties": {}}}
+    page = job.parent_job_name or job.name
+    return {"Studio": {"endpoint": f"{server}/runs/{page}", "jobEndpointType": "Studio", "properties": {}}}
 
 
 def from_json(body: Body) -> Job:
@@ -121,3 +112,27 @@ def from_json(body: Body) -> Job:
         message = f"The answer about job {body.text('name')} cannot be read: {error.error_count()} fields differ."
         raise InternalError(f"{message} Client and server must be of one version.") from error
     return job.model_copy(update={"id": body.text("id") or job.id})
+
+
+def edit_to_json(edit: JobEdit) -> dict[str, Any]:
+    """The body of a PUT that changes a job."""
+    return {
+        "properties": {
+            "displayName": edit.display_name,
+            "description": edit.description or "",
+            "tags": edit.tags,
+            "properties": edit.properties,
+        }
+    }
+
+
+def edit_from_json(body: Body, before: JobEdit) -> JobEdit:
+    """What a PUT makes of the job that is edited; what it does not name stays."""
+    properties = body.child("properties")
+    sent = {
+        "display_name": properties.text("displayName"),
+        "description": properties.text("description"),
+        "tags": properties.texts("tags") if properties.has("tags") else None,
+        "properties": properties.texts("properties") if properties.has("properties") else None,
+    }
+    return build(JobEdit, {**before.model_dump(), **without_none(sent)})

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from batchpoint.arm import job as wire
 from batchpoint.client.requests import Requests, segment
+from batchpoint.client.transfer.files import fetch, place_in
 from batchpoint.client.uploads import quoted
-from batchpoint.entities.job import TERMINAL, Job
+from batchpoint.entities.job import TERMINAL, Job, JobEdit
+from batchpoint.entities.job_step import refusal
+from batchpoint.entities.noun import ListView
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import ResourceConflict, ResourceNotFound
-from batchpoint.storage.atomic import aside_path
 
 #: The log that ``stream_events`` follows.
 EXECUTION_LOG = "logs/azureml/executionlogs.txt"
@@ -44,10 +46,12 @@ class Jobs:
     def get(self, name: str) -> Job:
         return wire.from_json(self._requests.json("GET", f"{self._path}/{segment(name)}"))
 
-    def list(self, limit: int | None = None) -> Sequence[Job]:
-        """Newest first."""
+    def list(self, limit: int | None = None, view: ListView = "ActiveOnly", parent: str | None = None) -> Sequence[Job]:
+        """Newest first; with ``parent`` the one step of that job."""
         found: list[Job] = []
-        for body in self._requests.pages(self._path, {"$top": str(limit)} if limit else None):
+        query = {"listViewType": view} | ({"$top": str(limit)} if limit else {})
+        query |= {"parentJobName": parent} if parent else {}
+        for body in self._requests.pages(self._path, query):
             if limit and len(found) == limit:
                 break
             found.append(wire.from_json(body))
@@ -56,6 +60,14 @@ class Jobs:
     def cancel(self, name: str) -> None:
         """ResourceConflict if the job has ended or is writing its output."""
         self._requests.json("POST", f"{self._path}/{segment(name)}/cancel")
+
+    def archive(self, name: str, *, archived: bool = True) -> None:
+        """Hide a job that has ended from lists, or show it again. ResourceConflict while it has not ended."""
+        self._requests.json("PUT", f"{self._path}/{segment(name)}", {"properties": {"isArchived": archived}})
+
+    def update(self, name: str, edit: JobEdit) -> Job:
+        """Change what may be changed of a job: display name, description and tags; properties are added to."""
+        return wire.from_json(self._requests.json("PUT", f"{self._path}/{segment(name)}", wire.edit_to_json(edit)))
 
     def delete(self, name: str) -> None:
         """Forget a job that has ended, with its logs; its output stays. ResourceConflict if it has not ended."""
@@ -70,6 +82,8 @@ class Jobs:
         while True:
             # The job first: what it logged before it ended is then in the log.
             job = self.get(name)
+            if job.parent_job_name:
+                raise refusal(name, "streamed", "job stream")
             chunk = self._all_from(name, offset)
             offset += len(chunk)
             *whole, rest = (rest + chunk).split(b"\n")
@@ -113,24 +127,8 @@ class Jobs:
         if not entries:
             message = f"Job {name} is {job.status} and published no output in {job.settings.output_uri}."
             raise ResourceNotFound(message, target=name)
-        return [self._download(name, path, folder) for path in entries]
-
-    def _download(self, name: str, path: str, folder: Path) -> Path:
-        segments = path.split("/")
-        # A server is not trusted to choose where we write.
-        if not all(segments) or {".", ".."} & set(segments):
-            raise ResourceNotFound(f"The server offers {path!r}, which is no path inside a folder.", target=path)
-        target = folder.joinpath(*segments)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        aside = aside_path(target.parent)
-        try:
-            with self._requests.stream(f"{_ours(name)}/outputs/{quoted(path)}") as response, aside.open("wb") as file:
-                for chunk in response.iter_raw():
-                    file.write(chunk)
-            aside.replace(target)
-        finally:
-            aside.unlink(missing_ok=True)
-        return target
+        address = f"{_ours(name)}/outputs"
+        return [fetch(self._requests, f"{address}/{quoted(path)}", place_in(folder, path)) for path in entries]
 
 
 def _ours(name: str) -> str:

@@ -1,5 +1,6 @@
 """The job: one invocation with every setting frozen, its progress, and how it ended."""
 
+import json
 from enum import StrEnum
 from typing import ClassVar
 
@@ -8,6 +9,7 @@ from pydantic import Field
 from batchpoint.entities.assets import Environment
 from batchpoint.entities.compute import Place
 from batchpoint.entities.data import Input
+from batchpoint.entities.datastore import Datastore
 from batchpoint.entities.deployment import DEFAULT_OUTPUT_FILE_NAME, LoggingLevel, OutputAction
 from batchpoint.entities.noun import CreationContext, Moment, Noun, Tags
 
@@ -49,8 +51,12 @@ class JobSettings(Noun):
     environment: Environment | None = None
     environment_variables: dict[str, str] = Field(default_factory=dict)
     input: Input
+    #: Datastore that the input is in; None for one on the server's machine and for URLs.
+    input_store: Datastore | None = None
     #: Absolute local folder that the output goes to, and the same place as a URI for people.
     output_folder: str
+    #: Datastore that the output goes to, with ``output_folder`` as a path in it; None for one on the server's machine.
+    output_store: Datastore | None = None
     output_uri: str = ""
     output_action: OutputAction = "append_row"
     output_file_name: str = DEFAULT_OUTPUT_FILE_NAME
@@ -133,5 +139,42 @@ class Job(Noun):
     placed_at: Moment | None = None
     started_at: Moment | None = None
     ended_at: Moment | None = None
+    #: Hidden from lists; only a job that has ended can be.
+    archived: bool = False
+    #: Set in the view of a job's one step; see ``entities.job_step``.
+    parent_job_name: str = ""
     creation_context: CreationContext | None = None
     id: str | None = None
+
+
+class JobEdit(Noun):
+    """What may be changed of a job that exists."""
+
+    schema_name: ClassVar[str] = "JobSchema"
+
+    display_name: str = ""
+    description: str | None = None
+    tags: Tags = Field(default_factory=dict)
+    #: Added to those the job has; the service's own never change.
+    properties: dict[str, str] = Field(default_factory=dict)
+
+
+def is_of_the_service(key: str) -> bool:
+    """True for a tag or property that users can neither change nor remove."""
+    return key.startswith(("azureml.", "batchpoint.")) or key in {"runSource", "runType"}
+
+
+def shown_properties(job: Job) -> dict[str, str]:
+    """The job's properties as clients see them: its own, and how far it is."""
+    counts = {f"batchpoint.{name}": str(count) for name, count in job.progress.model_dump().items()}
+    counts["batchpoint.output_uri"] = job.settings.output_uri
+    if job.failures:
+        counts["batchpoint.failures"] = json.dumps([reason.model_dump() for reason in job.failures])
+    return {**job.properties, "azureml.pipelines.stages": _stages(job), **counts}
+
+
+def _stages(job: Job) -> str:
+    """The two stages of a pipeline job, as its official clients keep them."""
+    moments = {"StartTime": job.started_at, "EndTime": job.ended_at}
+    execution = {name: moment.isoformat() for name, moment in moments.items() if moment}
+    return json.dumps({"Initialization": None, "Execution": {**execution, "Status": str(job.status)}})

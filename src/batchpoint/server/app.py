@@ -19,7 +19,7 @@ from batchpoint.entities.workspace import PROVIDER
 from batchpoint.errors import BatchpointError, InternalError, Problem, ResourceNotFound, UserError, ValidationFailed
 from batchpoint.server.auth import Gate, home_id_of, token_of
 from batchpoint.server.lookup import ControlPlane
-from batchpoint.server.routers import files, jobs, scoring, service, uploads
+from batchpoint.server.routers import files, jobs, partial, schemas, scoring, service, uploads
 from batchpoint.server.routers.nouns import assets, computes, datastores, deployments, endpoints
 from batchpoint.settings import Settings
 
@@ -35,12 +35,26 @@ _FIXED_WORDS = {
     for word in (
         *("subscriptions", "resourceGroups", "providers", PROVIDER, "workspaces"),
         *SEGMENTS,
-        *("versions", "labels", "cancel"),
+        *("versions", "labels", "cancel", "listNodes", "start", "stop", "restart"),
+        *("locations", "vmSizes", "usages", "quotas"),
     )
 }
 
 # Assets come last: their routes have the kind as a variable.
-ROUTERS = (endpoints, deployments, scoring, jobs, computes, datastores, uploads, files, service, assets)
+ROUTERS = (
+    endpoints,
+    deployments,
+    scoring,
+    partial,
+    jobs,
+    computes,
+    datastores,
+    uploads,
+    files,
+    service,
+    schemas,
+    assets,
+)
 
 
 def create_app(

@@ -15,6 +15,7 @@ from batchpoint.entities.datastore import Datastore
 from batchpoint.entities.deployment import Deployment
 from batchpoint.entities.endpoint import Endpoint
 from batchpoint.entities.job import Job
+from batchpoint.entities.job_step import job_of_step, step_of
 from batchpoint.entities.naming import reference as references
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import NotSupported, ResourceNotFound
@@ -138,6 +139,14 @@ class Desk:
         return self._found(
             self.store.get_job(self.key, name), f"There is no job {name} in workspace {self.workspace.name}.", name
         )
+
+    def job_or_step(self, name: str) -> Job:
+        """A job, or the one step of a job seen as a job."""
+        parent = job_of_step(name)
+        owner = self.store.get_job(self.key, parent) if parent else None
+        if owner is not None and self.store.get_job(self.key, name) is None:
+            return step_of(owner)
+        return self.job(name)
 
     def job_of(self, endpoint: str, name: str) -> Job:
         """A job as seen from its endpoint, which may be gone by now."""

@@ -226,6 +226,17 @@ def edited(record: JobRecord, changes: Mapping[str, object]) -> JobRecord:
     return replace(record, job=record.job.model_copy(update=changes))
 
 
+def archived(record: JobRecord, hidden: bool) -> JobRecord:
+    """The record hidden from lists, or shown again."""
+    if not record.status.is_terminal:
+        raise ResourceConflict(
+            f"Job {record.job.name} is {record.status}; only a job that has ended can be archived or restored. "
+            f"Cancel it first, or wait: job stream --name {record.job.name}",
+            target=record.job.name,
+        )
+    return edited(record, {"archived": hidden})
+
+
 def _require_holder(record: JobRecord, fence: Fence) -> None:
     if (record.job.revision, record.epoch, record.nonce) != (fence.revision, fence.epoch, fence.nonce):
         raise Fenced(

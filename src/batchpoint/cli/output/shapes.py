@@ -1,11 +1,11 @@
 """The JSON that the command line prints for each noun: snake_case, references with ``azureml:``."""
 
-import json
 from typing import Any
 
 from batchpoint.entities.assets import Code, Environment, Model
 from batchpoint.entities.deployment import DEFAULT_OUTPUT_FILE_NAME, Deployment
-from batchpoint.entities.job import Job
+from batchpoint.entities.job import Job, shown_properties
+from batchpoint.entities.job_step import OUTPUT, STEP, step_of
 from batchpoint.entities.noun import Noun
 
 #: Printed even when empty; every other empty map or list is left out.
@@ -78,27 +78,22 @@ def _deployment(shape: dict[str, Any]) -> dict[str, Any]:
 
 def _job(job: Job, shape: dict[str, Any], server: str) -> dict[str, Any]:
     settings = shape.pop("settings")
-    services = {"Studio": {"endpoint": f"{server}/runs/{job.name}", "type": "Studio"}}
+    services = {"Studio": {"endpoint": f"{server}/runs/{job.parent_job_name or job.name}", "type": "Studio"}}
+    step = {} if job.parent_job_name else {STEP: {"name": step_of(job).name, "status": str(job.status)}}
     shape |= {
-        "type": "pipeline",
+        "type": "command" if job.parent_job_name else "pipeline",
+        "jobs": step,
+        "archived": job.archived or None,
         "display_name": job.display_name or job.name,
         "experiment_name": job.experiment_name or job.endpoint_name,
         "compute": _reference(job.compute),
         "settings": settings,
-        "properties": {**job.properties, **_counts(job)},
+        "properties": shown_properties(job),
         "inputs": {"input": settings["input"]},
-        "outputs": {"score": {"type": "uri_folder", "path": job.settings.output_uri or job.settings.output_folder}},
+        "outputs": {OUTPUT: {"type": "uri_folder", "path": job.settings.output_uri or job.settings.output_folder}},
         # Three spellings of one thing: today's, that of 2021, and the one that the articles of 2021 query.
         "services": services,
         "interaction_endpoints": services,
         "interactionEndpoints": services,
     }
-    return _without_empty({key: value for key, value in shape.items() if value != ""})
-
-
-def _counts(job: Job) -> dict[str, str]:
-    """How far the job is, under the names that the REST API gives it."""
-    counts = {f"batchpoint.{name}": str(count) for name, count in job.progress.model_dump().items()}
-    if job.failures:
-        counts["batchpoint.failures"] = json.dumps([reason.model_dump() for reason in job.failures])
-    return counts
+    return _without_empty({key: value for key, value in shape.items() if value not in ("", None)})

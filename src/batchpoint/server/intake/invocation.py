@@ -13,6 +13,7 @@ from batchpoint.entities.data import DataAsset, Input, Invocation
 from batchpoint.entities.deployment import DEFAULT_OUTPUT_FILE_NAME, Deployment
 from batchpoint.entities.endpoint import Endpoint
 from batchpoint.entities.job import Job, JobSettings
+from batchpoint.entities.job_step import STEP, job_of_step
 from batchpoint.entities.naming import names
 from batchpoint.errors import NotSupported, Problem, ReferenceInvalid, ResourceNotFound, UserError, ValidationFailed
 from batchpoint.server.intake import limits
@@ -44,11 +45,7 @@ def create_job(desk: Desk, endpoint_name: str, invocation: Invocation, idempoten
         tags={**invocation.tags, "azureml.batchrun": "true", "azureml.deploymentname": deployment.name},
         properties={
             **{key: str(value) for key, value in invocation.properties.items()},
-            "azureml.deploymentname": deployment.name,
-            "azureml.endpointname": endpoint.name,
-            "azureml.runLineageType": "batchDeployment",
-            "runSource": "BatchDeployment",
-            "runType": "HTTP",
+            **_service_properties(deployment),
         },
         settings=_freeze(desk, name, deployment, invocation),
         creation_context=context(),
@@ -57,6 +54,26 @@ def create_job(desk: Desk, endpoint_name: str, invocation: Invocation, idempoten
     accepted = desk.store.create_job(desk.key, job, idempotency_key)
     desk.plane.job_arrived()
     return accepted
+
+
+def _service_properties(deployment: Deployment) -> dict[str, str]:
+    """What clients read off the jobs of batch deployments."""
+    own = {
+        "DatasetAccessMode": "Asset",
+        "DevPlatv2": "true",
+        "continue_on_failed_optional_input": "True",
+        "continue_on_step_failure": "True",
+        "defaultComputeName": ids.last_segment(deployment.compute),
+        "defaultDataStoreName": DEFAULT_DATASTORE,
+        "deploymentname": deployment.name,
+        "endpointname": deployment.endpoint_name,
+        "enforceRerun": "False",
+        "parameters": "{}",
+        "pipelineComponent": "pipelinerun",
+        "runLineageType": "batchDeployment",
+        "runsource": "azureml.PipelineRun",
+    }
+    return {**{f"azureml.{name}": v for name, v in own.items()}, "runSource": "BatchDeployment", "runType": "HTTP"}
 
 
 def _route(desk: Desk, endpoint: Endpoint, wanted: str | None) -> Deployment:
@@ -82,6 +99,11 @@ def _route(desk: Desk, endpoint: Endpoint, wanted: str | None) -> Deployment:
 def _job_name(wanted: str | None) -> str:
     if wanted is None:
         return f"batchjob-{uuid.uuid4()}"
+    if job_of_step(wanted):
+        raise ReferenceInvalid(
+            f'A job cannot be called "{wanted}": names that end in -{STEP} belong to the steps of jobs.',
+            target="job_name",
+        )
     return names.JOB.checked(wanted)
 
 

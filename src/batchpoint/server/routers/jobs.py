@@ -1,4 +1,4 @@
-"""Jobs of a workspace: list, get, cancel; and what a job left on this machine: logs and output files."""
+"""Jobs of a workspace: list, get, change, archive, cancel, delete; and what a job left here: logs and output files."""
 
 from pathlib import Path
 from typing import Any
@@ -7,11 +7,13 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse
 
 from batchpoint.arm import job as wire
-from batchpoint.entities.job import Job, JobStatus
-from batchpoint.errors import ReferenceInvalid, ResourceConflict, ResourceNotFound
+from batchpoint.arm.assets import is_archived
+from batchpoint.entities.job import Job, JobEdit, JobStatus, is_of_the_service
+from batchpoint.entities.job_step import job_of_step, refusal, step_of
+from batchpoint.errors import NotSupported, ReferenceInvalid, ResourceConflict, ResourceNotFound
 from batchpoint.server import retention
-from batchpoint.server.lookup import ControlPlane
-from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, AtPlane, page
+from batchpoint.server.lookup import ControlPlane, Desk
+from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, AtPlane, Sent, page, view_of
 from batchpoint.storage.job_folder import job_folder
 from batchpoint.storage.published import recall
 
@@ -29,17 +31,55 @@ _LOG_CHUNK = 1 << 20
 
 @router.get(_ARM)
 def list_jobs(request: Request, desk: AtDesk) -> dict[str, Any]:
-    return page(request, [wire.to_json(job, desk.workspace, desk.server) for job in desk.store.list_jobs(desk.key)])
+    """Jobs, the latest first; with ``?parentJobName=`` the one step of that job."""
+    parent = request.query_params.get("parentJobName")
+    if parent is not None:
+        job = desk.job_or_step(parent)
+        found = [] if job.parent_job_name else [step_of(job)]
+    else:
+        found = desk.store.list_jobs(desk.key, view=view_of(request))
+    return page(request, [wire.to_json(job, desk.workspace, desk.server) for job in found])
 
 
 @router.get(f"{_ARM}/{{job}}")
 def get_job(desk: AtDesk, job: str) -> dict[str, Any]:
-    return wire.to_json(desk.job(job), desk.workspace, desk.server)
+    return wire.to_json(desk.job_or_step(job), desk.workspace, desk.server)
+
+
+@router.put(f"{_ARM}/{{job}}")
+def put_job(desk: AtDesk, job: str, sent: Sent) -> dict[str, Any]:
+    """Changes what may be changed of a job and archives or restores it; a job is only ever made by an invocation."""
+    archived = is_archived(sent)
+    if desk.store.get_job(desk.key, job) is None and not job_of_step(job):
+        raise NotSupported(
+            "Jobs are not created by themselves here: invoke a batch endpoint (batch-endpoint invoke).", target=job
+        )
+    found = _whole_job(desk, job, "changed or archived", "job show")
+    before = JobEdit(
+        display_name=found.display_name, description=found.description, tags=found.tags, properties=found.properties
+    )
+    edit = wire.edit_from_json(sent, before)
+    if edit != before:
+        desk.store.update_job_document(
+            desk.key,
+            found.name,
+            tags={**edit.tags, **_of_the_service(found.tags)},
+            properties={k: v for k, v in edit.properties.items() if not is_of_the_service(k)},
+            display_name=edit.display_name,
+            description=edit.description,
+        )
+    if archived is not None and archived != found.archived:
+        desk.store.archive_job(desk.key, found.name, archived)
+    return get_job(desk, found.name)
+
+
+def _of_the_service(values: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in values.items() if is_of_the_service(key)}
 
 
 @router.post(f"{_ARM}/{{job}}/cancel")
 def cancel_job(desk: AtDesk, job: str) -> Response:
-    desk.store.request_cancel(desk.key, desk.job(job).name)
+    desk.store.request_cancel(desk.key, _whole_job(desk, job, "cancelled", "job cancel").name)
     # A job whose driver has died needs a new one to end it.
     desk.plane.job_arrived()
     return Response(status_code=200)
@@ -48,15 +88,24 @@ def cancel_job(desk: AtDesk, job: str) -> Response:
 @router.delete(f"{_ARM}/{{job}}")
 def delete_job(desk: AtDesk, job: str) -> Response:
     """Only a job that has ended; its output stays."""
-    if desk.store.get_job(desk.key, job) is None:
+    if desk.store.get_job(desk.key, job) is None and not job_of_step(job):
         return Response(status_code=204)
+    _whole_job(desk, job, "deleted", "job delete")
     retention.delete_job(desk.store, desk.settings.home, desk.key, job)
     return Response(status_code=200)
 
 
+def _whole_job(desk: Desk, name: str, done: str, command: str) -> Job:
+    """A job that is not the step of another one."""
+    found = desk.job_or_step(name)
+    if found.parent_job_name:
+        raise refusal(name, done, command)
+    return found
+
+
 @router.get(f"{_OURS}/logs")
 def list_logs(plane: AtPlane, job: str) -> dict[str, Any]:
-    root = job_folder(plane.settings.home, _found(plane, job).name).path
+    root = job_folder(plane.settings.home, found_job(plane, job).name).path
     paths = [path for folder in _LOG_FOLDERS for path in sorted((root / folder).rglob("*")) if path.is_file()]
     if (root / _DRIVER_LOG).is_file():
         paths.append(root / _DRIVER_LOG)
@@ -66,7 +115,7 @@ def list_logs(plane: AtPlane, job: str) -> dict[str, Any]:
 @router.get(f"{_OURS}/logs/{{path:path}}")
 def read_log(plane: AtPlane, job: str, path: str, offset: int = 0) -> Response:
     """The bytes from ``offset`` on, at most a chunk of them; none while the log has not been begun."""
-    root = job_folder(plane.settings.home, _found(plane, job).name).path
+    root = job_folder(plane.settings.home, found_job(plane, job).name).path
     if path.split("/")[0] not in _LOG_FOLDERS and path != _DRIVER_LOG:
         raise ResourceNotFound(f"Job {job} has no log {path}; logs stand under logs/ and user_logs/.", target=path)
     file = path_inside(root, path)
@@ -86,7 +135,7 @@ def list_outputs(plane: AtPlane, job: str) -> dict[str, Any]:
     root = Path(found.settings.output_folder)
     if found.status is not JobStatus.COMPLETED:
         return {"value": []}
-    files = [root / name for name in recall(job_folder(plane.settings.home, job))]
+    files = [root / name for name in recall(job_folder(plane.settings.home, found.name))]
     return {"value": [_entry(path, root) for path in files if path.is_file()]}
 
 
@@ -95,21 +144,22 @@ def read_output(plane: AtPlane, job: str, path: str) -> FileResponse:
     found = _ended(plane, job)
     file = path_inside(Path(found.settings.output_folder), path)
     # The folder may hold files of others; one that this job did not write is never answered.
-    is_own = path in recall(job_folder(plane.settings.home, job))
+    is_own = path in recall(job_folder(plane.settings.home, found.name))
     if found.status is not JobStatus.COMPLETED or not is_own or not file.is_file():
         raise ResourceNotFound(f"Job {job} has no output file {path}.", target=path)
     return FileResponse(file, media_type="application/octet-stream")
 
 
-def _found(plane: ControlPlane, name: str) -> Job:
-    job = plane.store.find_job(name)
+def found_job(plane: ControlPlane, name: str) -> Job:
+    """A job of any workspace; what its step left is what it left."""
+    job = plane.store.find_job(name) or plane.store.find_job(job_of_step(name) or name)
     if job is None:
         raise ResourceNotFound(f"There is no job {name} on this server.", target=name)
     return job
 
 
 def _ended(plane: ControlPlane, name: str) -> Job:
-    job = _found(plane, name)
+    job = found_job(plane, name)
     if not job.status.is_terminal:
         message = f"Job {name} is {job.status}; its output can be downloaded when it is Completed, Failed or Canceled."
         raise ResourceConflict(message, target=name)

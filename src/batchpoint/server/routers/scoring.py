@@ -11,7 +11,7 @@ from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import ResourceNotFound
 from batchpoint.server.intake import invocation
 from batchpoint.server.lookup import Desk
-from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, Sent, page, plane, server_of
+from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, Sent, page, plane, server_of, view_of
 
 router = APIRouter()
 
@@ -64,7 +64,7 @@ def invoke_deployment(
 
 @router.get(_SCORING)
 def list_jobs(request: Request, desk: AtEndpoint, endpoint: str) -> dict[str, Any]:
-    jobs = desk.store.list_jobs(desk.key, endpoint, request.query_params.get("deployment"))
+    jobs = desk.store.list_jobs(desk.key, endpoint, request.query_params.get("deployment"), view_of(request))
     return page(request, [_shown(desk, job) for job in jobs])
 
 
@@ -76,7 +76,7 @@ def list_jobs_by_id(request: Request, desk: AtDesk, endpoint: str) -> dict[str, 
 
 @router.get(f"{_ARM}/deployments/{{deployment}}/jobs")
 def list_jobs_of_deployment(request: Request, desk: AtDesk, endpoint: str, deployment: str) -> dict[str, Any]:
-    jobs = desk.store.list_jobs(desk.key, endpoint, deployment)
+    jobs = desk.store.list_jobs(desk.key, endpoint, deployment, view_of(request))
     return page(request, [_shown(desk, job) for job in jobs])
 
 

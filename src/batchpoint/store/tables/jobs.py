@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
 
 from batchpoint.entities.job import TERMINAL, Job
+from batchpoint.entities.noun import ListView
 from batchpoint.errors import InternalError, ResourceConflict, ResourceNotFound
 from batchpoint.store import lifecycle
 from batchpoint.store.database import Database
@@ -81,14 +82,17 @@ class JobTable:
         """The job of this name in whatever workspace."""
         return self._one(_SEEN.where(jobs.c.name == name))
 
-    def list_jobs(self, w: str, endpoint: str | None = None, deployment: str | None = None) -> list[Job]:
+    def list_jobs(
+        self, w: str, endpoint: str | None = None, deployment: str | None = None, view: ListView = "All"
+    ) -> list[Job]:
         """Newest first; of one endpoint, of one deployment, or all."""
         query = _SEEN.where(jobs.c.workspace == w)
         if endpoint is not None:
             query = query.where(jobs.c.endpoint == endpoint.lower())
         if deployment is not None:
             query = query.where(jobs.c.deployment == deployment)
-        return self._many(query.order_by(jobs.c.sequence.desc()))
+        found = self._many(query.order_by(jobs.c.sequence.desc()))
+        return found if view == "All" else [job for job in found if job.archived == (view == "ArchivedOnly")]
 
     def open_jobs(self) -> list[Job]:
         """Every job of every workspace that has not ended, oldest first."""
@@ -99,6 +103,14 @@ class JobTable:
         query = _SEEN.where(jobs.c.status.not_in(ENDED), waiting.c.job.is_(None))
         return self._many(query.order_by(jobs.c.sequence))
 
+    def published_outputs(self) -> list[tuple[str, str]]:
+        """The jobs that published into a folder of the server's machine, and that folder."""
+        settings = jobs.c.document["settings"]
+        query = select(jobs.c.name, settings["output_folder"].as_string())
+        query = query.where(jobs.c.output_length > 0, settings["output_store"].as_string().is_(None))
+        with self._database.reading() as connection:
+            return [(name, folder) for name, folder in connection.execute(query)]
+
     def request_cancel(self, w: str, name: str) -> Job:
         """Ask the job's driver to stop it; a job that no driver has claimed is Canceled at once.
 
@@ -107,6 +119,14 @@ class JobTable:
         with self._database.writing() as connection:
             record = locked(connection, name, w)
             after = lifecycle.request_cancel(record, datetime.now(UTC))
+            save(connection, record, after)
+        return after.job
+
+    def archive_job(self, w: str, name: str, archived: bool) -> Job:
+        """Hide a job from lists or show it again. ResourceConflict while it has not ended."""
+        with self._database.writing() as connection:
+            record = locked(connection, name, w)
+            after = lifecycle.archived(record, archived)
             save(connection, record, after)
         return after.job
 
@@ -233,7 +253,8 @@ def _first_with_key(connection: Connection, w: str, key: str) -> Job | None:
 def _reserve_output(connection: Connection, w: str, job: Job) -> None:
     settings = job.settings
     name = settings.output_file_name if settings.output_action == "append_row" else ""
-    uri = posixpath.normpath(posixpath.join(settings.output_folder, name))
+    place = settings.output_store.place if settings.output_store else ""
+    uri = posixpath.normpath(posixpath.join(place, settings.output_folder, name))
     holder = connection.scalar(select(output_reservations.c.job).where(output_reservations.c.uri == uri))
     if holder:
         raise ResourceConflict(

@@ -1,0 +1,104 @@
+"""What a job that failed or was cancelled had scored by then: a file for whoever asks, never the job's output."""
+
+import os
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import StreamingResponse
+
+from batchpoint.entities.job import Job, JobStatus
+from batchpoint.errors import NotSupported, ResourceConflict, ResourceNotFound
+from batchpoint.server.lookup import ControlPlane
+from batchpoint.server.routers.asked import AtPlane
+from batchpoint.server.routers.jobs import found_job
+from batchpoint.storage.job_folder import job_folder
+from batchpoint.store.records import LedgerRow, Part
+
+router = APIRouter(prefix="/batchpoint/v1/jobs/{job}/partial")
+
+
+@router.get("")
+def describe(plane: AtPlane, job: str) -> dict[str, Any]:
+    """Name and contents of the file: how many mini-batches and items, and which mini-batches are missing."""
+    found, rows = _committed(plane, job)
+    segments = job_folder(plane.settings.home, found.name).segments
+    sound = [row for row in rows if _rows_of(segments, row) is not None]
+    if not any(row.parts for row in sound):
+        raise ResourceNotFound(f"Job {found.name} is {found.status} and had scored nothing by then.", target=job)
+    done = {row.mini_batch for row in sound}
+    return {
+        "file": partial_name(found.settings.output_file_name),
+        "mini_batches": found.progress.mini_batches,
+        "mini_batches_done": len(done),
+        "items": found.progress.items,
+        "items_succeeded": sum(row.succeeded for row in sound),
+        "items_failed": sum(row.failed_items for row in sound),
+        "rows": sum(row.rows for row in sound),
+        "missing": _ranges(sorted(set(range(found.progress.mini_batches)) - done)),
+        "failed": _ranges(sorted({row.mini_batch for row in sound if not row.parts})),
+    }
+
+
+@router.get("/content")
+def content(plane: AtPlane, job: str) -> StreamingResponse:
+    """The rows of every mini-batch that stands in the ledger, in mini-batch order."""
+    found, rows = _committed(plane, job)
+    segments = job_folder(plane.settings.home, found.name).segments
+
+    def pieces() -> Iterator[bytes]:
+        for row in rows:
+            yield _rows_of(segments, row) or b""
+
+    return StreamingResponse(pieces(), media_type="application/octet-stream")
+
+
+def partial_name(output_file_name: str) -> str:
+    """``predictions.csv`` → ``predictions.partial.csv``."""
+    name = PurePosixPath(output_file_name)
+    return f"{name.stem}.partial{name.suffix}"
+
+
+def _committed(plane: ControlPlane, name: str) -> tuple[Job, Sequence[LedgerRow]]:
+    job = found_job(plane, name)
+    if job.status is JobStatus.COMPLETED:
+        raise ResourceConflict(f"Job {job.name} is Completed: download its output without --partial.", target=name)
+    if not job.status.is_terminal:
+        message = f"Job {job.name} is {job.status}; partial results are those of a job that is Failed or Canceled."
+        raise ResourceConflict(message, target=name)
+    if job.settings.output_action == "summary_only":
+        staging = job_folder(plane.settings.home, job.name).staging
+        raise NotSupported(
+            f"Job {job.name} has output_action summary_only: its script writes the files, and nobody knows which of "
+            f"them are whole. What it wrote is on the server's machine in {staging}.",
+            target=name,
+        )
+    return job, plane.store.ledger(job.name, job.revision)
+
+
+def _rows_of(segments: Path, row: LedgerRow) -> bytes | None:
+    """What the mini-batch gave; None when it is no longer what was scored."""
+    found = [_read(segments / part.segment, part) for part in row.parts]
+    whole = [piece for piece in found if piece is not None]
+    return b"".join(whole) if len(whole) == len(found) else None
+
+
+def _read(segment: Path, part: Part) -> bytes | None:
+    if not segment.is_file():
+        return None
+    with segment.open("rb") as file:
+        found = os.pread(file.fileno(), part.length, part.offset)
+    return found if len(found) == part.length and zlib.crc32(found) == part.crc else None
+
+
+def _ranges(numbers: Sequence[int]) -> list[list[int]]:
+    """``[3, 4, 5, 9]`` → ``[[3, 5], [9, 9]]``."""
+    found: list[list[int]] = []
+    for number in numbers:
+        if found and found[-1][1] == number - 1:
+            found[-1][1] = number
+        else:
+            found.append([number, number])
+    return found
