@@ -214,6 +214,22 @@ def test_a_shim_that_does_not_start_is_passed_over(tmp_path: Path, monkeypatch: 
     assert find_python(Wanted("3.99", "3.99.7"), "no uv here", tmp_path / "log") == Python(real, "3.99.1")
 
 
+@pytest.mark.parametrize(
+    ("wanted", "taken"), [("3.99.2", "3.99.1"), ("3.99.4", "3.99.5"), ("3.99.3", "3.99.5"), ("3.99.77", "3.99.15")]
+)
+def test_the_nearest_patch_is_taken_of_two_as_near_the_newer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wanted: str, taken: str
+) -> None:
+    for version in ("3.99.1", "3.99.5", "3.99.15"):
+        program = tmp_path / "versions" / version / "bin" / "python3"
+        program.parent.mkdir(parents=True)
+        program.write_text(f'#!/bin/sh\necho {version}; echo "$0"\n')
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    assert find_python(Wanted("3.99", wanted), "no uv here", tmp_path / "log").version == taken
+
+
 def test_what_needs_a_container_fails_the_build_with_a_sentence(home: Path) -> None:
     with pytest.raises(EnvironmentBuildFailed, match="names only the image"):
         ensure(Environment(image="base:1"), home, home / "log")

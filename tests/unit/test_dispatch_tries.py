@@ -12,6 +12,7 @@ from batchpoint.engine.messages import (
     Keep,
     KillWorker,
     NoteFailure,
+    PlanReady,
     Ready,
     Scored,
     WorkerGone,
@@ -231,3 +232,43 @@ def test_the_first_traceback_is_remembered_over_what_has_none() -> None:
     hall.raised(0, RAISED)
     hall.raised(0, Failure("ScriptRaised", "KeyError: 1", "Traceback: KeyError"))
     assert hall.dispatcher.first_failure == RAISED
+
+
+def test_tries_that_an_earlier_driver_counted_go_on_counting() -> None:
+    hall = Hall()
+    tries = {0: (2, RAISED), 2: (3, SEGFAULT)}
+    hall.tell(PlanReady(3, 10, 30, tries=tries, failed_attempts=5, first_failure=RAISED))
+    (given_up,) = hall.all(GiveUp)
+    assert (given_up.mini_batch, given_up.failure, given_up.tries) == (2, SEGFAULT, 3), "it had its three tries"
+    hall.ready(0)
+    (note,) = only(NoteFailure, hall.raised(0))
+    assert (note.mini_batch, note.tries) == (0, 3)
+    assert [one.mini_batch for one in hall.all(GiveUp)] == [2, 0]
+    hall.scored(0)
+    assert hall.end is not None and hall.end.failure is None
+    assert hall.dispatcher.failed_attempts == 6 and hall.dispatcher.items_failed == 20
+    assert hall.dispatcher.first_failure == RAISED
+
+
+def test_what_is_committed_needs_no_tries_any_more() -> None:
+    hall = Hall()
+    hall.tell(PlanReady(2, 10, 20, done=[0], items_succeeded=10, tries={0: (3, RAISED)}))
+    hall.ready(0)
+    hall.scored(0)
+    assert not hall.all(GiveUp) and hall.dispatcher.items_succeeded == 20
+
+
+def test_a_job_whose_every_mini_batch_had_its_tries_ends_at_once() -> None:
+    hall = Hall()
+    hall.tell(PlanReady(2, 10, 20, tries={0: (3, RAISED), 1: (4, RAISED)}, first_failure=RAISED))
+    assert hall.end is not None and hall.end.failure is not None
+    assert (hall.end.failure.code, hall.end.failure.traceback) == ("NoSuccessfulItems", RAISED.traceback)
+
+
+def test_a_failed_try_tells_what_it_took() -> None:
+    hall = one_worker(mini_batches=2, timeout_s=30)
+    (note,) = only(NoteFailure, hall.raised(0))
+    assert (note.tries, note.attempt, note.seconds) == (1, 1, 1.0)
+    hall.now += 7
+    (note,) = only(NoteFailure, hall.dies(0))
+    assert (note.mini_batch, note.seconds, note.run_s) == (1, 7.0, 7.0)

@@ -72,7 +72,7 @@ def find_python(wanted: Wanted, uv: str, log: Path) -> Python:
             return python
         fitting.append(python)
     if fitting:
-        return fitting[0]
+        return min(fitting, key=lambda python: _patches_away(python.version, wanted.written))
     return _download(wanted, uv, log)
 
 
@@ -83,6 +83,12 @@ def installed(uv: str) -> list[Python]:
         if python := start(path):
             found.setdefault(python.version, python)
     return [found[version] for version in sorted(found, key=_key)]
+
+
+def _patches_away(version: str, wanted: str) -> tuple[int, int]:
+    """Sorts the nearest patch first; of two that are equally near the newer one."""
+    distance = _key(version)[2] - (_key(wanted) + [0, 0])[2]
+    return abs(distance), -distance
 
 
 def _candidates(minor: str | None, uv: str) -> Iterator[str]:

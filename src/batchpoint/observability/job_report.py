@@ -184,9 +184,16 @@ def _readable(text: str) -> Iterator[tuple[str, ...]]:
 
 
 def _csv(lines: Iterable[Iterable[object]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    return text.getvalue()
+    text = io.StringIO(newline="")
+    # The writer quotes what is in its line terminator: with "\n" alone a "\r" would break a line for its readers.
+    rows = csv.writer(text, lineterminator="\r\n")
+    whole = []
+    for line in lines:
+        text.seek(0)
+        text.truncate()
+        rows.writerow(line)
+        whole.append(text.getvalue()[:-2] + "\n")
+    return "".join(whole)
 
 
 def _cell(text: str) -> str:

@@ -127,6 +127,8 @@ class WorkerStart:
             "MLFLOW_TRACKING_URI": (self.folder.path / "mlruns").as_uri(),
             "MLFLOW_RUN_ID": name,
             "MLFLOW_EXPERIMENT_NAME": experiment,
+            # Later versions take a folder for a store only where somebody says so.
+            "MLFLOW_ALLOW_FILE_STORE": "true",
             **_workspace_variables(self.job.id or ""),
         }
         if self.job.settings.model_path:
