@@ -13,10 +13,11 @@ from batchpoint.arm.envelope.reading import (
     system_data,
     without_none,
 )
-from batchpoint.entities.compute import Compute
+from batchpoint.entities.compute import Compute, ComputeNode
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import NotSupported
 
+NODE_STATES = ("idle", "running", "preparing", "unusable", "leaving", "preempted")
 _TYPES = {"amlcompute": "AmlCompute", "ray": "Ray"}
 
 
@@ -38,7 +39,10 @@ def to_json(compute: Compute, workspace: Workspace) -> dict[str, Any]:
                     "computeLocation": compute.location,
                     "description": compute.description,
                     "provisioningState": compute.provisioning_state,
-                    "properties": _ray_cluster(compute) if compute.type == "ray" else _cluster(compute),
+                    "properties": {
+                        **(_ray_cluster(compute) if compute.type == "ray" else _cluster(compute)),
+                        **_allocation(compute),
+                    },
                 }
             ),
         }
@@ -71,6 +75,18 @@ def _ray_cluster(compute: Compute) -> dict[str, Any]:
             "resourcesPerInstance": compute.resources_per_instance or None,
             "tokenPath": compute.token_path,
             "scaleSettings": _scale(compute),
+        }
+    )
+
+
+def _allocation(compute: Compute) -> dict[str, Any]:
+    counts = compute.node_state_counts
+    return without_none(
+        {
+            "allocationState": compute.allocation_state,
+            "currentNodeCount": compute.current_node_count,
+            "targetNodeCount": compute.target_node_count,
+            "nodeStateCounts": counts and {f"{state}NodeCount": counts.get(state, 0) for state in NODE_STATES},
         }
     )
 
@@ -118,6 +134,55 @@ def from_json(body: Body, name: str | None = None) -> Compute:
         "enable_node_public_ip": cluster.boolean("enableNodePublicIp"),
         "id": body.text("id"),
         "provisioning_state": properties.text("provisioningState"),
+        "allocation_state": cluster.text("allocationState"),
+        "current_node_count": cluster.integer("currentNodeCount"),
+        "target_node_count": cluster.integer("targetNodeCount"),
+        "node_state_counts": _counts(cluster.child("nodeStateCounts")),
         "creation_context": creation_context(body),
     }
     return build(Compute, values)
+
+
+def rescaled(compute: Compute, body: Body) -> Compute:
+    """The compute with what a PATCH says of it: tags, and the scale in one of the two places where it may stand."""
+    properties = body.child("properties")
+    inner = properties.child("properties").child("scaleSettings")
+    scale = inner if properties.child("properties").has("scaleSettings") else properties.child("scaleSettings")
+    changes = {
+        "min_instances": scale.integer("minNodeCount"),
+        "max_instances": scale.integer("maxNodeCount"),
+        "idle_time_before_scale_down": scale.duration("nodeIdleTimeBeforeScaleDown"),
+        "tags": body.texts("tags") if body.has("tags") else None,
+    }
+    return build(Compute, compute.model_dump() | {key: value for key, value in changes.items() if value is not None})
+
+
+def node_to_json(node: ComputeNode) -> dict[str, Any]:
+    """One element of the answer to ``listNodes``."""
+    return {
+        "nodeId": node.node_id,
+        "privateIpAddress": node.private_ip_address,
+        "publicIpAddress": node.public_ip_address,
+        "port": node.port,
+        "nodeState": node.node_state,
+        "runId": node.current_job_name,
+    }
+
+
+def node_from_json(body: Body) -> ComputeNode:
+    values = {
+        "node_id": body.text("nodeId"),
+        "private_ip_address": body.text("privateIpAddress"),
+        "public_ip_address": body.text("publicIpAddress"),
+        "port": body.integer("port"),
+        "node_state": body.text("nodeState"),
+        "current_job_name": body.text("runId"),
+    }
+    return build(ComputeNode, values)
+
+
+def _counts(sent: Body) -> dict[str, int] | None:
+    counts = {state: sent.integer(f"{state}NodeCount") for state in NODE_STATES}
+    return (
+        {state: count or 0 for state, count in counts.items()} if any(c is not None for c in counts.values()) else None
+    )

@@ -1,9 +1,13 @@
 """Computes and datastores from the client's side: what jobs run on, and where bytes are."""
 
+from collections.abc import Iterator
+
 from batchpoint.arm import compute as compute_wire
 from batchpoint.arm import datastore as datastore_wire
+from batchpoint.arm import machine as machine_wire
+from batchpoint.arm.envelope.reading import Body
 from batchpoint.client.requests import Requests, segment
-from batchpoint.entities.compute import Compute
+from batchpoint.entities.compute import Compute, ComputeNode, MachineSize, Usage
 from batchpoint.entities.datastore import Datastore
 from batchpoint.entities.workspace import Workspace
 
@@ -28,6 +32,23 @@ class Computes:
 
     def delete(self, name: str) -> None:
         self._requests.delete(f"{self._path}/{segment(name)}", f"compute {name}")
+
+    def list_nodes(self, name: str) -> "list[ComputeNode]":
+        """The instances that are there now, by number."""
+        answer = self._requests.json("POST", f"{self._path}/{segment(name)}/listNodes")
+        return [compute_wire.node_from_json(Body(node)) for node in answer.items("nodes")]
+
+    def list_sizes(self, location: str) -> "list[MachineSize]":
+        """The machine, once for each name that it goes by."""
+        return [machine_wire.size_from_json(body) for body in self._of_location(location, "vmSizes")]
+
+    def list_usage(self, location: str) -> "list[Usage]":
+        """How much there is of what is limited."""
+        return [machine_wire.usage_from_json(body) for body in self._of_location(location, "usages")]
+
+    def _of_location(self, location: str, what: str) -> "Iterator[Body]":
+        path = machine_wire.location_path(self._workspace.subscription, segment(location))
+        return self._requests.pages(f"{path}/{what}")
 
 
 class Datastores:

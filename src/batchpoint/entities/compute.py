@@ -54,7 +54,10 @@ class Compute(Noun):
 
     schema_name: ClassVar[str] = "AmlComputeSchema"
     output_only: ClassVar[frozenset[str]] = frozenset(
-        {"id", "provisioning_state", "provisioning_errors", "created_on", "creation_context", "resourceGroup"}
+        {
+            *("id", "provisioning_state", "provisioning_errors", "created_on", "creation_context", "resourceGroup"),
+            *("allocation_state", "current_node_count", "target_node_count", "node_state_counts"),
+        }
     )
 
     refusals: ClassVar[dict[str, str]] = {
@@ -113,6 +116,13 @@ class Compute(Noun):
 
     id: str | None = None
     provisioning_state: str | None = None
+    #: Steady, or Resizing while instances come or go; like the counts below a view of the moment, never stored.
+    allocation_state: str | None = None
+    current_node_count: int | None = None
+    #: How many instances there will be when nothing else happens.
+    target_node_count: int | None = None
+    #: By state: idle, running, preparing, unusable, leaving, preempted.
+    node_state_counts: dict[str, int] | None = None
     creation_context: CreationContext | None = None
 
     @model_validator(mode="after")
@@ -156,6 +166,40 @@ class Compute(Noun):
             resources=self.resources_per_instance,
             token_path=self.token_path,
         )
+
+
+class ComputeNode(Noun):
+    """One instance of a compute, as it is now."""
+
+    node_id: str
+    #: None where the instance is on a machine that Ray has chosen.
+    private_ip_address: str | None = None
+    public_ip_address: str | None = None
+    port: int | None = None
+    #: idle, running, preparing or leaving.
+    node_state: str
+    current_job_name: str | None = None
+
+
+class MachineSize(Noun):
+    """A size that instances may have: here all are as large as the machine."""
+
+    name: str
+    family: str = "local"
+    v_cp_us: int
+    gpus: int = 0
+    memory_gb: float
+    low_priority_capable: bool = True
+    supported_compute_types: tuple[str, ...] = ("amlcompute",)
+
+
+class Usage(Noun):
+    """How much there is of something that is limited."""
+
+    name: str
+    current_value: int
+    limit: int
+    unit: str = "Count"
 
 
 def _bytes(text: str) -> int | None:

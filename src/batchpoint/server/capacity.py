@@ -1,15 +1,18 @@
-"""Gives waiting jobs their instances and lets idle ones go; tells what the nodes of a compute do.
+"""Gives waiting jobs their instances and lets idle ones go; tells what the instances of a compute do.
 
-The supervisor settles at each of its looks, routers ask for nodes. The rules are in ``store/allotment``, the rows in
+The supervisor settles at each of its looks, routers ask for counts. The rules are in ``store/allotment``, the rows in
 the store; a supervisor that dies takes nothing with it.
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
+from batchpoint.arm.compute import NODE_STATES
+from batchpoint.compute import machine
+from batchpoint.entities.compute import Compute, ComputeNode, MachineSize
 from batchpoint.entities.job import JobStatus
 from batchpoint.observability.job_logs import JobLogs
 from batchpoint.storage.job_folder import job_folder
@@ -56,19 +59,7 @@ class Capacity:
         return JobLogs(job_folder(self._home, job))
 
 
-@dataclass(frozen=True)
-class Node:
-    """One instance as people see it."""
-
-    node_id: str
-    number: int
-    #: ``idle``, ``running``, ``preparing`` or ``leaving``.
-    state: str
-    #: Empty unless a job holds it.
-    job: str
-
-
-def nodes(situation: Situation, now: datetime, *, keeps_idle: bool) -> list[Node]:
+def nodes(compute: Compute, situation: Situation, now: datetime, *, keeps_idle: bool) -> list[ComputeNode]:
     """The instances that are there now. Without a server none outlives its job, whoever is left to remove it."""
     going = leaving(situation, now)
     found = []
@@ -79,10 +70,35 @@ def nodes(situation: Situation, now: datetime, *, keeps_idle: bool) -> list[Node
             continue
         else:
             state = "leaving" if one.number in going else "idle"
-        found.append(Node(one.node_id, one.number, state, one.job))
+        found.append(
+            ComputeNode(
+                node_id=one.node_id,
+                # Where Ray has put it, Ray alone knows.
+                private_ip_address=None if compute.type == "ray" else "127.0.0.1",
+                node_state=state,
+                current_job_name=one.job or None,
+            )
+        )
     return found
 
 
-def counted(found: list[Node]) -> Counter[str]:
-    """Nodes by state."""
-    return Counter(node.state for node in found)
+def with_counts(compute: Compute, situation: Situation, now: datetime, *, keeps_idle: bool) -> Compute:
+    """The compute with how many instances it has, and will have."""
+    counts = Counter(node.node_state for node in nodes(compute, situation, now, keeps_idle=keeps_idle))
+    staying = counts.total() - counts["leaving"]
+    target = max(staying, compute.min_instances if keeps_idle else 0)
+    return compute.model_copy(
+        update={
+            "allocation_state": "Steady" if target == counts.total() else "Resizing",
+            "current_node_count": counts.total(),
+            "target_node_count": target,
+            "node_state_counts": {state: counts[state] for state in NODE_STATES},
+        }
+    )
+
+
+def sizes(computes: Iterable[Compute]) -> list[MachineSize]:
+    """The machine, under its own name and under those that computes call it."""
+    names = dict.fromkeys(["this-machine", *(compute.size for compute in computes if compute.type != "ray")])
+    memory_gb = round(machine.memory_bytes() / 2**30, 1)
+    return [MachineSize(name=n, v_cp_us=machine.cores(), gpus=machine.gpus(), memory_gb=memory_gb) for n in names]

@@ -161,6 +161,10 @@ def create_compute(desk: Desk, wanted: Compute) -> Compute:
             "id": ids.compute_id(desk.workspace, wanted.name),
             "location": wanted.location or desk.settings.location,
             "provisioning_state": "Succeeded",
+            "allocation_state": None,
+            "current_node_count": None,
+            "target_node_count": None,
+            "node_state_counts": None,
             "creation_context": context(existing.creation_context if existing else None),
         }
     )

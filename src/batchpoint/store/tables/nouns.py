@@ -106,6 +106,13 @@ class NounTables:
         """By name."""
         return self._list(Compute, computes, {"workspace": w})
 
+    def all_computes(self, subscription: str) -> list[Compute]:
+        """Of all workspaces of the subscription."""
+        within = computes.c.workspace.startswith(f"{subscription.lower()}/", autoescape=True)
+        with self._database.reading() as connection:
+            documents = connection.scalars(select(computes.c.document).where(within).order_by(computes.c.name))
+            return [Compute.model_validate(document) for document in documents]
+
     def delete_compute(self, w: str, name: str) -> bool:
         """False if there is none."""
         return self._delete(computes, {"workspace": w, "name": name})

@@ -4,6 +4,7 @@ from typing import Any
 
 from batchpoint.cli import documents
 from batchpoint.cli.call import Call
+from batchpoint.cli.commands.refusals import refused
 from batchpoint.cli.grammar import EDITS, FILE, NO_WAIT, SET, YES, Command, Flag, named
 
 
@@ -27,6 +28,19 @@ def list_all(call: Call) -> object:
 def update(call: Call) -> object:
     current = call.client.computes.get(call.flags.name)
     return call.client.computes.create_or_update(documents.updated(call, current, _values(call)))
+
+
+def list_nodes(call: Call) -> object:
+    """The instances that are there now; what is not known of one is null."""
+    return [node.model_dump(mode="json") for node in call.client.computes.list_nodes(call.flags.name)]
+
+
+def list_sizes(call: Call) -> object:
+    return call.client.computes.list_sizes(call.flags.location or call.settings.location)
+
+
+def list_usage(call: Call) -> object:
+    return call.client.computes.list_usage(call.flags.location or call.settings.location)
 
 
 def delete(call: Call) -> None:
@@ -65,6 +79,7 @@ _RAY = (
     Flag("--memory-per-instance", "Ray: memory of one instance, such as 2g.", "SIZE"),
     Flag("--token-path", "Ray: file with the cluster's token, on the server's machine.", "PATH"),
 )
+_LOCATION = Flag("--location -l", "Location; default the one of the settings, 'local'.", "NAME")
 _TAGS = Flag("--tags", "Tags.", "KEY=VALUE", many=True)
 
 COMMANDS = (
@@ -105,4 +120,32 @@ COMMANDS = (
         ),
     ),
     Command("compute delete", "Delete a compute.", delete, (named("compute"), YES, NO_WAIT)),
+    Command("compute list-nodes", "List the instances that a compute has now.", list_nodes, (named("compute"),)),
+    Command("compute list-sizes", "List the sizes of instances: all are this machine.", list_sizes, (_LOCATION,)),
+    Command("compute list-usage", "List what is limited, and how much of it is used.", list_usage, (_LOCATION,)),
+    *(
+        refused(
+            f"compute {verb}",
+            f"{purpose}.",
+            "Instances come with jobs and go when they are idle; there is nothing to "
+            f"{verb}. To have some ready all the time: compute update --name NAME --min-instances N.",
+        )
+        for verb, purpose in (
+            ("start", "Start a compute"),
+            ("stop", "Stop a compute"),
+            ("restart", "Restart a compute"),
+        )
+    ),
+    refused(
+        "compute attach",
+        "Attach a compute that exists elsewhere.",
+        "Machines and clusters of Azure cannot be attached. For a Ray cluster of your own: compute create --type ray "
+        "--name NAME --address HOST:6379.",
+    ),
+    refused(
+        "compute connect-ssh",
+        "Open a shell on a compute.",
+        "Instances of an amlcompute are processes on the machine of the server; open a shell there. What they wrote: "
+        "job stream --name JOB, and the logs of the job.",
+    ),
 )

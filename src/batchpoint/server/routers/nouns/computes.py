@@ -1,11 +1,16 @@
-"""Computes: list, get, put, delete."""
+"""Computes: list, get, put, patch, delete, and what their instances do at this moment."""
 
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from batchpoint.arm import compute as wire
+from batchpoint.entities.compute import Compute
+from batchpoint.errors import NotSupported
+from batchpoint.server import capacity
 from batchpoint.server.intake import creation
+from batchpoint.server.lookup import Desk
 from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, Sent, page
 
 router = APIRouter(prefix=f"{WORKSPACE_PATH}/computes")
@@ -13,20 +18,50 @@ router = APIRouter(prefix=f"{WORKSPACE_PATH}/computes")
 
 @router.get("")
 def list_computes(request: Request, desk: AtDesk) -> dict[str, Any]:
-    return page(request, [wire.to_json(compute, desk.workspace) for compute in desk.store.list_computes(desk.key)])
+    return page(request, [_shown(desk, compute) for compute in desk.store.list_computes(desk.key)])
 
 
 @router.get("/{compute}")
 def get_compute(desk: AtDesk, compute: str) -> dict[str, Any]:
-    return wire.to_json(desk.compute(compute), desk.workspace)
+    return _shown(desk, desk.compute(compute))
 
 
 @router.put("/{compute}")
 def put_compute(desk: AtDesk, compute: str, sent: Sent, response: Response) -> dict[str, Any]:
     response.status_code = 200 if desk.store.get_compute(desk.key, compute) else 201
-    return wire.to_json(creation.create_compute(desk, wire.from_json(sent, compute)), desk.workspace)
+    return _shown(desk, creation.create_compute(desk, wire.from_json(sent, compute)))
+
+
+@router.patch("/{compute}")
+def patch_compute(desk: AtDesk, compute: str, sent: Sent) -> dict[str, Any]:
+    return _shown(desk, creation.create_compute(desk, wire.rescaled(desk.compute(compute), sent)))
 
 
 @router.delete("/{compute}")
 def delete_compute(desk: AtDesk, compute: str) -> Response:
     return Response(status_code=200 if desk.store.delete_compute(desk.key, compute) else 204)
+
+
+@router.post("/{compute}/listNodes")
+def list_nodes(desk: AtDesk, compute: str) -> dict[str, Any]:
+    found = desk.compute(compute)
+    situation = desk.store.situation(desk.key, found.name)
+    nodes = capacity.nodes(found, situation, datetime.now(UTC), keeps_idle=desk.plane.keeps_idle)
+    return {"nodes": [wire.node_to_json(node) for node in nodes]}
+
+
+@router.post("/{compute}/{verb}")
+def refuse_power(desk: AtDesk, compute: str, verb: str) -> None:
+    """``start``, ``stop`` and ``restart`` are for machines that are rented."""
+    name = desk.compute(compute).name
+    raise NotSupported(
+        f"There is nothing to {verb} at compute {name}: its instances come with jobs and go when they are idle. To "
+        f"have some ready all the time: compute update --name {name} --min-instances N",
+        target=verb,
+    )
+
+
+def _shown(desk: Desk, compute: Compute) -> dict[str, Any]:
+    situation = desk.store.situation(desk.key, compute.name)
+    now = datetime.now(UTC)
+    return wire.to_json(capacity.with_counts(compute, situation, now, keeps_idle=desk.plane.keeps_idle), desk.workspace)
