@@ -10,6 +10,7 @@ Raised everywhere, mapped to HTTP by ``arm/error_body.py`` and to exit codes by 
     │   ├── ResourceNotFound        a noun that does not exist
     │   ├── ResourceConflict        a name or version that is taken, or a state that forbids it
     │   ├── NotSupported            understood, but not offered here
+    │   ├── DatastoreUnavailable    an object store that refuses, or does not answer
     │   ├── LimitExceeded           more of something than a setting allows
     │   └── AccessDenied            no token, a wrong one, or a foreign host
     ├── JobFailed               ends a job; its text becomes the job's error message
@@ -18,7 +19,7 @@ Raised everywhere, mapped to HTTP by ``arm/error_body.py`` and to exit codes by 
     │   ├── ScriptUnusable, InitFailed
     │   ├── ErrorThresholdExceeded, NoSuccessfulItems, WorkersKeepDying
     │   ├── OutputAlreadyExists, OutputUnwritable
-    │   ├── ComputeDeleted, JobLifetimeExceeded
+    │   ├── ComputeDeleted, ComputeUnavailable, JobLifetimeExceeded
     │   └── SegmentCorrupt
     ├── Fenced                  another driver owns the job now, or the job has ended
     │   └── CancelRequested         somebody asked to cancel before the job could be finished
@@ -119,6 +120,12 @@ class LimitExceeded(UserError):
     code = "LimitExceeded"
 
 
+class DatastoreUnavailable(UserError):
+    """The datastore cannot be read or written."""
+
+    code = "DatastoreUnavailable"
+
+
 class AccessDenied(UserError):
     """The request carries no valid token."""
 
@@ -189,6 +196,12 @@ class OutputUnwritable(JobFailed):
     """The output cannot be written."""
 
     code = "OutputUnwritable"
+
+
+class ComputeUnavailable(JobFailed):
+    """The compute gives the job no instance."""
+
+    code = "ComputeUnavailable"
 
 
 class ComputeDeleted(JobFailed):

@@ -35,6 +35,10 @@ class Settings:
     worker_log_limit_bytes: int = 10_000_000
     #: Seconds between two samples of memory, processors and disk in the logs of a job.
     resource_monitor_interval_s: float = 600.0
+    #: Seconds that a job on a Ray compute waits for its first instance before it fails.
+    ray_patience_s: float = 300.0
+    #: Seconds without an answer after which an instance on a Ray node counts as lost.
+    ray_silence_s: float = 30.0
     #: Seconds an idle supervisor stays before it exits.
     supervisor_idle_s: float = 5.0
     #: Private and loopback hosts that an input URL may name all the same, comma-separated.

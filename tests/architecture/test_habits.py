@@ -12,12 +12,18 @@ EVERYTHING = modules("batchpoint") + modules("batchpoint_worker")
 ENVIRONMENT_READERS = {
     "batchpoint.settings": "the one reader",
     "batchpoint.environments.commands": "passes the operator's variables on to installers, PATH included",
+    "batchpoint.compute.ray.node.actor": "runs on nodes, whose operator names the folder",
+    "batchpoint.compute.ray.node.interpreters": "runs on nodes, where interpreters are looked for",
+    "batchpoint.compute.ray.node.surroundings": "passes the variables of a node on to its workers",
 }
 
 #: Edges where everything may be caught: around the user's code, and at the top of a process. (module, function)
 BROAD_EXCEPT: set[tuple[str, str]] = {
     # The driver's top: a fault of ours ends the job instead of repeating for ever.
     ("batchpoint.engine.run", "execute"),
+    # Tops of threads: the fault costs one instance, never the job.
+    ("batchpoint.compute.ray.instance", "_run"),
+    ("batchpoint.compute.ray.node.agent", "_run"),
     # The user's code: whatever it raises, the worker answers.
     ("batchpoint_worker.session", "make_ready"),
     ("batchpoint_worker.session", "score"),

@@ -51,6 +51,7 @@ HOMES_OF: dict[str, set[str]] = {
     "httpx": {"client", "storage", "local", "cli"},
     "rich": {"cli"},
     "jmespath": {"cli"},
+    "ray": {"compute"},
 }
 #: Whatever the process: the product never needs them.
 NEVER = {"pandas", "numpy", "sklearn", "azure", "azureml", "mlflow", "requests", "pickle", "multiprocessing"}

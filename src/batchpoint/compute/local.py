@@ -45,6 +45,10 @@ class LocalPool:
         self._name = uuid.uuid4().hex[:8]
         self._processes: dict[int, _Process] = {}
         self._selector = selectors.DefaultSelector()
+        self._bell, self._bell_rope = os.pipe()
+        os.set_blocking(self._bell, False)
+        os.set_blocking(self._bell_rope, False)
+        self._selector.register(self._bell, selectors.EVENT_READ)
 
     def start(self, worker: int, spec: WorkerSpec) -> None:
         """Spawn ``python -m batchpoint_worker`` in a session of its own."""
@@ -107,6 +111,10 @@ class LocalPool:
         gone: list[_Process] = []
         for key, _ in self._selector.select(max(0.0, timeout_s)):
             process: _Process = key.data
+            if key.fd == self._bell:
+                for _block in read_ready(self._bell):
+                    continue
+                continue
             if key.fd == process.incoming:
                 self._read_lines(process, events)
             elif key.fd in process.prints:
@@ -187,8 +195,13 @@ class LocalPool:
             if number is not None:
                 os.close(number)
 
+    def wake(self) -> None:
+        """Let a waiting ``receive`` return. May be called from any thread."""
+        with contextlib.suppress(OSError):
+            os.write(self._bell_rope, b"!")
+
     def close(self) -> None:
-        """End every worker, then whatever they left."""
+        """End every worker, then whatever they left. Safe to repeat."""
         for process in self._processes.values():
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.popen.pid, signal.SIGKILL)
@@ -196,3 +209,7 @@ class LocalPool:
             self.kill(worker)
         strays.end_strays(strays.mark(self._job_folder, self._name))
         self._selector.close()
+        for fd in (self._bell, self._bell_rope):
+            if fd >= 0:
+                os.close(fd)
+        self._bell = self._bell_rope = -1

@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from batchpoint.compute import strays
-from batchpoint.compute.local import LocalPool
 from batchpoint.compute.pool import WorkerPool
 from batchpoint.engine import output
 from batchpoint.engine.dispatch import Policy, reasons
@@ -26,6 +25,7 @@ from batchpoint.engine.ledger import GroupCommit
 from batchpoint.engine.messages import EndJob, Failure
 from batchpoint.engine.preparation.interpreter import interpreter
 from batchpoint.engine.preparation.plan import Plan, item_path, read_plan, write_plan
+from batchpoint.engine.preparation.pools import init_timeout_s, open_pool
 from batchpoint.engine.preparation.source import Source, find_input, list_input
 from batchpoint.engine.preparation.workers import WorkerStart, slots
 from batchpoint.engine.tries import TryRecord
@@ -109,7 +109,7 @@ class JobRun:
         output.refuse_unwritable(Path(job.settings.output_folder))
         python = interpreter(job, self.folder, self.settings, self.logs.event, self._still_wanted(fence))
         source = find_input(job, self.folder, self.settings)
-        pool = LocalPool(self.folder.path, self.settings.worker_log_limit_bytes)
+        pool = open_pool(job, self.folder, self.settings, python, self.logs.event)
         try:
             driver = self._driver(job, fence, pool, python, source.root)
             driver.begin()
@@ -126,12 +126,12 @@ class JobRun:
     def _driver(self, job: Job, fence: Fence, pool: WorkerPool, python: str, input_root: str) -> Driver:
         prefix = f"{fence.revision}.{fence.epoch}.{fence.nonce}"
         sample_every_s = self.settings.resource_monitor_interval_s
-        inherited = self.settings.child_environ()
+        inherited = {} if job.settings.place.type == "ray" else self.settings.child_environ()
         start = WorkerStart(job, self.folder, python, input_root, prefix, inherited, sample_every_s)
         start.prepare()
         chosen = job.settings
         policy = Policy(
-            slots(job), chosen.max_retries, chosen.timeout_s, self.settings.init_timeout_s, chosen.error_threshold
+            slots(job), chosen.max_retries, chosen.timeout_s, init_timeout_s(job, self.settings), chosen.error_threshold
         )
         commits = GroupCommit(self.ledger, fence, self.folder.segments, fsync_file)
         return Driver(

@@ -97,7 +97,7 @@ class WorkerStart:
         settings = self.job.settings
         chosen = settings.environment_variables
         environment = {name: value for name, value in self.inherited.items() if _is_inherited(name)}
-        threads = str(max(1, (os.cpu_count() or 1) // self._worker_count()))
+        threads = str(max(1, self._cores() // self._worker_count()))
         environment |= {name: threads for name in _THREADS if name not in self.inherited}
         environment |= self._job_variables() | self._gpu_variables(slot) | chosen
         if "MLFLOW_TRACKING_URI" in chosen and "MLFLOW_RUN_ID" not in chosen:
@@ -108,7 +108,14 @@ class WorkerStart:
         search = [str(self.folder.worker_package), *filter(None, [chosen.get("PYTHONPATH")])]
         return environment | {"PYTHONPATH": os.pathsep.join(search)}
 
+    def _cores(self) -> int:
+        """Cores for all workers of the job."""
+        place = self.job.settings.place
+        return int(place.cpus) * self.job.settings.instance_count if place.type == "ray" else os.cpu_count() or 1
+
     def _gpu_variables(self, slot: Slot) -> dict[str, str]:
+        if self.job.settings.place.type == "ray":
+            return {}  # Ray says on the node which ones the instance has
         number = self.instance_numbers[slot.instance] if self.instance_numbers else slot.instance
         names = gpus.devices(gpus.found(), self.inherited)
         return gpus.variables(number, slot.process, self.job.settings.max_concurrency_per_instance, names)
