@@ -9,8 +9,8 @@ from pathlib import Path
 
 from batchpoint.upkeep.findings import Finding, ok, problem, warning
 
-#: Files that hold secrets, or every record.
-_PRIVATE = ("token", "batchpoint.db", "config.toml")
+#: What holds secrets, or every record.
+_PRIVATE = ("token", "batchpoint.db", "config.toml", "secrets")
 #: File systems whose locks SQLite cannot rely on.
 _REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "fuse.glusterfs", "afs", "ceph"})
 _SCARCE_B, _LITTLE_B = 200 * 10**6, 5 * 10**9
@@ -53,8 +53,8 @@ def clock(store: Path, now: float) -> Finding:
 
 
 def _permissions(home: Path) -> Iterator[Finding]:
-    places = [(home, 0o700), *((home / name, 0o600) for name in _PRIVATE)]
-    found = [_permission(path, allowed) for path, allowed in places if path.exists()]
+    places = [home, *(home / name for name in _PRIVATE)]
+    found = [_permission(path, 0o700 if path.is_dir() else 0o600) for path in places if path.exists()]
     wrong = [finding for finding in found if finding is not None]
     yield from wrong or [ok("home", f"{home} is open to its owner only.")]
 
