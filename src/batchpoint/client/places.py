@@ -27,9 +27,6 @@ class Computes:
     def get(self, name: str) -> Compute:
         return compute_wire.from_json(self._requests.json("GET", f"{self._path}/{segment(name)}"))
 
-    def list(self) -> "list[Compute]":
-        return [compute_wire.from_json(body) for body in self._requests.pages(self._path)]
-
     def delete(self, name: str) -> None:
         self._requests.delete(f"{self._path}/{segment(name)}", f"compute {name}")
 
@@ -49,6 +46,9 @@ class Computes:
     def _of_location(self, location: str, what: str) -> "Iterator[Body]":
         path = machine_wire.location_path(self._workspace.subscription, segment(location))
         return self._requests.pages(f"{path}/{what}")
+
+    def list(self) -> "list[Compute]":
+        return [compute_wire.from_json(body) for body in self._requests.pages(self._path)]
 
 
 class Datastores:
