@@ -5,6 +5,7 @@ say. What must hold whatever happens is asserted where it happens.
 """
 
 import random
+import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from batchpoint.engine.driver import Driver
 from batchpoint.engine.ledger import GroupCommit
 from batchpoint.engine.preparation.plan import Plan
 from batchpoint.engine.preparation.workers import WorkerStart
+from batchpoint.engine.tries import TryRecord
 from batchpoint.entities.data import Input
 from batchpoint.entities.job import Job, JobSettings, JobStatus, Progress
 from batchpoint.errors import Fenced, StoreUnavailable
@@ -44,6 +46,7 @@ class Succession:
     def __init__(self, seed: int, folder: Path, plan: Plan) -> None:
         self.dice = random.Random(seed)
         self.folder = JobFolder(folder)
+        shutil.rmtree(self.folder.tries, ignore_errors=True)
         self.plan = plan
         settings = JobSettings(code_path="/c", scoring_script="s.py", input=Input(path="/i"), output_folder="/o")
         self.job = Job(name=NAME, endpoint_name="e", deployment_name="d", settings=settings)
@@ -58,6 +61,8 @@ class Succession:
         #: Requests of drivers that are gone, still on their way to the store.
         self.late: list[Callable[[], object]] = []
         self.rows_at_freeze: list[LedgerRow] | None = None
+        #: Failed tries that a driver which held the job has noted, by mini-batch.
+        self.failed_tries: Counter[int] = Counter()
 
     @property
     def status(self) -> JobStatus:
@@ -131,6 +136,8 @@ class Stint:
     def __init__(self, succession: Succession, fence: Fence) -> None:
         self.all = succession
         self.fence = fence
+        #: Mini-batches that failed in the hands of earlier drivers.
+        self.before = set(succession.failed_tries)
         self.clock = VirtualClock()
         self.line = Line(succession, fence)
         self.pool = WatchedPool(self.clock, self.run)
@@ -150,6 +157,7 @@ class Stint:
             self.clock,
             self.clock.sleep,
             lambda progress: None,
+            WatchedTries(self),
         )
 
     def play(self, status: JobStatus) -> None:
@@ -171,6 +179,8 @@ class Stint:
         if self.holds_the_job():
             known = {row.mini_batch for row in self.all.ledger.ledger(NAME, 0)}
             assert mini_batch not in known, "what is committed is not executed again"
+            assert self.all.failed_tries[mini_batch] < MAX_TRIES, "tries are counted across drivers"
+            self.all.seen["tried again by another driver"] += mini_batch in self.before
         happening = self.all.dice.choices(["scores", "raises", "exits", "is_killed", "hangs"], [90, 4, 2, 2, 2])[0]
         return Outcome(happening, self.all.dice.choice([0.001, 0.05, 0.3]))
 
@@ -183,6 +193,19 @@ class Stint:
             segment = self.start.segment(event.worker)
             self.all.segments.add(segment)
             self.all.written[segment] = max(self.all.written[segment], said.offset + said.length)
+
+
+class WatchedTries(TryRecord):
+    """A TryRecord whose notes are counted by the test as well."""
+
+    def __init__(self, stint: Stint) -> None:
+        super().__init__(stint.all.folder.tries, stint.fence.revision, stint.fence.epoch)
+        self.stint = stint
+
+    def note(self, mini_batch: int | None, tries: int, failure: messages.Failure) -> None:
+        super().note(mini_batch, tries, failure)
+        if mini_batch is not None and self.stint.holds_the_job():
+            self.stint.all.failed_tries[mini_batch] += 1
 
 
 class WatchedPool(FakePool):

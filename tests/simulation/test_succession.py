@@ -16,6 +16,7 @@ WANTED = {
     *("dead", "store unavailable", "fenced", "late request fenced", "request lost", "request late"),
     *("dies at score", "dies at sync", "dies at commit", "dies at freeze", "dies at gather", "dies at complete"),
     *("paused at score", "paused at sync", "paused at commit", "paused at freeze", "paused at complete"),
+    "tried again by another driver",
     *("reply lost: commit", "reply lost: freeze", "reply lost: complete", "reply lost: start"),
 }
 
