@@ -129,16 +129,37 @@ def message_of(answer: dict[str, Any]) -> str:
 
 # The gate
 
+#: What editors read without a token, and nothing else.
+OPEN = {"/schemas", "/schemas/x"}
+
 
 def test_no_route_answers_without_the_token(api: Api) -> None:
     assert len(api.routes) > 40
     for route in api.routes:
         path = route.path_format.format(**dict.fromkeys(route.param_convertors, "x"))
+        if path in OPEN:
+            continue
         for method in route.methods:
             for headers in ({"Authorization": ""}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic eDp4"}):
                 answer = api.http.request(method, path, headers=headers)
                 assert answer.status_code == 401, f"{method} {path}"
                 assert answer.json()["error"]["code"] == "InvalidAuthenticationToken"
+
+
+def test_schemas_are_read_without_a_token(api: Api) -> None:
+    nobody = {"Authorization": ""}
+    names = api.http.get("/schemas", headers=nobody).json()
+    assert "batchDeployment.schema.json" in names
+    for name in names:
+        answer = api.http.get(f"/schemas/{name}", headers=nobody)
+        assert answer.status_code == 200
+        assert answer.json()["title"]
+        assert answer.headers["content-type"] == "application/schema+json"
+    assert api.http.get("/schemas/pipelineJob.schema.json", headers=nobody).status_code == 404
+    assert api.http.get("/schemas/..%2f..%2ferrors.py", headers=nobody).status_code == 404
+    assert api.http.post("/schemas", headers=nobody).status_code == 401
+    assert api.http.get("/schemasx", headers=nobody).status_code == 401
+    assert api.http.get("/schemas", headers={**nobody, "Host": "evil.example"}).status_code == 401
 
 
 def test_a_path_that_does_not_exist_is_behind_the_gate_too(api: Api) -> None:

@@ -19,6 +19,9 @@ from batchpoint.storage.atomic import publish_without_clobber
 #: Names under which a loopback server is spoken to. A web page on another name cannot reach it by rebinding its DNS.
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
+#: What everybody may read: nothing of a home, and editors send no token.
+OPEN_TO_READ = "/schemas"
+
 
 def token_of(home: Path) -> str:
     """The bearer token of ``home``, drawn on first use and kept in a file that its owner alone can read."""
@@ -55,7 +58,7 @@ class Gate:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        error = self._refusal(Headers(scope=scope)) if scope["type"] == "http" else AccessDenied()
+        error = self._refusal(scope) if scope["type"] == "http" else AccessDenied()
         if error is None:
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
@@ -63,7 +66,8 @@ class Gate:
         else:
             await send({"type": "websocket.close", "code": 1008})
 
-    def _refusal(self, headers: Headers) -> AccessDenied | None:
+    def _refusal(self, scope: Scope) -> AccessDenied | None:
+        headers = Headers(scope=scope)
         host = _host_name(headers.get("host", ""))
         if host not in self._hosts:
             return AccessDenied(
@@ -71,6 +75,8 @@ class Gate:
                 "Its operator can allow it with the setting server_hosts_allowed.",
                 target="Host",
             )
+        if _is_open(scope["method"], scope["path"]):
+            return None
         scheme, _, given = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not hmac.compare_digest(
             given.strip().encode("latin-1", "replace"), self._token
@@ -81,6 +87,10 @@ class Gate:
                 target="Authorization",
             )
         return None
+
+
+def _is_open(method: str, path: str) -> bool:
+    return method in ("GET", "HEAD") and (path == OPEN_TO_READ or path.startswith(f"{OPEN_TO_READ}/"))
 
 
 def _host_name(host: str) -> str:
