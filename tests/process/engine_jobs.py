@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from batchpoint.arm.envelope import ids
-from batchpoint.engine.run import JobRun, output_file
+from batchpoint.engine.places import output_file
+from batchpoint.engine.run import JobRun
 from batchpoint.entities.assets import Environment
 from batchpoint.entities.data import Input
 from batchpoint.entities.job import FailureReason, Job, JobError, JobSettings, JobStatus, Progress
@@ -159,9 +160,8 @@ class Engine:
 
     def run(self, script: str | Path, source: Path, *, name: str = "job", **settings: Any) -> Ended:
         """Make a job and drive it here to its end."""
-        ours = {
-            field: settings.pop(field) for field in ("init_timeout_s", "worker_log_limit_bytes") if field in settings
-        }
+        operator = ("init_timeout_s", "worker_log_limit_bytes", "resource_monitor_interval_s")
+        ours = {field: settings.pop(field) for field in operator if field in settings}
         self.job(script, source, name=name, **settings)
         return self.drive(name, **ours)
 

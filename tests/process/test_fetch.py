@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from batchpoint.errors import InputUnreadable
-from batchpoint.storage.fetch import FetchLimits, fetch_file
+from batchpoint.storage.web.fetch import FetchLimits, fetch_file
 
 DATA = b"rows\n" * 100_000
 AT_ONCE = FetchLimits(pause_s=0)

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchpoint.errors import ReferenceInvalid
-from batchpoint.storage.fetch import file_name_of, is_public, shown
 from batchpoint.storage.uri import (
     AssetReference,
     DatastorePath,
@@ -17,6 +16,8 @@ from batchpoint.storage.uri import (
     parse_uri,
     strip_marker,
 )
+from batchpoint.storage.web.fetch import file_name_of
+from batchpoint.storage.web.hosts import is_public, shown
 
 LONG = "azureml://subscriptions/s/resourcegroups/rg/workspaces/ws/datastores/store/paths/a/b"
 ARM = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.MachineLearningServices/workspaces/ws/datastores/store"
@@ -77,8 +78,15 @@ def test_a_short_uri_takes_the_workspace_it_is_given() -> None:
         ("runs:/abc/model", RunArtifact("abc", "model")),
         ("https://host/container/a?sig=b", HttpUrl("https://host/container/a?sig=b")),
         ("HTTP://host/a", HttpUrl("HTTP://host/a")),
-        ("wasbs://c@account/x", ObjectStoreUrl("wasbs://c@account/x")),
-        ("abfss://c@account/x", ObjectStoreUrl("abfss://c@account/x")),
+        (
+            "wasbs://c@account.blob.core.windows.net/x/",
+            ObjectStoreUrl("wasbs://c@account.blob.core.windows.net/x/", "account", "c", "x/"),
+        ),
+        (
+            "abfss://c@account.dfs.core.windows.net",
+            ObjectStoreUrl("abfss://c@account.dfs.core.windows.net", "account", "c", ""),
+        ),
+        ("s3://bucket/a b#c?d", ObjectStoreUrl("s3://bucket/a b#c?d", "", "bucket", "a b#c?d")),
         ("azureml:heart:1", AssetReference("azureml:heart:1")),
         ("azureml://data/heart/versions/1", AssetReference("azureml://data/heart/versions/1")),
         ("/subscriptions/s/resourceGroups/g/x/data/d", AssetReference("/subscriptions/s/resourceGroups/g/x/data/d")),
@@ -122,7 +130,11 @@ def test_the_markers_of_2021_come_off_first(text: str, rest: str, kind: str | No
         "azureml://datastores/store/../x",
         "azureml://jobs/j/outputs/o/paths/../../x",
         "runs:/r/../x",
-        "s3://bucket/x",
+        "s3:///x",
+        "s3://bucket/../x",
+        "wasbs://account.blob.core.windows.net/x",
+        "abfss://c@/x",
+        "gs://bucket/x",
         "https:///nohost",
     ],
 )

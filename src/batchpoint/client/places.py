@@ -10,6 +10,7 @@ from batchpoint.client.requests import Requests, segment
 from batchpoint.entities.compute import Compute, ComputeNode, MachineSize, Usage
 from batchpoint.entities.datastore import Datastore
 from batchpoint.entities.workspace import Workspace
+from batchpoint.errors import ResourceNotFound
 
 
 class Computes:
@@ -59,15 +60,25 @@ class Datastores:
         self._workspace = workspace
         self._path = f"{workspace.arm_id}/datastores"
 
-    def create_or_update(self, datastore: Datastore) -> Datastore:
-        sent = datastore_wire.to_json(datastore, self._workspace)
-        return datastore_wire.from_json(self._requests.json("PUT", f"{self._path}/{segment(datastore.name)}", sent))
+    def create_or_update(self, datastore: Datastore, *, skip_validation: bool = False) -> Datastore:
+        """Create or replace it; the server tries it out first, unless that is to be skipped."""
+        sent = datastore_wire.request_to_json(datastore, self._workspace)
+        path, query = f"{self._path}/{segment(datastore.name)}", {"skipValidation": str(skip_validation).lower()}
+        return datastore_wire.from_json(self._requests.json("PUT", path, sent, query=query))
 
     def get(self, name: str) -> Datastore:
         return datastore_wire.from_json(self._requests.json("GET", f"{self._path}/{segment(name)}"))
 
     def list(self) -> "list[Datastore]":
         return [datastore_wire.from_json(body) for body in self._requests.pages(self._path)]
+
+    def secrets(self, name: str) -> "dict[str, str]":
+        """The credentials in clear text; empty where there are none."""
+        try:
+            found = self._requests.json("POST", f"{self._path}/{segment(name)}/listSecrets")
+        except ResourceNotFound:
+            return {}
+        return datastore_wire.secrets_from_json(found)
 
     def delete(self, name: str) -> None:
         """Removes the registration, not the data."""

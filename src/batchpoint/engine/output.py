@@ -61,13 +61,13 @@ def gather(
 
 def names(staging: Path, final: Path | None) -> list[str]:
     """What is about to be published, relative to the output folder."""
-    staged = [path.relative_to(staging).as_posix() for path in _staged(staging)]
-    return staged if final is None else [*staged, final.name]
+    found = [path.relative_to(staging).as_posix() for path in staged(staging)]
+    return found if final is None else [*found, final.name]
 
 
 def publish_folder(staging: Path, folder: Path, owner: str) -> int:
     """Move what the scripts wrote themselves into the output folder, all of it or nothing; returns how many files."""
-    files = _staged(staging)
+    files = staged(staging)
     refuse_clashes(staging, folder)
     for parent in {folder / path.relative_to(staging).parent for path in files}:
         sweep(parent, 0, owner)
@@ -83,7 +83,7 @@ def publish_folder(staging: Path, folder: Path, owner: str) -> int:
 
 def refuse_clashes(staging: Path, folder: Path, gathered: Path | None = None) -> None:
     """Raise OutputAlreadyExists if a staged file cannot be published, or has the name of the gathered one."""
-    for path in _staged(staging):
+    for path in staged(staging):
         final = folder / path.relative_to(staging)
         if final == gathered:
             raise OutputAlreadyExists(
@@ -111,7 +111,7 @@ def refuse_unwritable(folder: Path) -> None:
         )
 
 
-def already_exists(path: Path) -> OutputAlreadyExists:
+def already_exists(path: Path | str) -> OutputAlreadyExists:
     """The error for an output path that is taken."""
     return OutputAlreadyExists(
         f"The output file {path} exists already; it was left as it is. "
@@ -176,7 +176,8 @@ def _content(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _staged(staging: Path) -> list[Path]:
+def staged(staging: Path) -> list[Path]:
+    """What the scripts wrote themselves."""
     return sorted(path for path in staging.rglob("*") if path.is_file())
 
 

@@ -11,29 +11,35 @@ import shutil
 import socket
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from batchpoint.compute import strays
 from batchpoint.compute.pool import WorkerPool
-from batchpoint.engine import output
 from batchpoint.engine.dispatch import Policy, reasons
 from batchpoint.engine.driver import BEAT_EVERY_S, Driver
 from batchpoint.engine.ledger import GroupCommit
 from batchpoint.engine.messages import EndJob, Failure
+from batchpoint.engine.places import output_place
 from batchpoint.engine.preparation.interpreter import interpreter
-from batchpoint.engine.preparation.plan import Plan, item_path, read_plan, write_plan
+from batchpoint.engine.preparation.plan import Plan, item_path, items_of, read_plan, write_plan
 from batchpoint.engine.preparation.pools import init_timeout_s, open_pool
-from batchpoint.engine.preparation.source import Source, find_input, list_input
+from batchpoint.engine.preparation.source import Preparation, Source, unfetched
 from batchpoint.engine.preparation.workers import WorkerStart, slots
 from batchpoint.engine.tries import TryRecord
 from batchpoint.entities.job import FailureReason, Job, JobError, JobStatus, Progress
-from batchpoint.errors import CancelRequested, Fenced, InternalError, JobFailed, JobLifetimeExceeded, StoreUnavailable
+from batchpoint.errors import (
+    CancelRequested,
+    Fenced,
+    InputUnreadable,
+    InternalError,
+    JobFailed,
+    JobLifetimeExceeded,
+    StoreUnavailable,
+)
 from batchpoint.observability.job_logs import JobLogs
 from batchpoint.settings import Settings
-from batchpoint.storage import published as published_names
 from batchpoint.storage.atomic import fsync_file
 from batchpoint.storage.job_folder import JobFolder
 from batchpoint.store.records import Claimed, Fence, JobLedger, LedgerRow
@@ -103,17 +109,15 @@ class JobRun:
             self._score(job, fence)
 
     def _score(self, job: Job, fence: Fence) -> None:
-        final = output_file(job)
-        if final is not None and output.is_taken(final):
-            raise output.already_exists(final)
-        output.refuse_unwritable(Path(job.settings.output_folder))
+        output_place(job, self.folder, self.settings).refuse_now()
         python = interpreter(job, self.folder, self.settings, self.logs.event, self._still_wanted(fence))
-        source = find_input(job, self.folder, self.settings)
+        preparation = Preparation(job, self.folder, self.settings, self.logs.event, self._still_wanted(fence))
+        source = preparation.find()
         pool = open_pool(job, self.folder, self.settings, python, self.logs.event)
         try:
             driver = self._driver(job, fence, pool, python, source.root)
             driver.begin()
-            plan = self._plan(job, source)
+            plan = self._plan(job, preparation, source)
             self.ledger.start(fence, plan.mini_batches, plan.items)
             done = self.ledger.ledger(job.name, fence.revision)
             self._announce(plan, len(done))
@@ -150,11 +154,11 @@ class JobRun:
             self._check_lifetime,
         )
 
-    def _plan(self, job: Job, source: Source) -> Plan:
+    def _plan(self, job: Job, preparation: Preparation, source: Source) -> Plan:
         frozen = read_plan(self.folder.plan_items, self.folder.plan_header)
         if frozen is not None:
             return frozen
-        paths = list_input(job, source, self.logs.event)
+        paths = preparation.list(source, self.ledger.published_outputs())
         size = job.settings.mini_batch_size
         return write_plan(self.folder.plan_items, self.folder.plan_header, source.root, paths, size)
 
@@ -173,7 +177,12 @@ class JobRun:
         return rows
 
     def _reasons(self, rows: Sequence[LedgerRow], plan: Plan) -> tuple[FailureReason, ...]:
-        return reasons.group(rows, lambda index: item_path(self.folder.plan_items, plan, index))
+        lost = items_of(self.folder.plan_items, plan, unfetched(self.folder))
+        told = (_with_loss(row, lost) for row in rows)
+        return reasons.group(told, lambda index: lost[index][0] if index in lost else self._item(plan, index))
+
+    def _item(self, plan: Plan, mini_batch: int) -> str:
+        return item_path(self.folder.plan_items, plan, mini_batch)
 
     def _finish(self, job: Job, fence: Fence, driver: Driver, end: EndJob, rows: Sequence[LedgerRow]) -> None:
         if end.canceled:
@@ -194,18 +203,7 @@ class JobRun:
 
     def _publish(self, job: Job, fence: Fence, rows: Sequence[LedgerRow]) -> None:
         """Gather and publish the frozen ledger; no worker is left."""
-        final, folder, staging = output_file(job), Path(job.settings.output_folder), self.folder.staging
-
-        def ready() -> None:
-            output.refuse_clashes(staging, folder, final)
-            published_names.remember(self.folder, output.names(staging, final))
-
-        if final is None:
-            ready()
-            published = output.Published("", 0)
-        else:
-            published = output.gather(rows, self.folder.segments, final, job.name, ready)
-        output.publish_folder(staging, folder, job.name)
+        published = output_place(job, self.folder, self.settings).publish(rows)
         progress = _progress_of(rows)
         self.ledger.complete(fence, published.sha256, published.length, progress, self.failures, {})
         self._tidy()
@@ -235,7 +233,8 @@ class JobRun:
 
     def _tidy(self) -> None:
         """Remove what only a running job needs."""
-        for path in (self.folder.scratch, self.folder.worker_package, self.folder.model, self.folder.tries):
+        folder = self.folder
+        for path in (folder.scratch, folder.worker_package, folder.model, folder.tries, folder.input, folder.gathered):
             shutil.rmtree(path, ignore_errors=True)
 
     def _still_wanted(self, fence: Fence) -> Callable[[], None]:
@@ -265,11 +264,12 @@ class JobRun:
             )
 
 
-def output_file(job: Job) -> Path | None:
-    """Where the gathered file goes; None when the scripts write their output themselves (``summary_only``)."""
-    if job.settings.output_action == "summary_only":
-        return None
-    return Path(job.settings.output_folder, job.settings.output_file_name)
+def _with_loss(row: LedgerRow, lost: Mapping[int, tuple[str, str]]) -> LedgerRow:
+    """A mini-batch with an item that could not be fetched failed for that, whatever its script said about it."""
+    if not row.failed_items or row.mini_batch not in lost:
+        return row
+    item, why = lost[row.mini_batch]
+    return replace(row, reason_code=InputUnreadable.code, reason=f"{item} could not be fetched: {why}")
 
 
 def _progress_of(rows: Sequence[LedgerRow]) -> Progress:

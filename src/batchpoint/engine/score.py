@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchpoint.engine.run import JobRun, output_file
+from batchpoint.engine.places import output_file
+from batchpoint.engine.run import JobRun
 from batchpoint.entities.assets import Environment
 from batchpoint.entities.data import Input
 from batchpoint.entities.deployment import DEFAULT_OUTPUT_FILE_NAME

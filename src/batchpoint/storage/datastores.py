@@ -1,24 +1,77 @@
-"""Owns where a datastore's bytes are: from a Datastore entity and a path in it to a place on this machine.
+"""Owns where a datastore's bytes are: from a Datastore entity to a place that can be listed, read and written.
 
 Server and engine call it with what the store holds; it knows no URI syntax beyond a plain relative path.
 """
 
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from batchpoint.entities.datastore import Datastore
-from batchpoint.errors import NotSupported, ReferenceInvalid
+from batchpoint.errors import NotSupported, ReferenceInvalid, ResourceNotFound
+from batchpoint.storage.atomic import aside_path, publish_without_clobber
+from batchpoint.storage.listing import Found, list_folder
+from batchpoint.storage.uri import relative_parts
 
 #: The datastore that every workspace has from the start.
 DEFAULT_DATASTORE = "workspaceblobstore"
+_BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class StoredPath:
+    """A path in a datastore that is not on this machine."""
+
+    datastore: Datastore
+    #: Relative; empty for the whole datastore, with a trailing ``/`` for what is known to be a folder.
+    path: str
+
+    @property
+    def uri(self) -> str:
+        """``azureml://datastores/<datastore>/paths/<path>``."""
+        return f"azureml://datastores/{self.datastore.name}/paths/{self.path}"
 
 
 class OpenDatastore(Protocol):
-    """The seam: everything that may be asked of a place for bytes."""
+    """The seam: everything that may be asked of a place for bytes. Paths are relative and have no ``..``."""
 
-    def local_path(self, path: str) -> Path:
-        """Absolute path on this machine of ``path``, which need not exist."""
+    def shown(self, path: str) -> str:
+        """The path as people write it."""
+        ...
+
+    def files(self, folder: str) -> Iterator[Found]:
+        """Every file below ``folder`` ("" or ending with ``/``), in no order."""
+        ...
+
+    def size(self, path: str) -> int | None:
+        """Bytes of the file ``path``; None where there is none."""
+        ...
+
+    def fetch(self, found: Found, target: Path) -> None:
+        """Write the file to ``target``. Raises ResourceNotFound, and DatastoreUnavailable when it cannot be read."""
+        ...
+
+    def blocks(self, path: str) -> Iterator[bytes]:
+        """The file piece by piece. Raises as ``fetch`` does."""
+        ...
+
+    def put_new(self, source: Path, path: str) -> bool:
+        """Store ``source`` as ``path`` if nothing stands there; False, and nothing changed, when something else does.
+
+        A repeat answers True: what counts is that these bytes stand there.
+        """
+        ...
+
+    def holds(self, path: str, source: Path) -> bool:
+        """Whether ``path`` has the bytes of ``source``."""
+        ...
+
+    def remove(self, path: str) -> None:
+        """Remove a file of our own."""
         ...
 
 
@@ -30,12 +83,54 @@ class LocalFolder:
 
     def local_path(self, path: str) -> Path:
         """Absolute path of ``path`` under the root. Raises ReferenceInvalid when it would lead out of it."""
-        segments = [segment for segment in path.split("/") if segment not in ("", ".")]
-        if ".." in segments or "\0" in path:
-            raise ReferenceInvalid(
-                f"The path {path!r} leads out of its datastore. Write it without '..' segments.", target=path
-            )
-        return self.root.joinpath(*segments)
+        return self.root.joinpath(*relative_parts(path))
+
+    def shown(self, path: str) -> str:
+        return str(self.local_path(path))
+
+    def files(self, folder: str) -> Iterator[Found]:
+        root = self.local_path(folder)
+        for item in list_folder(root).items if root.is_dir() else ():
+            name = os.fsdecode(item)
+            yield Found(folder + name, (root / name).stat().st_size)
+
+    def size(self, path: str) -> int | None:
+        file = self.local_path(path)
+        return file.stat().st_size if file.is_file() else None
+
+    def fetch(self, found: Found, target: Path) -> None:
+        shutil.copyfile(self._existing(found.name), target)
+
+    def blocks(self, path: str) -> Iterator[bytes]:
+        with self._existing(path).open("rb") as file:
+            while block := file.read(_BLOCK_BYTES):
+                yield block
+
+    def put_new(self, source: Path, path: str) -> bool:
+        final = self.local_path(path)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        aside = aside_path(final.parent)
+        try:
+            shutil.copyfile(source, aside)
+            return publish_without_clobber(aside, final) or self.holds(path, source)
+        finally:
+            aside.unlink(missing_ok=True)
+
+    def holds(self, path: str, source: Path) -> bool:
+        file = self.local_path(path)
+        if not file.is_file() or file.stat().st_size != source.stat().st_size:
+            return False
+        with file.open("rb") as one, source.open("rb") as other:
+            return hashlib.file_digest(one, "sha256").digest() == hashlib.file_digest(other, "sha256").digest()
+
+    def remove(self, path: str) -> None:
+        self.local_path(path).unlink(missing_ok=True)
+
+    def _existing(self, path: str) -> Path:
+        file = self.local_path(path)
+        if not file.is_file():
+            raise ResourceNotFound(f"There is no file {file}.", target=path)
+        return file
 
 
 def default_datastore(home: Path) -> Datastore:
@@ -45,11 +140,24 @@ def default_datastore(home: Path) -> Datastore:
 
 
 def open_datastore(datastore: Datastore, home: Path) -> OpenDatastore:
-    """The place behind ``datastore``. Raises NotSupported for a kind that is not served."""
-    if datastore.type != "local_folder":
+    """The place behind a datastore, with the credentials that the home keeps for it.
+
+    Raises NotSupported where the library for its kind is not installed.
+    """
+    if datastore.is_local:
+        return local_folder(datastore, home)
+    from batchpoint.storage.objects import secrets
+    from batchpoint.storage.objects.store import ObjectStore
+
+    return ObjectStore(datastore, datastore.credentials or secrets.recall(home, datastore))
+
+
+def local_folder(datastore: Datastore, home: Path) -> LocalFolder:
+    """The folder behind a datastore that is one. Raises NotSupported for one that is not, ReferenceInvalid."""
+    if not datastore.is_local:
         raise NotSupported(
-            f"The datastore {datastore.name!r} has the type {datastore.type!r}; only 'local_folder' is served here. "
-            "Copy the data to a folder of the server's machine and register that folder as a datastore.",
+            f"The datastore {datastore.name!r} is of type {datastore.type}, and a folder on the server's machine is "
+            "wanted here. Name one in a datastore of type local.",
             target=datastore.name,
         )
     if datastore.name == DEFAULT_DATASTORE and not datastore.path:
@@ -64,4 +172,4 @@ def open_datastore(datastore: Datastore, home: Path) -> OpenDatastore:
 
 def local_path(datastore: Datastore, path: str, home: Path) -> Path:
     """Absolute path on this machine of ``path`` in ``datastore``."""
-    return open_datastore(datastore, home).local_path(path)
+    return local_folder(datastore, home).local_path(path)

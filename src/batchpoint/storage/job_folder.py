@@ -9,7 +9,8 @@
   worker/batchpoint_worker       link to the worker package, alone in its folder
   scratch/                temporary directory of the scripts
   staging/                what summary_only scripts write
-  input/                  downloaded input
+  input/                  downloaded input                unfetched.json   what could not be
+  gathered/               output on its way to an object store
   logs/  user_logs/       the tree that users know
 """
 
@@ -68,6 +69,16 @@ class JobFolder:
     @property
     def input(self) -> Path:
         return self.path / "input"
+
+    @property
+    def unfetched(self) -> Path:
+        """Items of the input that could not be fetched, and why."""
+        return self.path / "unfetched.json"
+
+    @property
+    def gathered(self) -> Path:
+        """Where the output is put together that goes to an object store."""
+        return self.path / "gathered"
 
     @property
     def model(self) -> Path:

@@ -10,11 +10,24 @@ import re
 import stat
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from batchpoint.errors import InputUnreadable
 
 _HIDDEN = frozenset(b"._")
+#: Names of one folder that are read between two signs of life.
+_AT_ONCE = 5000
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file in a place that can be listed but has no paths of this machine."""
+
+    #: Where it is, from the beginning of its datastore or website folder.
+    name: str
+    #: Bytes; None where the place does not say.
+    size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -38,8 +51,15 @@ class Listing:
         return len(self.items)
 
 
-def list_folder(folder: Path, include: Sequence[str] = (), exclude: Sequence[str] = ()) -> Listing:
+def list_folder(
+    folder: Path,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    still_wanted: Callable[[], None] = lambda: None,
+) -> Listing:
     """Every file below ``folder``, symbolic links followed. Raises InputUnreadable.
+
+    ``still_wanted`` is called again and again meanwhile and raises to stop.
 
     A glob without ``/`` is compared with the file's name at any depth, one with ``/`` with the whole relative path;
     ``**`` stands for any number of folders, and a trailing ``/`` for everything below that folder.
@@ -47,11 +67,11 @@ def list_folder(folder: Path, include: Sequence[str] = (), exclude: Sequence[str
     root = folder.absolute()
     if not root.is_dir():
         raise InputUnreadable(_why_not_a_folder(root), target=str(root))
-    walk = _Walk(os.fsencode(root))
+    walk = _Walk(os.fsencode(root), still_wanted)
     walk.run()
     wanted = walk.items
     if include or exclude:
-        keep = _glob_filter(include, exclude)
+        keep = glob_filter(include, exclude)
         wanted = [item for item in wanted if keep(os.fsdecode(item))]
     wanted.sort()
     return Listing(str(root), wanted, walk.hidden, len(walk.items) - len(wanted), walk.special, walk.loops)
@@ -98,12 +118,13 @@ def _unreadable(path: str, error: OSError) -> str:
 class _Walk:
     """One pass over a folder tree; flat loops, because this runs once per file."""
 
-    def __init__(self, root: bytes) -> None:
+    def __init__(self, root: bytes, still_wanted: Callable[[], None]) -> None:
         self.items: list[bytes] = []
         self.hidden = 0
         self.special = 0
         self.loops = 0
         self._root = root
+        self._still_wanted = still_wanted
         #: Relative folders still to read, each with a trailing ``/`` unless it is the root.
         self._ahead = [b""]
 
@@ -112,7 +133,9 @@ class _Walk:
             prefix = self._ahead.pop()
             try:
                 with os.scandir(os.path.join(self._root, prefix)) as entries:
-                    self._read(prefix, entries)
+                    while some := list(islice(entries, _AT_ONCE)):
+                        self._read(prefix, some)
+                        self._still_wanted()
             except OSError as error:
                 path = os.fsdecode(os.path.join(self._root, prefix)).rstrip("/")
                 raise InputUnreadable(_unreadable(path, error), target=path) from error
@@ -156,7 +179,8 @@ class _Walk:
         return any(os.path.samestat(target, os.stat(os.path.join(self._root, *parts))) for parts in ancestors)
 
 
-def _glob_filter(include: Sequence[str], exclude: Sequence[str]) -> Callable[[str], bool]:
+def glob_filter(include: Sequence[str], exclude: Sequence[str]) -> Callable[[str], bool]:
+    """Whether a relative path is wanted. Raises InputUnreadable for a glob that is none."""
     included = _any_of(include) if include else re.compile("")
     excluded = _any_of(exclude) if exclude else None
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from batchpoint.errors import NotSupported, ReferenceInvalid
+from batchpoint.errors import ReferenceInvalid
 
 PathType = Literal["uri_folder", "uri_file"]
 
@@ -76,9 +76,16 @@ class HttpUrl:
 
 @dataclass(frozen=True)
 class ObjectStoreUrl:
-    """``wasbs:``, ``abfss:`` and the like, as written."""
+    """``wasbs:``, ``abfss:``, ``s3:`` and the like."""
 
+    #: As written.
     url: str
+    #: The storage account; "" for a bucket.
+    account: str
+    #: Container, file system or bucket.
+    container: str
+    #: Relative, without ``..``; with a trailing ``/`` for what is known to be a folder.
+    path: str
 
 
 @dataclass(frozen=True)
@@ -97,7 +104,7 @@ class LocalPath:
 
 DataUri = DatastorePath | JobOutput | RunArtifact | HttpUrl | ObjectStoreUrl | AssetReference | LocalPath
 
-_OBJECT_STORES = frozenset({"wasb", "wasbs", "abfs", "abfss", "adl"})
+_OBJECT_STORES = frozenset({"wasb", "wasbs", "abfs", "abfss", "adl", "s3", "s3a"})
 _MARKER = re.compile(r"(folder|file):", re.IGNORECASE)
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*)://")
 _OWNER = r"subscriptions/(?P<subscription>[^/]+)/resourcegroups/(?P<resource_group>[^/]+)/"
@@ -174,8 +181,23 @@ def _parse_url(text: str) -> DataUri | None:
             raise ReferenceInvalid(f"The URL {text} names no host. Write https://<host>/<path>.", target=text)
         return HttpUrl(text)
     if scheme in _OBJECT_STORES:
-        return ObjectStoreUrl(text)
+        return _object_store(scheme, text)
     raise ReferenceInvalid(f"{text} cannot be read: {match[1]}:// is not known. Give {SUPPORTED_FORMS}.", target=text)
+
+
+def _object_store(scheme: str, text: str) -> ObjectStoreUrl:
+    """``wasbs://<container>@<account>.blob.…/<path>``, ``s3://<bucket>/<key>``. Names are not escaped in them."""
+    authority, _, path = text.partition("://")[2].partition("/")
+    container, at, host = authority.rpartition("@")
+    if scheme in ("s3", "s3a"):
+        if not authority or at:
+            raise ReferenceInvalid(f"{text} names no bucket. Write s3://<bucket>/<path>.", target=text)
+        return ObjectStoreUrl(text, "", authority, _safe(path, text))
+    if scheme != "adl" and not (container and host):
+        kind = "blob" if scheme.startswith("wasb") else "dfs"
+        message = f"{text} is not complete. Write {scheme}://<container>@<account>.{kind}.core.windows.net/<path>."
+        raise ReferenceInvalid(message, target=text)
+    return ObjectStoreUrl(text, host.partition(".")[0], container, _safe(path, text))
 
 
 def _host(url: str) -> str:
@@ -199,10 +221,18 @@ def _safe(path: str, text: str) -> str:
     return "/".join(segments) + tail
 
 
-def refuse_object_store(url: ObjectStoreUrl) -> NotSupported:
-    """The error for a place that only object storage could serve."""
-    return NotSupported(
-        f"{url.url} is in an object store, which is not served yet. Copy the data to the server's machine and name "
-        "that folder, or register it as a datastore of the type local_folder.",
-        target=url.url,
-    )
+def relative_parts(path: str) -> list[str]:
+    """The segments of a path in a datastore. Raises ReferenceInvalid when it would lead out of it."""
+    segments = [segment for segment in path.split("/") if segment not in ("", ".")]
+    if ".." in segments or "\0" in path:
+        raise ReferenceInvalid(
+            f"The path {path!r} leads out of its datastore. Write it without '..' segments.", target=path
+        )
+    return segments
+
+
+def datastore_to_register(url: ObjectStoreUrl) -> str:
+    """The file of a datastore that would serve ``url``, as one line for a message."""
+    if not url.account:
+        return f"name: <name>, type: s3, bucket: {url.container}"
+    return f"name: <name>, type: azure_blob, account_name: {url.account}, container_name: {url.container}"

@@ -99,6 +99,9 @@ class MemoryLedger(JobLedger):
     def canceled(self, fence: Fence, progress: Progress) -> None:
         self._keep(lifecycle.canceled(self._record(fence.job), fence, progress, self._now()))
 
+    def published_outputs(self) -> list[tuple[str, str]]:
+        return []
+
     def output_of(self, job: str) -> tuple[str, int] | None:
         record = self._record(job)
         return (record.output_sha256, record.output_length) if record.output_sha256 else None

@@ -151,5 +151,8 @@ class JobLedger(Protocol):
     def canceled(self, fence: Fence, progress: Progress) -> None:
         """CancelRequested → Canceled."""
 
+    def published_outputs(self) -> list[tuple[str, str]]:
+        """Every job whose output goes to a folder of the server's machine, and that folder."""
+
     def output_of(self, job: str) -> tuple[str, int] | None:
         """Hash and length of the output that the job published; None before that."""

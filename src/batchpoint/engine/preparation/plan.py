@@ -8,7 +8,7 @@ import hashlib
 import json
 import os
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -80,6 +80,17 @@ def item_path(items_file: Path, plan: Plan, mini_batch: int) -> str:
         file.seek(offset)
         first = file.read(length).split(b"\0", 1)[0]
     return str(Path(plan.root, os.fsdecode(first))).encode("utf-8", "backslashreplace").decode()
+
+
+def items_of(items_file: Path, plan: Plan, named: Mapping[bytes, str]) -> dict[int, tuple[str, str]]:
+    """The mini-batches that hold a named item: the first such item, and what is said of it."""
+    if not named:
+        return {}
+    found: dict[int, tuple[str, str]] = {}
+    for index, item in enumerate(items_file.read_bytes().split(b"\0")[:-1]):
+        if item in named:
+            found.setdefault(index // plan.mini_batch_size, (os.fsdecode(item), named[item]))
+    return found
 
 
 def _cut(root: str, lengths: Iterable[int], items: int, mini_batch_size: int) -> Plan:

@@ -1,64 +1,178 @@
-"""The input of a job: where it lies, and the list of its files.
+"""The input of a job: where it lies, brought here if that is elsewhere, and the list of its files.
 
-``engine.run`` calls it once, before it plans.
+``engine.run`` calls it once, before it plans. Bringing and listing may take long; the caller is asked all the while
+whether the job is still wanted.
 """
 
-from collections.abc import Callable
+import json
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from batchpoint.entities.job import Job
-from batchpoint.errors import InputEmpty
+from batchpoint.errors import DatastoreUnavailable, InputEmpty, InputUnreadable, ResourceNotFound
 from batchpoint.settings import Settings
-from batchpoint.storage.job_folder import JobFolder
-from batchpoint.storage.listing import list_file, list_folder
+from batchpoint.storage.atomic import write_atomically
+from batchpoint.storage.bring import Brought, Choice, Place, bring, bring_file
+from batchpoint.storage.datastores import open_datastore
+from batchpoint.storage.job_folder import JobFolder, job_folder
+from batchpoint.storage.listing import Found, list_file, list_folder
+from batchpoint.storage.published import recall
+from batchpoint.storage.uri import DatastorePath, kind_of_url, parse_uri
 
 
 @dataclass(frozen=True)
 class Source:
-    """A job's input before it is listed: where its paths start, so that workers can be started meanwhile."""
+    """A job's input before it is planned: where its paths start, so that workers can be started meanwhile."""
 
     #: Folder of the input, or the one that a single file lies in.
     root: str
     #: The single file of a ``uri_file`` input.
     file: Path | None = None
+    #: What came from elsewhere; None for an input of this machine.
+    brought: Brought | None = None
+    #: The place as people know it.
+    shown: str = ""
 
 
-def find_input(job: Job, folder: JobFolder, settings: Settings) -> Source:
-    """Where the input lies on this machine; an ``https:`` file is downloaded first. Raises InputUnreadable."""
-    wanted = job.settings.input
-    path = Path(wanted.path)
-    if wanted.path.lower().startswith(("http://", "https://")):
-        from batchpoint.storage.fetch import fetch_file  # an HTTP client is heavy, and few jobs need one
+@dataclass(frozen=True)
+class Preparation:
+    """What finding and listing work with."""
 
-        path = fetch_file(wanted.path, folder.input, settings.input_hosts_allowed)
-        return Source(str(path.parent), path)
-    if wanted.type == "uri_file":
-        return Source(str(path.absolute().parent), path)
-    return Source(str(path.absolute()))
+    job: Job
+    folder: JobFolder
+    settings: Settings
+    #: Told what a person should know.
+    note: Callable[[str], None]
+    #: Called again and again; raises to stop.
+    still_wanted: Callable[[], None]
+
+    def find(self) -> Source:
+        """Where the input lies on this machine, fetched first if it is elsewhere. Raises InputUnreadable."""
+        wanted = self.job.settings.input
+        is_url = wanted.path.lower().startswith(("http://", "https://"))
+        if is_url or self.job.settings.input_store is not None:
+            if self.folder.plan_header.exists():
+                # An earlier driver planned it, which it does when everything is here.
+                return Source(str(self.folder.input), brought=Brought(), shown=wanted.path)
+            source = self._from_web() if is_url else self._from_store()
+            self._remember_unfetched(source.brought)
+            return source
+        path = Path(wanted.path)
+        if wanted.type == "uri_file":
+            return Source(str(path.absolute().parent), path, shown=str(path))
+        return Source(str(path.absolute()), shown=str(path))
+
+    def list(self, source: Source, outputs: Iterable[tuple[str, str]]) -> "list[bytes]":
+        """The items of the job, relative to ``source.root``, in order. Raises InputEmpty and InputUnreadable.
+
+        ``outputs``: jobs that published, and the folders they published into; what they wrote is no input.
+        """
+        if source.file is not None:
+            return list_file(source.file).items
+        wanted = self.job.settings.input
+        if source.brought is not None:
+            items, hidden, filtered = source.brought.items, source.brought.hidden, source.brought.filtered
+        else:
+            listing = list_folder(Path(source.root), wanted.include, wanted.exclude, self.still_wanted)
+            items, hidden, filtered = listing.items, listing.hidden, listing.filtered
+            if listing.special:
+                self.note(f"{listing.special:,} sockets, pipes and devices were skipped.")
+            if listing.loops:
+                self.note(f"{listing.loops:,} links that lead back to a folder they lie in were not followed.")
+            items = self._without_outputs(items, source.root, outputs)
+        if hidden:
+            self.note(f"{hidden:,} names that begin with '.' or '_' were skipped.")
+        if filtered:
+            self.note(f"{filtered:,} files were left out by include and exclude.")
+        if not items:
+            raise InputEmpty(_why_empty(source.shown, hidden, filtered), target=source.shown)
+        return items
+
+    # ---- elsewhere ------------------------------------------------------------------------------------------------
+
+    def _from_web(self) -> Source:
+        from batchpoint.storage.web.folder import WebFolder  # an HTTP client is heavy, and few jobs need one
+
+        url, allowed = self.job.settings.input.path, self.settings.input_hosts_allowed
+        if self.job.settings.input.type == "uri_file":
+            return self._file_from_web(url)
+        try:
+            with WebFolder(url, allowed) as folder:
+                return self._brought(folder, "", folder.shown(""))
+        except InputUnreadable:
+            # Clients say uri_folder when their user said nothing.
+            if url.endswith("/") or kind_of_url(url) == "uri_folder":
+                raise
+            return self._file_from_web(url)
+
+    def _file_from_web(self, url: str) -> Source:
+        from batchpoint.storage.web.fetch import fetch_file, shown
+
+        allowed = self.settings.input_hosts_allowed
+        path = fetch_file(url, self.folder.input, allowed, still_wanted=self.still_wanted)
+        return Source(str(path.parent), path, shown=shown(url))
+
+    def _from_store(self) -> Source:
+        chosen = self.job.settings
+        assert chosen.input_store is not None
+        place = parse_uri(chosen.input.path)
+        assert isinstance(place, DatastorePath)
+        path, folder = place.path.rstrip("/"), f"{place.path.rstrip('/')}/".removeprefix("/")
+        try:
+            store = open_datastore(chosen.input_store, self.settings.home)
+            if chosen.input.type == "uri_file":
+                return self._file_from_store(store, path)
+            source = self._brought(store, folder, store.shown(folder))
+            is_one_file = source.brought == Brought() and path and not place.is_folder
+            return self._file_from_store(store, path) if is_one_file and store.size(path) is not None else source
+        except (DatastoreUnavailable, ResourceNotFound) as error:
+            raise InputUnreadable(f"The input {chosen.input.path} cannot be read. {error.message}") from error
+
+    def _file_from_store(self, store: Place, path: str) -> Source:
+        target = self.folder.input / (path.rpartition("/")[2] or "input")
+        bring_file(store, Found(path), target, self.still_wanted)
+        return Source(str(target.parent), target, shown=store.shown(path))
+
+    def _brought(self, place: Place, folder: str, shown: str) -> Source:
+        self.folder.input.mkdir(parents=True, exist_ok=True)
+        wanted = self.job.settings.input
+        choice = Choice(wanted.include, wanted.exclude, note=self.note, still_wanted=self.still_wanted)
+        return Source(str(self.folder.input), brought=bring(place, folder, self.folder.input, choice), shown=shown)
+
+    def _remember_unfetched(self, brought: Brought | None) -> None:
+        if brought and brought.failed:
+            reasons = {os.fsdecode(item): reason for item, reason in brought.failed.items()}
+            write_atomically(self.folder.unfetched, json.dumps(reasons).encode())
+
+    # ---- on this machine ------------------------------------------------------------------------------------------
+
+    def _without_outputs(self, items: "list[bytes]", root: str, outputs: Iterable[tuple[str, str]]) -> "list[bytes]":
+        """An output of an earlier job that lies in the input folder is not scored with it."""
+        begins = tuple(f"{one.rstrip('/')}/" for one in {root, os.path.realpath(root)})
+        written: set[bytes] = set()
+        for job, output in outputs:
+            begin = next((one for one in begins if f"{output.rstrip('/')}/".startswith(one)), None)
+            if begin is not None:
+                inside = f"{output.rstrip('/')}/".removeprefix(begin)
+                written.update(os.fsencode(inside + name) for name in recall(job_folder(self.settings.home, job)))
+        kept = [item for item in items if item not in written] if written else items
+        if len(kept) < len(items):
+            left = len(items) - len(kept)
+            self.note(f"{left:,} files were left out: they are outputs of earlier jobs that lie in the input folder.")
+        return kept
 
 
-def list_input(job: Job, source: Source, note: Callable[[str], None]) -> list[bytes]:
-    """The items of the job, relative to ``source.root``, in order. Raises InputEmpty and InputUnreadable."""
-    wanted = job.settings.input
-    if source.file is not None:
-        return list_file(source.file).items
-    listing = list_folder(Path(source.root), wanted.include, wanted.exclude)
-    if listing.hidden:
-        note(f"{listing.hidden:,} names that begin with '.' or '_' were skipped.")
-    if listing.filtered:
-        note(f"{listing.filtered:,} files were left out by include and exclude.")
-    if listing.special:
-        note(f"{listing.special:,} sockets, pipes and devices were skipped.")
-    if listing.loops:
-        note(f"{listing.loops:,} links that lead back to a folder they lie in were not followed.")
-    if not listing.items:
-        raise InputEmpty(_why_empty(source.root, listing.hidden, listing.filtered), target=source.root)
-    return listing.items
+def unfetched(folder: JobFolder) -> dict[bytes, str]:
+    """The items that could not be fetched, and why."""
+    if not folder.unfetched.exists():
+        return {}
+    return {os.fsencode(item): str(why) for item, why in json.loads(folder.unfetched.read_bytes()).items()}
 
 
-def _why_empty(root: str, hidden: int, filtered: int) -> str:
-    reason = f"The input folder {root} has no files to score"
+def _why_empty(shown: str, hidden: int, filtered: int) -> str:
+    reason = f"The input folder {shown} has no files to score"
     if filtered:
         return f"{reason}: include and exclude left out all {filtered:,} of them."
     if hidden:

@@ -13,7 +13,6 @@ from batchpoint.arm.envelope import ids
 from batchpoint.entities.assets import Code, Environment, Model
 from batchpoint.entities.compute import Compute
 from batchpoint.entities.data import DataAsset
-from batchpoint.entities.datastore import Datastore
 from batchpoint.entities.deployment import CodeConfiguration, Deployment
 from batchpoint.entities.endpoint import Endpoint
 from batchpoint.entities.naming import names
@@ -169,23 +168,6 @@ def create_compute(desk: Desk, wanted: Compute) -> Compute:
         }
     )
     desk.store.put_compute(desk.key, complete)
-    return complete
-
-
-def create_datastore(desk: Desk, wanted: Datastore) -> Datastore:
-    """Create or replace a datastore that is a folder on this machine."""
-    names.DATASTORE.checked(wanted.name)
-    if not wanted.path or not Path(wanted.path).is_absolute():
-        message = "must be the absolute path of a folder on the server's machine."
-        raise ValidationFailed("datastore", (Problem("properties.path", message),))
-    existing = desk.store.get_datastore(desk.key, wanted.name)
-    complete = wanted.model_copy(
-        update={
-            "id": ids.datastore_id(desk.workspace, wanted.name),
-            "creation_context": context(existing.creation_context if existing else None),
-        }
-    )
-    desk.store.put_datastore(desk.key, complete)
     return complete
 
 

@@ -5,25 +5,23 @@ never reach the job. It knows no HTTP and no JSON.
 """
 
 import uuid
-from pathlib import Path
 
 from batchpoint.arm.envelope import ids
 from batchpoint.entities.assets import Code, Environment, Model
-from batchpoint.entities.data import DataAsset, Input, Invocation
+from batchpoint.entities.data import Invocation
 from batchpoint.entities.deployment import DEFAULT_OUTPUT_FILE_NAME, Deployment
 from batchpoint.entities.endpoint import Endpoint
 from batchpoint.entities.job import Job, JobSettings
 from batchpoint.entities.job_step import STEP, job_of_step
 from batchpoint.entities.naming import names
-from batchpoint.errors import NotSupported, Problem, ReferenceInvalid, ResourceNotFound, UserError, ValidationFailed
+from batchpoint.errors import Problem, ReferenceInvalid, ResourceNotFound, UserError, ValidationFailed
 from batchpoint.server.intake import limits
 from batchpoint.server.intake.creation import check_output_file_name, context
+from batchpoint.server.intake.data_places import frozen_input, frozen_output
 from batchpoint.server.intake.friendly_names import friendly_name
-from batchpoint.server.intake.locations import local_path_of, resolve
+from batchpoint.server.intake.locations import local_path_of
 from batchpoint.server.lookup import Desk
 from batchpoint.storage.datastores import DEFAULT_DATASTORE
-from batchpoint.storage.fetch import refuse_folder
-from batchpoint.storage.uri import AssetReference, DatastorePath, LocalPath, kind_of_url, parse_uri, strip_marker
 
 
 def create_job(desk: Desk, endpoint_name: str, invocation: Invocation, idempotency_key: str = "") -> Job:
@@ -112,16 +110,19 @@ def _freeze(desk: Desk, job: str, deployment: Deployment, invocation: Invocation
     assert code is not None
     assert isinstance(deployment.model, str)
     assert not isinstance(deployment.environment, Environment)
-    folder, uri = _output(desk, job, invocation.output_path)
+    source = frozen_input(desk, invocation.input)
+    output = frozen_output(desk, job, invocation.output_path)
     return JobSettings(
         code_path=str(local_path_of(desk, desk.referenced(Code, code.code).path)),
         scoring_script=code.scoring_script,
         model_path=str(local_path_of(desk, desk.referenced(Model, deployment.model).path)),
         environment=desk.referenced(Environment, deployment.environment) if deployment.environment else None,
         environment_variables=deployment.environment_variables,
-        input=_input(desk, invocation.input),
-        output_folder=str(folder),
-        output_uri=uri,
+        input=source.input,
+        input_store=source.store,
+        output_folder=output.folder,
+        output_store=output.store,
+        output_uri=output.uri,
         output_action=deployment.output_action,
         output_file_name=_output_file_name(deployment, invocation),
         mini_batch_size=_either(invocation.mini_batch_size, deployment.mini_batch_size),
@@ -165,50 +166,3 @@ def _output_file_name(deployment: Deployment, invocation: Invocation) -> str:
     name = invocation.output_file_name or deployment.output_file_name or DEFAULT_OUTPUT_FILE_NAME
     check_output_file_name("invocation", name)
     return name
-
-
-def _output(desk: Desk, job: str, wanted: str | None) -> tuple[Path, str]:
-    """The folder, and the same place as people read it."""
-    uri = wanted or f"azureml://datastores/{DEFAULT_DATASTORE}/paths/azureml/{job}/score/"
-    text, _ = strip_marker(uri)
-    if not isinstance(parse_uri(text), DatastorePath | LocalPath):
-        message = f"The output path {uri!r} must be a folder in a datastore: azureml://datastores/<name>/paths/<path>."
-        raise ReferenceInvalid(message, target="output_path")
-    return local_path_of(desk, text), text
-
-
-def _input(desk: Desk, given: Input | None) -> Input:
-    """The input with its asset looked up and its place found; its type decided by looking where nobody said it."""
-    if given is None:
-        message = "Say what to score: a folder, a file, a URL or a data asset (--input)."
-        raise ValidationFailed("invocation", (Problem("properties.inputData", message),))
-    path, kind = strip_marker(given.path)
-    kind = kind or (given.type if "type" in given.model_fields_set else None)
-    if isinstance(parse_uri(path), AssetReference):
-        asset = desk.referenced(DataAsset, path)
-        if asset.type == "mltable":
-            message = f"The data asset {asset.name} is an mltable; batch endpoints take uri_file and uri_folder."
-            raise NotSupported(message, target=path)
-        path, kind = asset.path, asset.type
-    place = resolve(desk, path)
-    found = _kind_of_url(place, kind) if isinstance(place, str) else _kind_of_path(place, kind)
-    return given.model_copy(update={"path": str(place), "type": found})
-
-
-def _kind_of_url(url: str, kind: str | None) -> str:
-    if (kind or kind_of_url(url)) == "uri_folder":
-        raise refuse_folder(url)
-    return "uri_file"
-
-
-def _kind_of_path(path: Path, kind: str | None) -> str:
-    if path.is_dir():
-        if kind == "uri_file":
-            raise ReferenceInvalid(
-                f"{path} is a folder, not a file; invoke with --input-type uri_folder.", target="input"
-            )
-        return "uri_folder"
-    if not path.exists():
-        raise ReferenceInvalid(f"There is no folder or file at {path} on the server's machine.", target="input")
-    # Clients say uri_folder when their user said nothing.
-    return "uri_file"

@@ -1,14 +1,15 @@
-"""Where a data URI leads: to a path on this machine or to a URL.
+"""Where a data URI leads: to a path on this machine, into a datastore elsewhere, or to a URL.
 
 ``creation`` checks places with it, ``invocation`` freezes them. What a data asset refers to is not its business.
 """
 
 from pathlib import Path
 
+from batchpoint.entities.datastore import Datastore
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import NotSupported, ReferenceInvalid
 from batchpoint.server.lookup import Desk
-from batchpoint.storage.datastores import LocalFolder, local_path
+from batchpoint.storage.datastores import LocalFolder, StoredPath, local_path
 from batchpoint.storage.uri import (
     SUPPORTED_FORMS,
     DatastorePath,
@@ -17,13 +18,17 @@ from batchpoint.storage.uri import (
     LocalPath,
     ObjectStoreUrl,
     RunArtifact,
+    datastore_to_register,
     parse_uri,
-    refuse_object_store,
+    relative_parts,
 )
 
+#: A path on this machine, a path in a datastore elsewhere, or the http(s) URL itself.
+Location = Path | StoredPath | str
 
-def resolve(desk: Desk, uri: str) -> Path | str:
-    """An absolute path on this machine, or the http(s) URL itself. Whether anything is there is not checked.
+
+def resolve(desk: Desk, uri: str) -> Location:
+    """Where ``uri`` leads. Whether anything is there is not checked.
 
     Raises ReferenceInvalid for what cannot be read, NotSupported for places that are not served.
     """
@@ -33,16 +38,16 @@ def resolve(desk: Desk, uri: str) -> Path | str:
         case DatastorePath() as place:
             owner = Workspace(place.subscription, place.resource_group, place.workspace)
             here = Desk(desk.plane, owner, desk.server) if place.workspace else desk
-            return local_path(here.datastore(place.datastore), place.path, desk.settings.home)
+            return in_datastore(desk, here.datastore(place.datastore), place.path)
         case JobOutput(job=job, path=path):
-            return LocalFolder(Path(desk.job(job).settings.output_folder)).local_path(path)
+            return _job_output(desk, job, path)
         case LocalPath(path) if path.startswith("/"):
             return Path(path)
         case LocalPath(path):
             message = f"{path!r} is a relative path, which means nothing to the server. Give {SUPPORTED_FORMS}."
             raise ReferenceInvalid(message, target=uri)
         case ObjectStoreUrl() as url:
-            raise refuse_object_store(url)
+            return _registered(desk, url)
         case RunArtifact(run=run):
             message = f"{uri} is an artifact of run {run}, and runs are not kept here. Name the files themselves."
             raise NotSupported(message, target=uri)
@@ -50,9 +55,48 @@ def resolve(desk: Desk, uri: str) -> Path | str:
             raise ReferenceInvalid(f"{uri} names an asset where a place is needed. Give {SUPPORTED_FORMS}.", target=uri)
 
 
+def in_datastore(desk: Desk, datastore: Datastore, path: str) -> Path | StoredPath:
+    """The place of ``path`` in a datastore of any kind."""
+    if datastore.is_local:
+        return local_path(datastore, path, desk.settings.home)
+    return StoredPath(datastore, path)
+
+
+def _job_output(desk: Desk, job: str, path: str) -> Path | StoredPath:
+    settings = desk.job(job).settings
+    if settings.output_store is None:
+        return LocalFolder(Path(settings.output_folder)).local_path(path)
+    tail = "/" if path.endswith("/") or not path else ""
+    inside = "/".join(relative_parts(f"{settings.output_folder}/{path}"))
+    return StoredPath(settings.output_store, inside + tail)
+
+
+def _registered(desk: Desk, url: ObjectStoreUrl) -> StoredPath:
+    """The same place by the name of its datastore: credentials belong to datastores, never to URLs."""
+    for datastore in desk.datastores():
+        inside = _path_inside(datastore, url)
+        if inside is not None:
+            return StoredPath(datastore, inside)
+    what = f"bucket {url.container}" if not url.account else f"container {url.container} of account {url.account}"
+    raise ReferenceInvalid(
+        f"{url.url} is in the {what}, and no datastore of workspace {desk.workspace.name} stands for it. Register one "
+        f"({datastore_to_register(url)}) with: datastore create --file <datastore.yml>",
+        target=url.url,
+    )
+
+
+def _path_inside(datastore: Datastore, url: ObjectStoreUrl) -> str | None:
+    if datastore.is_local or datastore.container != url.container or (datastore.account_name or "") != url.account:
+        return None
+    start = "/".join(relative_parts(datastore.prefix))
+    if not start:
+        return url.path
+    return url.path.removeprefix(f"{start}/") if f"{url.path}/".startswith(f"{start}/") else None
+
+
 def local_path_of(desk: Desk, uri: str) -> Path:
     """As ``resolve``, for what must be on this machine by now: code and models."""
     place = resolve(desk, uri)
-    if isinstance(place, str):
+    if not isinstance(place, Path):
         raise NotSupported(f"{uri} is not on the server's machine. Register a local copy of it.", target=uri)
     return place

@@ -1,27 +1,31 @@
-"""Owns the download of an input from a https address to a local folder, and which hosts may be asked.
+"""Owns the download of files from http addresses, redirects and repetitions included.
 
-The engine calls it before it lists the input. Every address behind a name is checked and then connected to as such,
-redirects included, so that no answer of a name server can lead into a private network.
+The engine brings inputs here with it, the server models and code. Which hosts may be asked is decided in ``hosts``.
 """
 
-import ipaddress
 import os
+import random
 import re
-import socket
+import ssl
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Self, TypeVar
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
-from batchpoint.errors import InputUnreadable, NotSupported
+from batchpoint.errors import InputUnreadable
 from batchpoint.storage.atomic import aside_path, fsync_folder
+from batchpoint.storage.web import hosts
+from batchpoint.storage.web.hosts import shown
 
 if TYPE_CHECKING:
     import httpx
+
+T = TypeVar("T")
 
 _REDIRECTS = 10
 _ATTEMPTS = 3
@@ -38,15 +42,24 @@ class FetchLimits:
     #: Longest silence of the other side.
     idle_s: float = 60.0
     connect_s: float = 15.0
-    #: Before the second attempt; each further one waits as much longer.
+    #: Before the second attempt at most; each further one may wait as much longer.
     pause_s: float = 1.0
 
 
-def fetch_file(url: str, folder: Path, hosts_allowed: str = "", limits: FetchLimits = FetchLimits()) -> Path:
+LIMITS = FetchLimits()
+
+
+def fetch_file(
+    url: str,
+    folder: Path,
+    hosts_allowed: str = "",
+    limits: FetchLimits = LIMITS,
+    still_wanted: Callable[[], None] = lambda: None,
+) -> Path:
     """Download ``url`` into ``folder`` and answer the file's path; one that stands there already is taken as it is.
 
-    ``hosts_allowed`` lists private and loopback hosts, ``host`` or ``host:port``, comma-separated.
-    Raises InputUnreadable.
+    ``hosts_allowed`` lists private and loopback hosts, ``host`` or ``host:port``, comma-separated; ``still_wanted``
+    is called again and again meanwhile and raises to stop. Raises InputUnreadable.
     """
     folder.mkdir(parents=True, exist_ok=True)
     final = folder / file_name_of(url)
@@ -54,7 +67,8 @@ def fetch_file(url: str, folder: Path, hosts_allowed: str = "", limits: FetchLim
         return final
     aside = aside_path(folder)
     try:
-        _Download(url, aside, hosts_allowed, limits).run()
+        with Visitor(hosts_allowed, limits, still_wanted) as visitor:
+            visitor.download(url, aside)
         aside.replace(final)
     except OSError as error:
         raise InputUnreadable(
@@ -78,172 +92,137 @@ def file_name_of(url: str) -> str:
     return "input" if name in ("", ".", "..") else name
 
 
-def shown(url: str) -> str:
-    """The URL for messages and logs: without what is often a signature or a password."""
-    front, mark, _ = url.partition("?")
-    scheme, slashes, rest = front.partition("://")
-    host, slash, path = rest.partition("/")
-    return f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}{'?…' if mark else ''}"
+class Visitor:
+    """Asks websites, keeping connections to those it has seen. Safe for threads."""
 
-
-def refuse_folder(url: str) -> NotSupported:
-    """The error for a https folder, which cannot be listed yet."""
-    return NotSupported(
-        f"{shown(url)} is a https folder, and those cannot be listed yet. Copy it to the server's machine and name "
-        "that folder as the input, or register it as a datastore. A single file works with --input-type uri_file.",
-        target=shown(url),
-    )
-
-
-class _Download:
-    """One download, its redirects and its few repetitions."""
-
-    def __init__(self, url: str, target: Path, hosts_allowed: str, limits: FetchLimits) -> None:
-        self._url = url
-        self._target = target
-        self._allowed = frozenset(host.strip().lower() for host in hosts_allowed.split(",") if host.strip())
+    def __init__(
+        self,
+        hosts_allowed: str = "",
+        limits: FetchLimits = LIMITS,
+        still_wanted: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._hosts_allowed = hosts_allowed
         self._limits = limits
-        self._attempt = 1
-        self._deadline = time.monotonic() + limits.total_s
+        self._still_wanted = still_wanted
+        self._lock = threading.Lock()
+        #: By scheme, host and proxy: a connection that was checked for one name serves no other.
+        self._clients: dict[tuple[str, str, str | None], httpx.Client] = {}
+        self._tls: ssl.SSLContext | None = None
 
-    def run(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for client in self._clients.values():
+            client.close()
+
+    def download(self, url: str, target: Path) -> None:
+        """Write what ``url`` answers to ``target``. Raises InputUnreadable."""
+        deadline = time.monotonic() + self._limits.total_s
+        self.ask(url, lambda response: self._take(response, target, url, deadline))
+
+    def ask(self, url: str, take: "Callable[[httpx.Response], T]", headers: dict[str, str] | None = None) -> T:
+        """What ``take`` makes of the answer, at the end of the redirects; tried again where that may help.
+
+        Raises InputUnreadable; ``take`` raises ConnectionError for what may be another answer in a moment.
+        """
         import httpx
 
+        reason = ""
         for attempt in range(1, _ATTEMPTS + 1):
-            self._attempt = attempt
             try:
-                return self._follow()
+                with self._answer(url, attempt, headers or {}) as response:
+                    return take(response)
             except httpx.RequestError as error:
                 reason = f"{error}" or type(error).__name__
-            except _TryAgain as answer:
+            except ConnectionError as answer:
                 reason = str(answer)
             if attempt < _ATTEMPTS:
-                time.sleep(attempt * self._limits.pause_s)
-        raise self._failed(f"{reason} ({_ATTEMPTS} attempts)", "Check the address and the network.")
-
-    def _follow(self) -> None:
-        url = self._url
-        for _ in range(_REDIRECTS + 1):
-            with self._response(url) as response:
-                location = response.headers.get("location")
-                if response.status_code not in _REDIRECT_CODES or not location:
-                    return self._take(response)
-                url = urljoin(url, location)
-        raise self._failed(f"more than {_REDIRECTS} redirects", "Name the address that they end at.")
+                time.sleep(random.uniform(0, attempt * self._limits.pause_s))
+            self._still_wanted()
+        raise failed(url, f"{reason} ({_ATTEMPTS} attempts)", "Check the address and the network.")
 
     @contextmanager
-    def _response(self, url: str) -> "Iterator[httpx.Response]":
+    def _answer(self, url: str, attempt: int, headers: dict[str, str]) -> "Iterator[httpx.Response]":
+        here = url
+        for _ in range(_REDIRECTS + 1):
+            with self._response(here, attempt, headers) as response:
+                location = response.headers.get("location")
+                if response.status_code not in _REDIRECT_CODES or not location:
+                    response.extensions["asked"] = here
+                    yield response
+                    return
+                here = urljoin(here, location)
+        raise failed(url, f"more than {_REDIRECTS} redirects", "Name the address that they end at.")
+
+    @contextmanager
+    def _response(self, url: str, attempt: int, headers: dict[str, str]) -> "Iterator[httpx.Response]":
+        parts = hosts.checked(url)
+        proxy = hosts.proxy_for(parts)
+        client = self._client(parts, proxy)
+        response = client.send(self._request(client, parts, proxy, attempt, headers), stream=True)
+        try:
+            yield response
+        finally:
+            response.close()
+
+    def _client(self, parts: SplitResult, proxy: str | None) -> "httpx.Client":
         import httpx
 
-        parts = self._checked(url)
-        timeout = httpx.Timeout(self._limits.idle_s, connect=self._limits.connect_s)
-        proxy = _proxy_for(parts)
-        tls = httpx.create_ssl_context() if parts.scheme == "https" else False
-        with httpx.Client(proxy=proxy, trust_env=False, verify=tls, timeout=timeout) as client:
-            request = self._request(client, parts, proxy)
-            response = client.send(request, stream=True)
-            try:
-                yield response
-            finally:
-                response.close()
+        key = (parts.scheme, parts.netloc, proxy)
+        with self._lock:
+            if key not in self._clients:
+                timeout = httpx.Timeout(self._limits.idle_s, connect=self._limits.connect_s)
+                if parts.scheme == "https" and self._tls is None:
+                    self._tls = httpx.create_ssl_context()
+                tls = self._tls if parts.scheme == "https" and self._tls else False
+                self._clients[key] = httpx.Client(proxy=proxy, trust_env=False, verify=tls, timeout=timeout)
+            return self._clients[key]
 
-    def _request(self, client: "httpx.Client", parts: SplitResult, proxy: str | None) -> "httpx.Request":
-        headers = {"Host": parts.netloc.rpartition("@")[2], "Accept-Encoding": "identity"}
+    def _request(
+        self, client: "httpx.Client", parts: SplitResult, proxy: str | None, attempt: int, headers: dict[str, str]
+    ) -> "httpx.Request":
+        headers = {"Host": parts.netloc.rpartition("@")[2], "Accept-Encoding": "identity", **headers}
         # A proxy of the operator resolves names itself, and is itself what decides where one may go.
         if proxy is not None:
             return client.build_request("GET", parts._replace(fragment="").geturl(), headers=headers)
-        address = self._address(parts)
+        known = hosts.addresses(parts, self._hosts_allowed)
+        address = known[(attempt - 1) % len(known)]
         host = f"[{address}]" if ":" in address else address
         port = f":{parts.port}" if parts.port else ""
         url = parts._replace(netloc=host + port, fragment="").geturl()
         return client.build_request("GET", url, headers=headers, extensions={"sni_hostname": parts.hostname})
 
-    def _checked(self, url: str) -> SplitResult:
-        import httpx
-
-        try:
-            # httpx writes international names and stray characters the way they travel.
-            parts = urlsplit(str(httpx.URL(url)))
-            port = parts.port
-        except (ValueError, httpx.InvalidURL) as error:
-            raise self._failed(f"the address {shown(url)} cannot be read: {error}", "Check it.") from error
-        if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-            raise self._failed(f"it leads to {shown(url)}, which is no http or https address", "Check it.")
-        if parts.username is not None:
-            raise self._failed("a user name and password in an address are not sent", "Take them out.")
-        return parts
-
-    def _address(self, parts: SplitResult) -> str:
-        """The address to connect to. Raises InputUnreadable when any behind the name is private."""
-        host = parts.hostname or ""
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        try:
-            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            raise _TryAgain(f"the name {host} cannot be resolved: {error}") from error
-        addresses = list(dict.fromkeys(str(entry[4][0]).partition("%")[0] for entry in found))
-        is_allowed = host.lower() in self._allowed or f"{host.lower()}:{port}" in self._allowed
-        private = [address for address in addresses if not is_public(address)]
-        if private and not is_allowed:
-            raise self._failed(
-                f"{host} is a private or local host ({private[0]})",
-                "An administrator can allow it with the setting input_hosts_allowed.",
-            )
-        return addresses[(self._attempt - 1) % len(addresses)]
-
-    def _take(self, response: "httpx.Response") -> None:
-        status = response.status_code
-        if status in (408, 429) or status >= 500:
-            raise _TryAgain(f"the server answered {status}")
-        if status != 200:
-            raise self._failed(f"the server answered {status}", _what_to_do(status))
+    def _take(self, response: "httpx.Response", target: Path, url: str, deadline: float) -> None:
+        refuse_status(response, url)
         written = 0
-        with self._target.open("wb") as file:
+        with target.open("wb") as file:
             for chunk in response.iter_bytes():
+                self._still_wanted()
                 written += len(chunk)
                 if written > self._limits.max_bytes:
-                    raise self._failed(f"it is larger than {self._limits.max_bytes:,} bytes", "Copy it here yourself.")
-                if time.monotonic() > self._deadline:
-                    raise self._failed(f"it took longer than {self._limits.total_s:g} s", "Copy it here yourself.")
+                    raise failed(url, f"it is larger than {self._limits.max_bytes:,} bytes", "Copy it here yourself.")
+                if time.monotonic() > deadline:
+                    raise failed(url, f"it took longer than {self._limits.total_s:g} s", "Copy it here yourself.")
                 file.write(chunk)
             file.flush()
             os.fsync(file.fileno())
 
-    def _failed(self, why: str, what_to_do: str) -> InputUnreadable:
-        url = shown(self._url)
-        return InputUnreadable(f"The input {url} cannot be downloaded: {why}. {what_to_do}", target=url)
+
+def refuse_status(response: "httpx.Response", url: str) -> None:
+    """Raises ConnectionError or InputUnreadable for an answer that is none."""
+    status = response.status_code
+    if status in (408, 429) or status >= 500:
+        raise ConnectionError(f"the server answered {status}")
+    if status != 200:
+        raise failed(url, f"the server answered {status}", _what_to_do(status))
 
 
-class _TryAgain(Exception):
-    """An answer that may be another one in a moment."""
-
-
-def is_public(address: str) -> bool:
-    """False for every address that is not reachable from the whole internet, however it is wrapped."""
-    ip = ipaddress.ip_address(address)
-    if isinstance(ip, ipaddress.IPv6Address):
-        wrapped = _wrapped_ipv4(ip)
-        if wrapped is not None:
-            return is_public(str(wrapped))
-    return ip.is_global and not ip.is_multicast
-
-
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
-_COMPATIBLE = ipaddress.IPv6Network("::/96")
-
-
-def _wrapped_ipv4(ip: ipaddress.IPv6Address) -> ipaddress.IPv4Address | None:
-    if ip in _NAT64 or ip in _COMPATIBLE:
-        return ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-    return ip.ipv4_mapped or ip.sixtofour
-
-
-def _proxy_for(parts: SplitResult) -> str | None:
-    """The operator's proxy for a URL, from the usual variables."""
-    if proxy_bypass(parts.hostname or ""):
-        return None
-    proxies = getproxies()
-    return proxies.get(parts.scheme) or proxies.get("all")
+def failed(url: str, why: str, what_to_do: str) -> InputUnreadable:
+    """The error for an address that gives nothing."""
+    return InputUnreadable(f"The input {shown(url)} cannot be downloaded: {why}. {what_to_do}", target=shown(url))
 
 
 def _what_to_do(status: int) -> str:

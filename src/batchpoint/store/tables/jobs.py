@@ -104,10 +104,9 @@ class JobTable:
         return self._many(query.order_by(jobs.c.sequence))
 
     def published_outputs(self) -> list[tuple[str, str]]:
-        """The jobs that published into a folder of the server's machine, and that folder."""
         settings = jobs.c.document["settings"]
         query = select(jobs.c.name, settings["output_folder"].as_string())
-        query = query.where(jobs.c.output_length > 0, settings["output_store"].as_string().is_(None))
+        query = query.where(settings["output_store"].as_string().is_(None))
         with self._database.reading() as connection:
             return [(name, folder) for name, folder in connection.execute(query)]
 

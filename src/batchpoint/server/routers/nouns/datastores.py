@@ -1,22 +1,29 @@
-"""Datastores: list, get, put, delete. The default one is there without being created."""
+"""Datastores: list, get, put, delete, and their secrets for who asks. The default one is always there."""
 
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
 from batchpoint.arm import datastore as wire
-from batchpoint.errors import ResourceConflict
-from batchpoint.server.intake import creation
+from batchpoint.entities.datastore import Datastore
+from batchpoint.errors import ResourceConflict, ResourceNotFound
+from batchpoint.server.intake import datastores as rules
 from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, Sent, page
 from batchpoint.storage.datastores import DEFAULT_DATASTORE
+from batchpoint.storage.objects import secrets
 
 router = APIRouter(prefix=f"{WORKSPACE_PATH}/datastores")
 
 
 @router.get("")
 def list_datastores(request: Request, desk: AtDesk) -> dict[str, Any]:
-    only_default = (request.query_params.get("isDefault") or "").lower() == "true"
-    found = [d for d in desk.datastores() if d.is_default or not only_default]
+    """By name; ``isDefault``, ``names``, ``searchText``, ``orderBy`` and ``orderByAsc`` choose and sort."""
+    asked = {key.lower(): value for key, value in request.query_params.items()}
+    found = [datastore for datastore in desk.datastores() if _is_asked_for(datastore, asked)]
+    if asked.get("orderby", "").lower() in ("createdat", "modifiedat"):
+        found.sort(key=lambda datastore: str(datastore.creation_context))
+    if asked.get("orderbyasc", "true").lower() == "false":
+        found.reverse()
     return page(request, [wire.to_json(datastore, desk.workspace) for datastore in found])
 
 
@@ -26,17 +33,36 @@ def get_datastore(desk: AtDesk, datastore: str) -> dict[str, Any]:
 
 
 @router.put("/{datastore}")
-def put_datastore(desk: AtDesk, datastore: str, sent: Sent, response: Response) -> dict[str, Any]:
+def put_datastore(request: Request, desk: AtDesk, datastore: str, sent: Sent, response: Response) -> dict[str, Any]:
+    """Create or replace; tried out before unless ``skipValidation`` is true."""
     _keep_default(datastore)
+    skip = next((v for k, v in request.query_params.items() if k.lower() == "skipvalidation"), "").lower() == "true"
     response.status_code = 200 if desk.store.get_datastore(desk.key, datastore) else 201
-    return wire.to_json(creation.create_datastore(desk, wire.from_json(sent, datastore)), desk.workspace)
+    made = rules.create_datastore(desk, wire.from_json(sent, datastore), skip_validation=skip)
+    return wire.to_json(made, desk.workspace)
+
+
+@router.post("/{datastore}/listSecrets")
+def list_secrets(desk: AtDesk, datastore: str) -> dict[str, Any]:
+    found = secrets.recall(desk.settings.home, desk.datastore(datastore))
+    if found is None:
+        message = f"The datastore {datastore} has no credentials: it is read anonymously, or as the server's identity."
+        raise ResourceNotFound(message, target=datastore)
+    return wire.secrets_to_json(found)
 
 
 @router.delete("/{datastore}")
 def delete_datastore(desk: AtDesk, datastore: str) -> Response:
-    """Removes the registration, not the data."""
+    """Removes the registration and its credentials, not the data."""
     _keep_default(datastore)
-    return Response(status_code=200 if desk.store.delete_datastore(desk.key, datastore) else 204)
+    return Response(status_code=200 if rules.delete_datastore(desk, datastore) else 204)
+
+
+def _is_asked_for(datastore: Datastore, asked: dict[str, str]) -> bool:
+    if asked.get("isdefault", "").lower() not in ("", str(datastore.is_default).lower()):
+        return False
+    names = [name.strip() for name in asked.get("names", "").split(",") if name.strip()]
+    return (not names or datastore.name in names) and asked.get("searchtext", "").lower() in datastore.name.lower()
 
 
 def _keep_default(name: str) -> None:

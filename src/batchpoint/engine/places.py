@@ -1,0 +1,163 @@
+"""Where a job's output goes: a folder of this machine, or a path in an object store. Nothing there is ever replaced.
+
+``engine.run`` asks it before anything is scored, and to publish. What is published is decided in ``output``.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from batchpoint.engine import output
+from batchpoint.engine.output import Published
+from batchpoint.entities.job import Job
+from batchpoint.errors import BatchpointError, JobFailed, OutputUnwritable
+from batchpoint.settings import Settings
+from batchpoint.storage import published as published_names
+from batchpoint.storage.datastores import OpenDatastore, open_datastore
+from batchpoint.storage.job_folder import JobFolder
+from batchpoint.store.records import LedgerRow
+
+NOTHING = Published("", 0)
+
+
+class OutputPlace(Protocol):
+    """What the driver of a job may ask of its output's place."""
+
+    def refuse_now(self) -> None:
+        """Raise OutputAlreadyExists or OutputUnwritable for what is sure to fail in the end."""
+        ...
+
+    def publish(self, rows: Sequence[LedgerRow]) -> Published:
+        """Gather the rows and publish them, and what the scripts wrote themselves; a repeat changes nothing.
+
+        Raises OutputAlreadyExists, OutputUnwritable, SegmentCorrupt.
+        """
+        ...
+
+
+def output_place(job: Job, folder: JobFolder, settings: Settings) -> OutputPlace:
+    """The place that the job's settings name."""
+    store = job.settings.output_store
+    if store is None:
+        return FolderPlace(job, folder)
+    return StorePlace(job, folder, lambda: open_datastore(store, settings.home))
+
+
+def output_file(job: Job) -> Path | None:
+    """Where the gathered file goes on this machine; None when there is none, or it goes elsewhere."""
+    if job.settings.output_action == "summary_only" or job.settings.output_store is not None:
+        return None
+    return Path(job.settings.output_folder, job.settings.output_file_name)
+
+
+class FolderPlace:
+    """A folder of this machine."""
+
+    def __init__(self, job: Job, folder: JobFolder) -> None:
+        self._job = job
+        self._folder = folder
+        self._final = output_file(job)
+        self._root = Path(job.settings.output_folder)
+
+    def refuse_now(self) -> None:
+        if self._final is not None and output.is_taken(self._final):
+            raise output.already_exists(self._final)
+        output.refuse_unwritable(self._root)
+
+    def publish(self, rows: Sequence[LedgerRow]) -> Published:
+        staging, published = self._folder.staging, NOTHING
+        if self._final is None:
+            self._make_sure()
+        else:
+            published = output.gather(rows, self._folder.segments, self._final, self._job.name, self._make_sure)
+        output.publish_folder(staging, self._root, self._job.name)
+        return published
+
+    def _make_sure(self) -> None:
+        output.refuse_clashes(self._folder.staging, self._root, self._final)
+        published_names.remember(self._folder, output.names(self._folder.staging, self._final))
+
+
+class StorePlace:
+    """A path in an object store: put together on this machine, then sent under the condition that nothing is there."""
+
+    def __init__(self, job: Job, folder: JobFolder, connect: Callable[[], OpenDatastore]) -> None:
+        self._job = job
+        self._folder = folder
+        self._connect = connect
+        self._root = job.settings.output_folder
+        is_gathered = job.settings.output_action == "append_row"
+        #: Where the gathered file is put together.
+        self._whole = folder.gathered / job.settings.output_file_name if is_gathered else None
+
+    def refuse_now(self) -> None:
+        with self._writing():
+            store = self._connect()
+            if self._whole is not None and store.size(self._key(self._whole.name)) is not None:
+                raise output.already_exists(store.shown(self._key(self._whole.name)))
+            self._probe(store)
+
+    def publish(self, rows: Sequence[LedgerRow]) -> Published:
+        published = NOTHING
+        with self._writing():
+            store = self._connect()
+            if self._whole is None:
+                self._make_sure(store)
+            else:
+                segments, name = self._folder.segments, self._job.name
+                published = output.gather(rows, segments, self._whole, name, lambda: self._make_sure(store))
+                self._put(store, self._whole, self._whole.name)
+            for name, path in self._staged():
+                self._put(store, path, name)
+        return published
+
+    def _make_sure(self, store: OpenDatastore) -> None:
+        output.refuse_clashes(self._folder.staging, self._folder.gathered, self._whole)
+        for name, path in self._staged():
+            if store.size(self._key(name)) is not None and not store.holds(self._key(name), path):
+                raise output.already_exists(store.shown(self._key(name)))
+        published_names.remember(self._folder, output.names(self._folder.staging, self._whole))
+
+    def _staged(self) -> list[tuple[str, Path]]:
+        staging = self._folder.staging
+        return [(path.relative_to(staging).as_posix(), path) for path in output.staged(staging)]
+
+    def _put(self, store: OpenDatastore, path: Path, name: str) -> None:
+        if not store.put_new(path, self._key(name)):
+            raise output.already_exists(store.shown(self._key(name)))
+
+    def _probe(self, store: OpenDatastore) -> None:
+        """One file written twice: shows that one may write, and that the store keeps what stands there."""
+        self._folder.gathered.mkdir(exist_ok=True)
+        key = self._key(f".batchpoint-{self._job.name}.probe")
+        first, second = self._folder.gathered / "probe-1", self._folder.gathered / "probe-2"
+        first.write_bytes(b"first")
+        second.write_bytes(b"second")
+        if not store.put_new(first, key):
+            # A driver before this one was stopped between the two.
+            store.remove(key)
+            store.put_new(first, key)
+        replaces = store.put_new(second, key)
+        store.remove(key)
+        if replaces:
+            raise OutputUnwritable(
+                f"The store behind {store.shown(self._root)} replaces files although it is asked not to "
+                "(If-None-Match), so an output could be lost there. Write to another datastore.",
+                target=store.shown(self._root),
+            )
+
+    def _key(self, name: str) -> str:
+        return f"{self._root}/{name}" if self._root else name
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except BatchpointError as error:
+            if isinstance(error, JobFailed):
+                raise
+            raise OutputUnwritable(
+                f"The output cannot be written to {self._job.settings.output_uri}. {error.message}",
+                target=self._job.settings.output_uri,
+            ) from error

@@ -1,0 +1,72 @@
+"""The rules of registering a place for bytes: what it needs, where its credentials go, and when it may go.
+
+Routers call it with what was sent; it answers what the store now holds, which never has a secret in it.
+"""
+
+from itertools import islice
+from pathlib import Path
+
+from batchpoint.arm.envelope import ids
+from batchpoint.entities.datastore import Datastore
+from batchpoint.entities.naming import names
+from batchpoint.errors import Problem, ResourceConflict, UserError, ValidationFailed
+from batchpoint.server.intake.creation import context
+from batchpoint.server.lookup import Desk
+from batchpoint.storage.datastores import open_datastore
+from batchpoint.storage.objects import secrets
+
+
+def create_datastore(desk: Desk, wanted: Datastore, *, skip_validation: bool = False) -> Datastore:
+    """Create or replace a datastore; one elsewhere is opened and listed first, unless that is to be skipped.
+
+    Credentials that are kept stay when the request says nothing about credentials.
+    """
+    names.DATASTORE.checked(wanted.name)
+    if wanted.is_local and not (wanted.path and Path(wanted.path).is_absolute()):
+        message = "must be the absolute path of a folder on the server's machine."
+        raise ValidationFailed("datastore", (Problem("properties.path", message),))
+    home, existing = desk.settings.home, desk.store.get_datastore(desk.key, wanted.name)
+    wanted = wanted.model_copy(update={"id": ids.datastore_id(desk.workspace, wanted.name)})
+    says_nothing = wanted.credentials is None and wanted.credentials_type is None
+    credentials = secrets.recall(home, wanted) if says_nothing and existing else wanted.credentials
+    if not wanted.is_local and not skip_validation:
+        _try_out(desk, wanted.model_copy(update={"credentials": credentials}))
+    complete = wanted.model_copy(
+        update={
+            "is_default": False,
+            "credentials": None,
+            "credentials_type": credentials.type if credentials else "none",
+            "creation_context": context(existing.creation_context if existing else None),
+        }
+    )
+    if credentials is None:
+        secrets.forget(home, complete)
+    else:
+        secrets.keep(home, complete, credentials)
+    desk.store.put_datastore(desk.key, complete)
+    return complete
+
+
+def delete_datastore(desk: Desk, name: str) -> bool:
+    """Remove the registration and its credentials. ResourceConflict while a job still needs it."""
+    found = desk.store.get_datastore(desk.key, name)
+    if found is None:
+        return False
+    for job in desk.store.open_jobs():
+        used = (job.settings.input_store, job.settings.output_store)
+        if any(store is not None and store.id == found.id for store in used):
+            message = f"Job {job.name} reads or writes datastore {name}. Wait for it, or: job cancel --name {job.name}"
+            raise ResourceConflict(message, target=name)
+    # The registration first: without it nobody finds the credentials.
+    is_deleted = desk.store.delete_datastore(desk.key, name)
+    secrets.forget(desk.settings.home, found)
+    return is_deleted
+
+
+def _try_out(desk: Desk, datastore: Datastore) -> None:
+    try:
+        for _ in islice(open_datastore(datastore, desk.settings.home).files(".batchpoint-validation/"), 1):
+            break
+    except UserError as error:
+        hint = "To register it all the same, add --skip-validation (skipValidation=true)."
+        raise type(error)(f"{error.message} {hint}", target=datastore.name) from error

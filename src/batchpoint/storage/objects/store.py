@@ -1,0 +1,216 @@
+"""A datastore in an object store: list, read, and write without ever replacing what stands there.
+
+``open_datastore`` makes it. What fails is tried again here, and nowhere above; names are those of the datastore, and
+the container stays inside.
+"""
+
+import hashlib
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from batchpoint.entities.datastore import Credentials, Datastore
+from batchpoint.errors import DatastoreUnavailable, ResourceNotFound
+from batchpoint.storage.listing import Found
+from batchpoint.storage.objects.opening import open_file_system, troubles
+from batchpoint.storage.uri import relative_parts
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem
+
+T = TypeVar("T")
+
+#: Bytes that are read or sent in one piece; S3 takes no part below 5 MiB but the last.
+BLOCK_BYTES = 8 << 20
+_ATTEMPTS = 4
+#: Before the second attempt at most; doubled for each further one.
+_PAUSE_S = 0.5
+_TELLING = 300
+
+
+class _ShortRead(OSError):
+    """Fewer bytes than the store had announced."""
+
+
+class ObjectStore:
+    """A container or a bucket, seen from where the paths of its datastore begin."""
+
+    def __init__(
+        self,
+        datastore: Datastore,
+        credentials: Credentials | None,
+        file_system: "AbstractFileSystem | None" = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._datastore = datastore
+        self._fs = file_system or open_file_system(datastore, credentials)
+        self._troubles = troubles(datastore)
+        self._sleep = sleep
+        start = "/".join(part for part in datastore.prefix.split("/") if part)
+        self._root = f"{datastore.container}/{start}/" if start else f"{datastore.container}/"
+
+    def shown(self, path: str) -> str:
+        """The path as people write it."""
+        return f"azureml://datastores/{self._datastore.name}/paths/{path}"
+
+    def files(self, folder: str) -> Iterator[Found]:
+        """Every file below ``folder`` ("" or ending with ``/``), directory markers left out; in no order.
+
+        Raises DatastoreUnavailable, also when the listing ends early; ResourceNotFound for a container that is none.
+        """
+        found: dict[str, dict[str, Any]] = self._tried(lambda: self._listed(folder), f"list {self.shown(folder)}")
+        if not found:
+            self._require_container()
+        for path, info in found.items():
+            name = path.removeprefix(self._root)
+            if info.get("type") != "directory" and not name.endswith("/") and len(path) > len(self._root + folder):
+                yield Found(name, info.get("size"))
+
+    def size(self, path: str) -> int | None:
+        """Bytes of the file ``path``; None where there is none."""
+        full = self._full(path)
+        try:
+            info = self._tried(lambda: self._fs.info(full), f"look for {self.shown(path)}")
+        except ResourceNotFound:
+            return None
+        return None if info.get("type") == "directory" else int(info["size"] or 0)
+
+    def fetch(self, found: Found, target: Path) -> None:
+        """Write the file to ``target``. Raises ResourceNotFound, DatastoreUnavailable."""
+
+        def get() -> None:
+            self._fs.get_file(self._root + found.name, str(target))
+            # An empty file is not written by every library.
+            target.touch()
+            length = target.stat().st_size
+            if found.size is not None and length != found.size:
+                raise _ShortRead(f"{length:,} of {found.size:,} bytes came")
+
+        self._tried(get, f"read {self.shown(found.name)}")
+
+    def blocks(self, path: str) -> Iterator[bytes]:
+        """The file piece by piece. Raises ResourceNotFound, DatastoreUnavailable."""
+        size = self.size(path)
+        if size is None:
+            raise self._missing(path)
+        for start in range(0, size, BLOCK_BYTES):
+            end = min(start + BLOCK_BYTES, size)
+            yield self._tried(lambda start=start, end=end: self._piece(path, start, end), f"read {self.shown(path)}")
+
+    def put_new(self, source: Path, path: str) -> bool:
+        """Store ``source`` as ``path`` if nothing stands there; False, and nothing changed, when something else does.
+
+        A repeat answers True: what counts is that these bytes stand there. Raises DatastoreUnavailable.
+        """
+        what, full = f"write {self.shown(path)}", self._full(path)
+
+        def put() -> bool:
+            try:
+                self._create(source, full)
+            except FileExistsError:
+                # Perhaps our own: a reply may be lost after the store has done what it was asked.
+                return self.holds(path, source)
+            except self._troubles:
+                if self.holds(path, source):
+                    return True
+                raise
+            return True
+
+        return self._tried(put, what)
+
+    def remove(self, path: str) -> None:
+        """Remove a file of our own. Raises DatastoreUnavailable."""
+        full = self._full(path)
+        self._tried(lambda: self._fs.rm_file(full), f"remove {self.shown(path)}")
+
+    def holds(self, path: str, source: Path) -> bool:
+        """Whether ``path`` has the bytes of ``source``."""
+        if self.size(path) != source.stat().st_size:
+            return False
+        digest = hashlib.sha256()
+        for block in self.blocks(path):
+            digest.update(block)
+        with source.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest() == digest.digest()
+
+    def _full(self, path: str) -> str:
+        return self._root + "/".join(relative_parts(path))
+
+    def _listed(self, folder: str) -> Any:
+        found = self._fs.find((self._root + folder).rstrip("/"), detail=True)
+        # One of the libraries answers a list when the folder is the name of a file.
+        return found if isinstance(found, dict) else {}
+
+    def _piece(self, path: str, start: int, end: int) -> bytes:
+        data: bytes = self._fs.cat_file(self._full(path), start=start, end=end)
+        if len(data) != end - start:
+            raise _ShortRead(f"{len(data):,} of {end - start:,} bytes came")
+        return data
+
+    def _create(self, source: Path, path: str) -> None:
+        """Conditional on there being nothing, and whole or not at all, whatever the size."""
+        if source.stat().st_size <= BLOCK_BYTES:
+            self._fs.pipe_file(path, source.read_bytes(), mode="create")
+            return
+        with source.open("rb") as reader, self._fs.open(path, "xb", block_size=BLOCK_BYTES) as writer:
+            while block := reader.read(BLOCK_BYTES):
+                writer.write(block)
+
+    def _require_container(self) -> None:
+        name = self._datastore.container
+        try:
+            self._fs.info(name)
+        except FileNotFoundError as error:
+            raise ResourceNotFound(
+                f"There is no container or bucket {name} at {self._datastore.place}. "
+                f"Check the datastore {self._datastore.name}.",
+                target=self._datastore.name,
+            ) from error
+        except self._troubles:
+            # Who may list names may not be allowed to ask about the container.
+            return
+
+    def _tried(self, act: Callable[[], T], what: str) -> T:
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                return act()
+            except FileNotFoundError as error:
+                raise ResourceNotFound(f"Could not {what}: there is none. {_said(error)}", target=what) from error
+            except self._troubles as error:
+                if attempt == _ATTEMPTS or _is_refusal(error):
+                    raise self._failed(what, error, attempt) from error
+            # Full jitter: those who failed together do not come back together.
+            self._sleep(random.uniform(0, _PAUSE_S * 2**attempt))
+        raise AssertionError
+
+    def _failed(self, what: str, error: Exception, attempts: int) -> DatastoreUnavailable:
+        name = self._datastore.name
+        times = f" ({attempts} attempts)" if attempts > 1 else ""
+        advice = (
+            f"Check the credentials: datastore update --name {name} --set credentials.<key>=<value>"
+            if _is_refusal(error)
+            else f"Check the address and the network, and what the datastore says: datastore show --name {name}"
+        )
+        return DatastoreUnavailable(f"Could not {what}: {_said(error)}{times}. {advice}", target=name)
+
+    def _missing(self, path: str) -> ResourceNotFound:
+        return ResourceNotFound(f"There is no file {self.shown(path)}.", target=path)
+
+
+def _is_refusal(error: BaseException) -> bool:
+    """An answer that will be the same the next time."""
+    status = getattr(error, "status_code", None)
+    if isinstance(error, PermissionError) or status in (400, 401, 403):
+        return True
+    return error.__cause__ is not None and _is_refusal(error.__cause__)
+
+
+def _said(error: BaseException) -> str:
+    """What the store said, on one line: its code where it gave one."""
+    code = getattr(error, "error_code", None) or getattr(error.__cause__, "error_code", None)
+    if code is None:
+        code = (getattr(error.__cause__, "response", None) or {}).get("Error", {}).get("Code")
+    text = str(error).strip().partition("\n")[0][:_TELLING].rstrip(".") or type(error).__name__
+    return f"{getattr(code, 'value', code)}: {text}" if code else text
