@@ -134,6 +134,7 @@ class Chronicle:
         self._say(level, action.worker, f"{subject} failed ({failure.code}): {failure.message}")
         if self.tries is not None and (action.tries or action.mini_batch is None):
             self.tries.note(action.mini_batch, action.tries, failure)
+        self.logs.flush()
 
     def _report_failed(self, action: NoteFailure, mini_batch: int, plan: Plan) -> None:
         seat, now = self._seats[action.worker], self.clock()
