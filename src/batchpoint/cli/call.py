@@ -35,9 +35,13 @@ class Call:
     def client(self) -> "Client":
         """The client, connected on first use: to a server, or to the same application in this process."""
         if self._client is None:
+            from batchpoint.cli.output.uploading import UploadLine
             from batchpoint.local import connect
 
             self._client = self.closing.enter_context(connect(self.settings))
+            line = UploadLine(wanted=not self.flags.only_show_errors)
+            self._client.uploads.watcher = line.show if line.live else None
+            self.closing.callback(line.close)
         return self._client
 
     @property

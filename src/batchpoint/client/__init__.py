@@ -25,6 +25,7 @@ from batchpoint.client.places import Computes, Datastores
 from batchpoint.client.requests import TIMEOUT, Requests
 from batchpoint.client.transfer.downloads import Downloads
 from batchpoint.client.uploads import Uploads
+from batchpoint.client.workspaces import ResourceGroups, Workspaces
 from batchpoint.entities.assets import Code, Environment, Model
 from batchpoint.entities.data import DataAsset
 from batchpoint.entities.workspace import Workspace
@@ -60,13 +61,15 @@ class Client:
             trust_env=False,
         )
         self._requests = Requests(http)
-        uploads = Uploads(self._requests, lambda: self.shares_home)
+        uploads = self.uploads = Uploads(self._requests, lambda: self.shares_home)
         self.models = Assets(self._requests, workspace, Model, located_model(uploads))
         self.data = Assets(self._requests, workspace, DataAsset, located_data(uploads))
         self.environments = Assets(self._requests, workspace, Environment, located_environment)
         self.codes = Assets(self._requests, workspace, Code, located_code(uploads))
         self.computes = Computes(self._requests, workspace)
         self.datastores = Datastores(self._requests, workspace)
+        self.workspaces = Workspaces(self._requests, workspace)
+        self.groups = ResourceGroups(self._requests, workspace)
         self.downloads = Downloads(self._requests, workspace)
         self.jobs = Jobs(self._requests, workspace)
         self.endpoints = Endpoints(self._requests, workspace, InputResolver(self.data, uploads))

@@ -34,7 +34,9 @@ class Assets(Generic[A]):
 
     def create_or_update(self, asset: A) -> A:
         """Create the version, or the next one when none is named. ResourceConflict if it exists with other content."""
-        located = self._located(asset)
+        return self._create(self._located(asset))
+
+    def _create(self, located: A) -> A:
         if not located.name:
             raise ReferenceInvalid(f"A {_word(self._kind)} needs a name to be created under.", target="name")
         if located.version:
@@ -52,14 +54,14 @@ class Assets(Generic[A]):
         """As ``create_or_update``, but the latest version is taken again when it has the same content."""
         located = self._located(asset)
         if located.version or not located.name:
-            return self.create_or_update(asset)
+            return self._create(located)
         latest, _ = self._container_versions(located.name)
         if latest:
             try:
                 return self._put(located, latest)
             except ResourceConflict:
                 pass
-        return self.create_or_update(located)
+        return self._create(located)
 
     def get(self, name: str, version: str | None = None, label: str | None = None) -> A:
         """One version, or the one created last (``label="latest"``)."""

@@ -12,6 +12,9 @@ from batchpoint.storage.content import content_hash, files_of
 _UPLOADS = "/batchpoint/v1/uploads"
 _CHUNK = 1 << 20
 
+#: Told how an upload goes on: what is uploaded, the bytes that are there by now, and all bytes.
+Watcher = Callable[[str, int, int], None]
+
 
 class Uploads:
     """Brings files and folders to where the server finds them."""
@@ -19,6 +22,8 @@ class Uploads:
     def __init__(self, requests: Requests, shares_home: Callable[[], bool]) -> None:
         self._requests = requests
         self._shares_home = shares_home
+        #: Whoever wants to know; nobody by default.
+        self.watcher: Watcher | None = None
 
     def place(self, local: Path, *, upload: bool = False) -> str:
         """Where the server reads ``local``: its own path when server and client share a home and no copy is wanted."""
@@ -30,7 +35,9 @@ class Uploads:
             message = f"The folder {local} has no files to upload. Check the path, or what .amlignore leaves out."
             raise ReferenceInvalid(message, target=str(local))
         if self._shares_home():
+            told = _Told(local, self.watcher)
             found = self._requests.json("POST", _UPLOADS, {"source": str(local.absolute())})
+            told.all()
             return found.text("uri") or "", found.text("content_hash") or ""
         return self._send(local)
 
@@ -45,15 +52,56 @@ class Uploads:
         content, name = content_hash(local), local.name
         uri = self.find(content, name)
         if uri is None:
+            told = _Told(local, self.watcher)
             for relative, file in _files(local):
-                self._send_file(file, f"{_UPLOADS}/{content}/{quoted(name)}{relative}")
+                self._send_file(file, f"{_UPLOADS}/{content}/{quoted(name)}{relative}", told)
+            told.all()
             committed = self._requests.json("POST", f"{_UPLOADS}/{content}/{quoted(name)}")
             uri = committed.text("uri") or ""
         return uri, content
 
-    def _send_file(self, file: Path, path: str) -> None:
+    def _send_file(self, file: Path, path: str, told: "_Told") -> None:
         executable = "true" if file.stat().st_mode & 0o100 else "false"
-        self._requests.send(path, _chunks(file), {"executable": executable})
+        self._requests.send(path, told.of(_chunks(file)), {"executable": executable})
+
+
+class _Told:
+    """Counts the bytes of one upload for its watcher."""
+
+    def __init__(self, local: Path, watcher: Watcher | None) -> None:
+        self._name = local.name
+        self._watcher = watcher
+        self._there = 0
+        self._last_told: int | None = None
+        self._size = sum(_size(file) for _, file in _files(local)) if watcher else 0
+        self._tell()
+
+    def of(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
+        """``chunks``, each told of once it is taken."""
+        for chunk in chunks:
+            yield chunk
+            self._there += len(chunk)
+            self._tell()
+
+    def all(self) -> None:
+        """Everything is there."""
+        self._there = self._size
+        self._tell()
+
+    def _tell(self) -> None:
+        # A file may grow while it is read.
+        there = min(self._there, self._size)
+        if self._watcher is not None and there != self._last_told:
+            self._last_told = there
+            self._watcher(self._name, there, self._size)
+
+
+def _size(file: Path) -> int:
+    try:
+        return file.stat().st_size
+    except OSError:
+        # Whoever reads it will say what is wrong with it.
+        return 0
 
 
 def quoted(path: str) -> str:

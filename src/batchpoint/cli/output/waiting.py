@@ -44,7 +44,7 @@ def wait(call: Call, started: "Job", *, limit_s: float | None = None, fetch_to: 
 
 def _fetch(call: Call, job: "Job", folder: Path) -> int:
     """0 when the output is in ``folder``; else nothing is, and the job is printed all the same."""
-    from batchpoint.client.delivery import deliver
+    from batchpoint.client.transfer.delivery import deliver
 
     if job.status != "Completed":
         call.say(f"Nothing was fetched into {folder}: the job is {job.status}.")
