@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+from batchpoint.compute import strays
 from batchpoint.entities.job import Job
 from batchpoint.errors import EnvironmentBuildFailed
 from batchpoint.settings import Settings
@@ -38,7 +39,8 @@ def interpreter(
         [sys.executable, "-m", "batchpoint.environments"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        env=settings.child_environ(),
+        # Marked, so that whoever takes the job over ends what is left of it.
+        env={**settings.child_environ(), strays.MARK: strays.mark(folder.path, "build")},
         start_new_session=True,
     )
     try:
