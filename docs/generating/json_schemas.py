@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 
 from batchpoint.entities.assets import Environment, Model
-from batchpoint.entities.compute import Compute
+from batchpoint.entities.compute import _ONLY, Compute
 from batchpoint.entities.data import DataAsset, Invocation
 from batchpoint.entities.datastore import _FIELDS_OF, _REQUIRED, Datastore
 from batchpoint.entities.deployment import Deployment
@@ -36,13 +36,25 @@ KINDS = (
     Kind("environment", Environment, "Environment"),
     Kind("data", DataAsset, "Data asset"),
     Kind("dataset", DataAsset, "Data asset, by its name of 2021"),
-    Kind("amlCompute", Compute, "Compute", "amlcompute"),
+    Kind("amlCompute", Compute, "Compute: worker processes on this machine", "amlcompute"),
+    Kind("rayCompute", Compute, "Compute: actors of a Ray cluster", "ray"),
     Kind("localFolder", Datastore, "Datastore: a folder of the server's machine", "local_folder"),
     Kind("azureBlob", Datastore, "Datastore: a blob container", "azure_blob"),
     Kind("azureDataLakeGen2", Datastore, "Datastore: a file system of Data Lake Storage", "azure_data_lake_gen2"),
     Kind("s3", Datastore, "Datastore: an S3 bucket", "s3"),
     Kind("batchInvocation", Invocation, "Invocation file"),
 )
+
+#: By noun and ``type``: keys that only files of another type may have, and keys that files of this one need.
+FOREIGN: dict[tuple[type[Noun], str], frozenset[str]] = {
+    **{(Datastore, kind): frozenset().union(*_FIELDS_OF.values()) - fields for kind, fields in _FIELDS_OF.items()},
+    (Compute, "amlcompute"): frozenset(_ONLY["ray"]),
+    (Compute, "ray"): frozenset(_ONLY["amlcompute"]),
+}
+NEEDED: dict[tuple[type[Noun], str], tuple[str, ...]] = {
+    **{(Datastore, kind): tuple(name for name, _ in needed) for kind, needed in _REQUIRED.items()},
+    (Compute, "ray"): ("address",),
+}
 
 _NOT_NULL: Schema = {"not": {"type": "null"}}
 
@@ -114,12 +126,11 @@ def _narrow(schema: Schema, kind: Kind) -> None:
     else:
         choice.pop("default", None)
         schema["required"].append("type")
-    if kind.noun is Datastore:
-        own = frozenset().union(*_FIELDS_OF.values()) - _FIELDS_OF[kind.type]
-        for name in own:
-            del properties[name]
-        for name, _ in _REQUIRED[kind.type]:
-            schema["required"].append(name)
+    for name in FOREIGN[kind.noun, kind.type]:
+        del properties[name]
+    for name in NEEDED.get((kind.noun, kind.type), ()):
+        schema["required"].append(name)
+        _refuse_null(properties[name])
 
 
 def block(noun: type[Noun], *, is_root: bool = False) -> Schema:

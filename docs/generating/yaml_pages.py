@@ -77,7 +77,8 @@ PAGES = (
         "compute",
         Compute,
         "Compute",
-        "A named pool of instances: `batchpoint compute create --file compute.yml`.",
+        "A named pool of instances: `batchpoint compute create --file compute.yml`. An instance of `type: amlcompute`"
+        " is a group of worker processes on this machine, one of `type: ray` an actor of a Ray cluster.",
     ),
     Page(
         "invocation",
