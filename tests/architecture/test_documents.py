@@ -20,6 +20,14 @@ def test_every_link_leads_somewhere(document: Path) -> None:
     assert not broken
 
 
+def test_the_index_names_every_page() -> None:
+    index = (ROOT / "docs/README.md").read_text(encoding="utf-8")
+    # Two folders have an index of their own.
+    pages = {page for page in DOCUMENTS if page.is_relative_to(ROOT / "docs") and page.name != "README.md"}
+    pages -= {page for folder in ("decisions", "reference/yaml") for page in (ROOT / "docs" / folder).glob("*.md")}
+    assert {page.relative_to(ROOT / "docs").as_posix() for page in pages} <= set(LINK.findall(index))
+
+
 def test_the_files_that_documents_name_exist() -> None:
     named = {path for d in DOCUMENTS for path in re.findall(r"`([a-z_]+/[a-z_./]+)`", d.read_text(encoding="utf-8"))}
     code = {path for path in named if path.partition("/")[0] in FOLDERS}
