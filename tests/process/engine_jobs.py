@@ -202,19 +202,10 @@ class Engine:
         """Stop a driver, but not in the middle of a transaction: that would stop everybody who uses the store."""
         while True:
             driver.send_signal(signal.SIGSTOP)
-            if self._store_is_free():
+            if store_is_free(self.home):
                 return
             driver.send_signal(signal.SIGCONT)
             time.sleep(0.01)
-
-    def _store_is_free(self) -> bool:
-        with contextlib.closing(sqlite3.connect(self.home / "batchpoint.db", timeout=1.0)) as connection:
-            try:
-                connection.execute("BEGIN EXCLUSIVE")
-            except sqlite3.OperationalError:
-                return False
-            connection.rollback()
-            return True
 
     def close(self) -> None:
         for driver in self.drivers:
@@ -223,6 +214,17 @@ class Engine:
                 driver.kill()
             driver.wait()
         self.store.close()
+
+
+def store_is_free(home: Path) -> bool:
+    """Whether nobody is in a transaction."""
+    with contextlib.closing(sqlite3.connect(home / "batchpoint.db", timeout=1.0)) as connection:
+        try:
+            connection.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError:
+            return False
+        connection.rollback()
+        return True
 
 
 def eventually(condition: Callable[[], object], what: str = "") -> None:
