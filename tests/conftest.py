@@ -5,9 +5,15 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+from tests.object_stores import BlobService, S3Service, azurite, moto
+
+if TYPE_CHECKING:
+    from tests.process.ray_cluster import RayCluster
 
 settings.register_profile("here", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
@@ -17,10 +23,33 @@ settings.load_profile("ci" if os.environ.get("CI") else "here")
 GRACE_S = 10.0
 
 
+@pytest.fixture(scope="session")
+def blob_service() -> Iterator[BlobService]:
+    """Azurite, once for all tests that need it."""
+    with azurite() as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def s3_service() -> Iterator[S3Service]:
+    """moto, once for all tests that need it."""
+    with moto() as service:
+        yield service
+
+
 @pytest.fixture
 def scripts() -> Path:
     """The folder of scoring scripts, each named by its sin."""
     return Path(__file__).parent / "scoring_scripts"
+
+
+@pytest.fixture(scope="session")
+def ray_node() -> "Iterator[RayCluster]":
+    """A Ray cluster of one node for all tests that ask for it; nothing of it may be left at the end."""
+    from tests.process.ray_cluster import ray_cluster
+
+    with ray_cluster() as cluster:
+        yield cluster
 
 
 @pytest.fixture

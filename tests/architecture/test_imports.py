@@ -50,11 +50,13 @@ HOMES_OF: dict[str, set[str]] = {
     "uvicorn": {"server", "cli", "local"},
     "httpx": {"client", "storage", "local", "cli"},
     "rich": {"cli"},
+    # Object stores: the libraries of the extras azure and s3.
+    **{library: {"storage"} for library in ("fsspec", "adlfs", "azure", "s3fs", "botocore", "aiohttp")},
     "jmespath": {"cli"},
     "ray": {"compute"},
 }
 #: Whatever the process: the product never needs them.
-NEVER = {"pandas", "numpy", "sklearn", "azure", "azureml", "mlflow", "requests", "pickle", "multiprocessing"}
+NEVER = {"pandas", "numpy", "sklearn", "azureml", "mlflow", "requests", "pickle", "multiprocessing"}
 
 #: Modules that Python 3.6 has and later versions dropped, or that appeared after 3.6.
 NEWER_THAN_36 = {"dataclasses", "contextvars", "tomllib", "graphlib", "zoneinfo"}

@@ -1,4 +1,7 @@
-"""The datastore on the wire, and its secrets, which only ``listSecrets`` answers. ``LocalFolder`` and ``S3`` are ours."""
+"""The datastore on the wire, and its secrets, which only ``listSecrets`` answers.
+
+The types ``LocalFolder`` and ``S3`` are ours.
+"""
 
 from typing import Any
 

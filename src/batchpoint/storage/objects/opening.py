@@ -60,7 +60,7 @@ def _azure(datastore: Datastore, secrets: dict[str, str]) -> "AbstractFileSystem
 
         def do_connect(self) -> None:
             super().do_connect()
-            _retry_quickly(self.service_client)
+            _never_retry(self.service_client)
 
     return PlainNames(
         datastore.account_name,
@@ -87,20 +87,18 @@ def _azure_identity(datastore: Datastore, secrets: dict[str, str]) -> dict[str, 
     return {**principal, "account_host": datastore.service_url.partition("://")[2]}
 
 
-def _retry_quickly(client: Any) -> None:
-    """The client's own patience is minutes: ours begins above it, and an answer of the store should come soon."""
+def _never_retry(client: Any) -> None:
+    """What fails is tried again in one place, and that is above."""
     for policy in client._pipeline._impl_policies:
         if hasattr(policy, "total_retries"):
-            policy.total_retries = 2
-            policy.initial_backoff = 0.5
-            policy.increment_base = 2
+            policy.total_retries = 0
 
 
 def _s3(datastore: Datastore, secrets: dict[str, str]) -> "AbstractFileSystem":
     from s3fs import S3FileSystem
 
     class PlainNames(S3FileSystem):  # type: ignore[misc]
-        retries = 3
+        retries = 1
 
         def split_path(self, path: str) -> tuple[str, str, None]:
             bucket, _, key = path.removeprefix("s3://").partition("/")
@@ -113,7 +111,7 @@ def _s3(datastore: Datastore, secrets: dict[str, str]) -> "AbstractFileSystem":
         anon=not secrets and not _ambient_keys(),
         endpoint_url=datastore.endpoint_url,
         client_kwargs={"region_name": datastore.region} if datastore.region else {},
-        config_kwargs={"connect_timeout": _CONNECT_S, "read_timeout": _TIMEOUT_S, "retries": {"max_attempts": 3}},
+        config_kwargs={"connect_timeout": _CONNECT_S, "read_timeout": _TIMEOUT_S, "retries": {"max_attempts": 0}},
         skip_instance_cache=True,
         use_listings_cache=False,
     )

@@ -60,7 +60,10 @@ class ObjectStore:
 
         Raises DatastoreUnavailable, also when the listing ends early; ResourceNotFound for a container that is none.
         """
-        found: dict[str, dict[str, Any]] = self._tried(lambda: self._listed(folder), f"list {self.shown(folder)}")
+        try:
+            found: dict[str, dict[str, Any]] = self._tried(lambda: self._listed(folder), f"list {self.shown(folder)}")
+        except ResourceNotFound as error:
+            raise self._no_container() from error
         if not found:
             self._require_container()
         for path, info in found.items():
@@ -159,18 +162,21 @@ class ObjectStore:
                 writer.write(block)
 
     def _require_container(self) -> None:
-        name = self._datastore.container
         try:
-            self._fs.info(name)
+            self._fs.info(self._datastore.container)
         except FileNotFoundError as error:
-            raise ResourceNotFound(
-                f"There is no container or bucket {name} at {self._datastore.place}. "
-                f"Check the datastore {self._datastore.name}.",
-                target=self._datastore.name,
-            ) from error
+            raise self._no_container() from error
         except self._troubles:
             # Who may list names may not be allowed to ask about the container.
             return
+
+    def _no_container(self) -> ResourceNotFound:
+        name = self._datastore.name
+        return ResourceNotFound(
+            f"There is no container or bucket {self._datastore.container} at {self._datastore.place}. "
+            f"Check the datastore: datastore show --name {name}",
+            target=name,
+        )
 
     def _tried(self, act: Callable[[], T], what: str) -> T:
         for attempt in range(1, _ATTEMPTS + 1):
