@@ -13,7 +13,10 @@ from batchpoint.entities.assets import Environment, Model
 from batchpoint.entities.job import JobStatus
 from batchpoint.environments.builder import ensure
 from batchpoint.environments.spec import read_spec
+from batchpoint.errors import ResourceConflict, ResourceNotFound
 from batchpoint.local import connect
+from batchpoint.server.lookup import ControlPlane
+from batchpoint.server.routers.partial import describe
 from batchpoint.settings import Settings
 from batchpoint.storage.atomic import aside_path
 from batchpoint.storage.content import store_content
@@ -77,6 +80,18 @@ def test_of_an_ended_job_the_segments_go_and_record_logs_and_output_stay(
     (file,) = client.jobs.download(job, tmp_path / "out")
     assert file.read_text() == expected_rows(4)
     assert pruned(home) == [], "there is nothing left to go"
+
+
+def test_a_pruned_job_says_why_it_cannot_be_downloaded_in_part(engine: Engine, home: Path) -> None:
+    engine.job("good.py", engine.items(2))
+    engine.store.request_cancel(W, "job")
+    job_folder(home, "job").segments.mkdir()
+    plane = ControlPlane(engine.store, engine.settings, lambda: None)
+    with pytest.raises(ResourceNotFound, match="had scored nothing"):
+        describe(plane, "job")
+    assert pruned(home) == [("segments", "job")]
+    with pytest.raises(ResourceConflict, match=r"was pruned on 20\d\d-\d\d-\d\d, .* invoke again"):
+        describe(plane, "job")
 
 
 def test_logs_and_whole_jobs_go_when_they_are_chosen(engine: Engine, home: Path) -> None:
@@ -198,7 +213,7 @@ def test_a_folder_that_a_job_got_meanwhile_stays(engine: Engine, home: Path) -> 
 
 
 def test_jobs_run_as_ever_beside_somebody_who_prunes_all_the_time(client: Client, home: Path, tmp_path: Path) -> None:
-    wanted = deploy(client, tmp_path / "files", "sleeps_in_run.py", files=8, SLEEP_S="0.05")
+    wanted = deploy(client, tmp_path / "files", "sleeps_in_run.py", SLEEP_S="0.05")
     deployment = client.deployments.get("ep1", "dp1")
     client.deployments.create_or_update(
         deployment.model_copy(update={"environment": PLAIN}), skip_script_validation=True
@@ -213,12 +228,12 @@ def test_jobs_run_as_ever_beside_somebody_who_prunes_all_the_time(client: Client
     pruning = threading.Thread(target=without_end)
     pruning.start()
     try:
-        for number in range(3):
+        for number in range(2):
             job = client.endpoints.invoke("ep1", wanted)
             found = ended(client, job.name)
             assert (found.status, found.error) == (JobStatus.COMPLETED, None)
             (file,) = client.jobs.download(job.name, tmp_path / f"out{number}")
-            assert file.read_text() == expected_rows(8)
+            assert file.read_text() == expected_rows(4)
             segments = job_folder(home, job.name).segments
             eventually(lambda path=segments: not path.exists(), "its segments to go")  # type: ignore[misc]
     finally:

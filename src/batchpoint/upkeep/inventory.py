@@ -91,6 +91,7 @@ def segment_paths(folder: JobFolder) -> list[Path]:
         folder.plan_header,
         folder.input,
         folder.staging,
+        folder.gathered,
         folder.scratch,
         folder.worker_package,
         folder.model,

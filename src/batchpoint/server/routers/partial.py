@@ -16,6 +16,7 @@ from batchpoint.server.routers.asked import AtPlane
 from batchpoint.server.routers.jobs import found_job
 from batchpoint.storage.job_folder import job_folder
 from batchpoint.store.records import LedgerRow, Part
+from batchpoint.store.tables.retention import PRUNED
 
 router = APIRouter(prefix="/batchpoint/v1/jobs/{job}/partial")
 
@@ -68,6 +69,12 @@ def _committed(plane: ControlPlane, name: str) -> tuple[Job, Sequence[LedgerRow]
     if not job.status.is_terminal:
         message = f"Job {job.name} is {job.status}; partial results are those of a job that is Failed or Canceled."
         raise ResourceConflict(message, target=name)
+    if since := job.properties.get(PRUNED):
+        raise ResourceConflict(
+            f"What job {job.name} had scored was pruned on {since[:10]}, so it cannot be downloaded in part any more. "
+            "Its record and its logs are there; invoke again for the results.",
+            target=name,
+        )
     if job.settings.output_action == "summary_only":
         staging = job_folder(plane.settings.home, job.name).staging
         raise NotSupported(
