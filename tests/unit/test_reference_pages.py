@@ -15,6 +15,7 @@ from tests.unit.reference import ROOT, files_for_examples, json_schemas, problem
 PAGES = {page.name: page for page in yaml_pages.PAGES}
 FOLDER = ROOT / "docs/reference/yaml"
 BLOCK = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+ANY_BLOCK = re.compile(r"^```yaml.*?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ROW = re.compile(r"^\| `([^`]+)` \|.*\| ([^|]*) \|$", re.MULTILINE)
 #: Keys below which another page goes on.
 ELSEWHERE = {"model": "model", "environment": "environment"}
@@ -36,6 +37,23 @@ def test_an_example_loads_and_passes_its_schema(name: str, text: str, tmp_path: 
     path.write_text(text)
     noun = PAGES[name].noun
     assert load(noun, path)
+    assert refusals(schema_for(noun, text), text) == []
+
+
+def examples_elsewhere() -> Iterator[Any]:
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/guide/*.md"), *ROOT.glob("examples/**/*.md")]
+    for page in sorted(pages):
+        for number, found in enumerate(ANY_BLOCK.finditer(page.read_text(encoding="utf-8")), start=1):
+            yield pytest.param(found[1], id=f"{page.stem}-{number}")
+
+
+@pytest.mark.parametrize("text", [*examples_elsewhere()])
+def test_a_yaml_file_on_any_other_page_is_one_that_loads(text: str, tmp_path: Path) -> None:
+    path = files_for_examples(tmp_path) / "doc.yml"
+    path.write_text(text)
+    found = {page.noun: problems(page.noun, path) for page in yaml_pages.PAGES}
+    noun = min(found, key=lambda noun: len(found[noun]))
+    assert found[noun] == ()
     assert refusals(schema_for(noun, text), text) == []
 
 
