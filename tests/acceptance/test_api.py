@@ -15,6 +15,7 @@ from fastapi.routing import APIRoute
 from batchpoint.arm.envelope import ids
 from batchpoint.entities.job import Job, JobError, JobStatus, Progress
 from batchpoint.entities.workspace import Workspace
+from batchpoint.entities.workspace_record import WorkspaceRecord
 from batchpoint.local import InProcessTransport
 from batchpoint.server.app import create_app
 from batchpoint.server.auth import token_of
@@ -62,6 +63,7 @@ class Api:
 @pytest.fixture
 def api(home: Path) -> Iterator[Api]:
     settings, store, arrived = Settings(home=home), open_store(home), []
+    store.put_workspace(WS.key, WorkspaceRecord(name=WS.name, resource_group=WS.resource_group))
     app = create_app(settings, store, lambda: arrived.append(1))
     transport = InProcessTransport(app, store)
     headers = {"Authorization": f"Bearer {token_of(home)}"}
@@ -232,7 +234,7 @@ def test_the_words_of_a_path_are_matched_in_any_casing(api: Api) -> None:
 
 def test_the_name_of_an_endpoint_is_unique_on_the_server(api: Api) -> None:
     api.put(f"{BASE}/batchEndpoints/ep1", {})
-    other = Workspace("sub", "group", "other").arm_id
+    other = Workspace("sub", "default", "default").arm_id
     assert "another workspace" in message_of(api.put(f"{other}/batchEndpoints/EP1", {}, 409))
     api.get(f"{other}/batchEndpoints/ep1", 404)
 

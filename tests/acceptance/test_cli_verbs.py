@@ -167,13 +167,6 @@ def test_deleting_what_is_not_there_is_fine_once_confirmed(line: str, az: Az) ->
     assert az(f"{line} --yes").out == ""
 
 
-def test_a_workspace_sees_its_own_things_only(az: Az) -> None:
-    az("compute create -n cluster -w one -o none")
-    assert az("compute list -w one --query [].name -o tsv").out == "cluster\n"
-    assert az("compute list -w two").json == []
-    assert az("compute show -n cluster -g other -w one", code=3).out == ""
-
-
 def test_an_error_of_a_file_comes_with_every_problem(az: Az) -> None:
     Path("bad.yml").write_text("name: digits\ndescripton: x\nauth_mode: nobody\n")
     told = az("batch-endpoint create -f bad.yml", code=1).err

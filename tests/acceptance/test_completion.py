@@ -36,6 +36,7 @@ def filled(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     for line in (
         "batch-endpoint create --name digits",
         "batch-endpoint create --name letters",
+        "workspace create --name elsewhere",
         "batch-endpoint create --name far -w elsewhere",
         "compute create --name cluster --type amlcompute",
         f"data create --name mnist --path {tmp_path / 'data'}",

@@ -41,6 +41,7 @@ SECTIONS: tuple[tuple[str, tuple[Group, ...]], ...] = (
         "What they are made of",
         (
             Group("compute", "Pools of instances that jobs run on.", "places.computes"),
+            Group("workspace", "Separate worlds: one does not see the nouns of another.", "places.workspaces"),
             Group("model", "Versioned models.", "assets.models"),
             Group("data", "Versioned pointers to files and folders.", "assets.data"),
             Group("dataset", "The name that data had in 2021.", "assets.data"),
@@ -73,7 +74,7 @@ SECTIONS: tuple[tuple[str, tuple[Group, ...]], ...] = (
 COMPANIONS = (
     Group("component", "Parts of pipelines; not offered here.", "assets.components"),
     Group("extension", "Extensions; nothing to install here.", "companions.account"),
-    Group("group", "The resource group.", "companions.account"),
+    Group("group", "Resource groups: where workspaces are filed.", "places.workspaces"),
     Group("login", "No sign-in is needed.", "companions.account"),
     Group("logout", "No sign-in is needed.", "companions.account"),
 )

@@ -1,4 +1,7 @@
-"""The workspace: whose resources are meant. It is a path, not a stored noun; every part of the product passes it on."""
+"""The workspace: whose resources are meant. It is a path, which every part of the product passes on.
+
+What is kept about a workspace is ``entities.workspace_record``.
+"""
 
 from dataclasses import dataclass
 
@@ -17,6 +20,11 @@ class Workspace:
     def key(self) -> str:
         """What the store files resources under; spelling does not matter."""
         return f"{self.subscription}/{self.resource_group}/{self.name}".lower()
+
+    @property
+    def is_default(self) -> bool:
+        """True for the workspace that every subscription has without anybody creating it."""
+        return (self.resource_group.lower(), self.name.lower()) == ("default", "default")
 
     @property
     def arm_id(self) -> str:

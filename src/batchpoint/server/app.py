@@ -20,7 +20,7 @@ from batchpoint.errors import BatchpointError, InternalError, Problem, ResourceN
 from batchpoint.server.auth import Gate, home_id_of, token_of
 from batchpoint.server.lookup import ControlPlane
 from batchpoint.server.routers import files, jobs, machine, partial, schemas, scoring, service, uploads
-from batchpoint.server.routers.nouns import assets, computes, datastores, deployments, endpoints
+from batchpoint.server.routers.nouns import assets, computes, datastores, deployments, endpoints, workspaces
 from batchpoint.settings import Settings
 
 if TYPE_CHECKING:
@@ -36,12 +36,14 @@ _FIXED_WORDS = {
         *("subscriptions", "resourceGroups", "providers", PROVIDER, "workspaces"),
         *SEGMENTS,
         *("versions", "labels", "cancel", "listNodes", "start", "stop", "restart"),
+        *("diagnose", "listKeys", "resyncKeys"),
         *("locations", "vmSizes", "usages", "quotas"),
     )
 }
 
 # Assets come last: their routes have the kind as a variable.
 ROUTERS = (
+    workspaces,
     endpoints,
     deployments,
     scoring,

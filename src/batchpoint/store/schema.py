@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy import BigInteger as Big
 
 #: Identifiers of the migrations, oldest first. A file with any other one was written by a newer Batchpoint.
-REVISIONS = ("0001", "0002")
+REVISIONS = ("0001", "0002", "0003")
 
 metadata = MetaData()
 
@@ -48,6 +48,22 @@ deployments = Table(
     Column("endpoint", String(255), ForeignKey("endpoints.name"), primary_key=True),
     Column("name", String(255), primary_key=True),
     Column("workspace", String(400), nullable=False),
+    Column("document", JSON, nullable=False),
+)
+
+#: The default workspace exists without a row.
+workspaces = Table(
+    "workspaces",
+    metadata,
+    Column("workspace", String(400), primary_key=True),
+    Column("document", JSON, nullable=False),
+)
+
+resource_groups = Table(
+    "resource_groups",
+    metadata,
+    # <subscription>/<group> in lower case.
+    Column("resource_group", String(300), primary_key=True),
     Column("document", JSON, nullable=False),
 )
 

@@ -64,6 +64,10 @@ class Body:
         found = self._keys.get(key.lower())
         return None if found is None else self._values[found]
 
+    def names(self) -> list[str]:
+        """The names as they were written."""
+        return list(self._values)
+
     def has(self, key: str) -> bool:
         return self.raw(key) is not None
 

@@ -8,6 +8,7 @@ from batchpoint.arm.envelope.reading import Body, parse_body
 from batchpoint.entities.noun import ListView
 from batchpoint.entities.workspace import PROVIDER, Workspace
 from batchpoint.errors import ReferenceInvalid, UserError
+from batchpoint.server.intake import workspaces
 from batchpoint.server.lookup import ControlPlane, Desk
 
 WORKSPACE_PATH = (
@@ -28,8 +29,11 @@ def plane(request: Request) -> ControlPlane:
 
 
 def desk(request: Request, subscription: str, group: str, workspace: str) -> Desk:
-    """The desk of the workspace in the path."""
-    return Desk(plane(request), Workspace(subscription, group, workspace), server_of(request))
+    """The desk of the workspace in the path; 404 when nobody created it."""
+    found = Desk(plane(request), Workspace(subscription, group, workspace), server_of(request))
+    if not found.workspace.is_default and found.store.get_workspace(found.key) is None:
+        raise workspaces.not_found(found.workspace)
+    return found
 
 
 def server_of(request: Request) -> str:

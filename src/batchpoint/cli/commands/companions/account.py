@@ -90,17 +90,6 @@ def logout(call: Call) -> None:
     call.say("Nobody is signed in on this machine; there is nothing to sign out of.")
 
 
-def group_show(call: Call) -> object:
-    name = call.flags.name or call.settings.resource_group
-    return {
-        "id": f"/subscriptions/{call.settings.subscription}/resourceGroups/{name}",
-        "location": call.settings.location,
-        "name": name,
-        "properties": {"provisioningState": "Succeeded"},
-        "type": "Microsoft.Resources/resourceGroups",
-    }
-
-
 def version(call: Call) -> object:
     import platform
 
@@ -173,7 +162,6 @@ COMMANDS = (
     Command("extension add", "Nothing to add.", extension_change, _EXTENSION_FLAGS),
     Command("extension update", "Nothing to update.", extension_change, _EXTENSION_FLAGS),
     Command("extension remove", "Nothing to remove.", extension_change, _EXTENSION_FLAGS),
-    Command("group show", "Show the resource group.", group_show, (Flag("--name -n", "Name of the group.", "NAME"),)),
     Command("login", "No sign-in is needed; prints the subscription.", login, _SIGN_IN_FLAGS),
     Command("logout", "No sign-in is needed.", logout, (Flag("--username", value="NAME", hidden=True),)),
     Command("version", "Versions as JSON.", version),
