@@ -13,12 +13,12 @@ TIME = 1_637_000_000.25
 
 
 def scored(mini_batch: int, process: str = "0/process000") -> Execution:
-    return Execution(mini_batch, 1, process, TIME, 10, 9, 0.5, 0.4, 0.3, f"items {mini_batch}0-{mini_batch}9")
+    return Execution(mini_batch, 1, process, TIME, 10, 9, 0.5, 0.4, 0.3, 10 * mini_batch)
 
 
-def raised(mini_batch: int, message: str, detail: str = "items 0-9") -> Execution:
+def raised(mini_batch: int, message: str, path: str = "0.png") -> Execution:
     end = ("RUN_EXCEPTION", "ScriptRaised", message)
-    return Execution(mini_batch, 2, "1/process000", TIME, 10, 0, 0.5, 0.4, 0.3, detail, *end)
+    return Execution(mini_batch, 2, "1/process000", TIME, 10, 0, 0.5, 0.4, 0.3, 0, path, *end)
 
 
 def table(folder: Path, name: str = "processed_mini-batches") -> list[dict[str, str]]:
@@ -36,21 +36,24 @@ def test_a_line_has_every_column(tmp_path: Path) -> None:
         *("4", "1", "0/process000", "2021-11-15T18:13:20.250Z", "10", "9", "1"),
         *("0.500000", "0.400000", "0.300000", "RUN_DONE", "", "", "items 40-49"),
     ]
-    assert list(table(tmp_path)[1].values())[-4:] == ["RUN_EXCEPTION", "ScriptRaised", "ValueError: no", "items 0-9"]
+    assert list(table(tmp_path)[1].values())[-4:] == [
+        "RUN_EXCEPTION",
+        "ScriptRaised",
+        "ValueError: no",
+        "items 0-9, from 0.png",
+    ]
 
 
-@given(message=st.text(max_size=200), detail=st.text(max_size=50))
-def test_what_users_write_stays_in_its_cell(
-    tmp_path_factory: pytest.TempPathFactory, message: str, detail: str
-) -> None:
+@given(message=st.text(max_size=200), path=st.text(max_size=50))
+def test_what_users_write_stays_in_its_cell(tmp_path_factory: pytest.TempPathFactory, message: str, path: str) -> None:
     folder = tmp_path_factory.mktemp("report")
     report = JobReport(folder)
-    report.add(raised(0, message, detail))
+    report.add(raised(0, message, path))
     report.add(scored(1))
     report.flush()
     first, second = table(folder)
     assert second["Mini-batch Id"] == "1"
-    for cell, text in ((first["Error Message"], message), (first["Mini-batch Detail"], detail)):
+    for cell, text in ((first["Error Message"], message), (first["Mini-batch Detail"], f"items 0-9, from {path}")):
         assert cell.lstrip("'") == text.lstrip("'")
         assert not cell.startswith(("=", "+", "-", "@", "\t", "\r"))
 

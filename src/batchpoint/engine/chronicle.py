@@ -9,12 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from batchpoint.compute.pool import Slot
-from batchpoint.engine.messages import Keep, NoteFailure, Ready
+from batchpoint.engine.messages import NoteFailure, Ready, Scored
 from batchpoint.engine.preparation.plan import Plan
 from batchpoint.engine.tries import TryRecord
 from batchpoint.entities.job import Progress
 from batchpoint.observability.job_logs import ERROR, INFO, WARNING, JobLogs
 from batchpoint.observability.job_report import Execution
+from batchpoint.store.records import LedgerRow
 
 #: Seconds between two lines of the progress overview.
 OVERVIEW_EVERY_S = 5.0
@@ -98,27 +99,26 @@ class Chronicle:
             seat.free_at = self.clock()
         seat.holds += mini_batches
 
-    def kept(self, action: Keep, plan: Plan, now: float) -> None:
-        """A mini-batch was scored."""
-        scored = action.scored
+    def kept(self, row: LedgerRow, scored: Scored, now: float) -> None:
+        """A mini-batch was scored, and ``row`` waits for its commit."""
         seat = self._seats[scored.worker]
-        first, size = plan.first_item(scored.mini_batch), plan.size(scored.mini_batch)
-        self.logs.report.add(
-            Execution(
-                scored.mini_batch,
-                scored.attempt,
-                seat.process,
-                self._epoch_s + now - scored.seconds,
-                size,
-                size - action.items_failed,
-                max(scored.seconds, now - seat.free_at),
-                scored.seconds,
-                scored.run_s,
-                f"items {first}-{first + size - 1}",
-            )
-        )
+        seconds, elapsed = scored.seconds, now - seat.free_at
         seat.free_at = now
         seat.holds -= 1
+        self.logs.report.add(
+            Execution(
+                row.mini_batch,
+                scored.attempt,
+                seat.process,
+                self._epoch_s + now - seconds,
+                row.items,
+                row.succeeded,
+                elapsed if elapsed > seconds else seconds,
+                seconds,
+                scored.run_s,
+                row.first_item,
+            )
+        )
 
     def failed(self, action: NoteFailure, plan: Plan | None) -> None:
         """A try or an init() has failed."""
@@ -150,7 +150,8 @@ class Chronicle:
                 max(action.seconds, now - seat.free_at),
                 action.seconds,
                 action.run_s,
-                f"items {first}-{first + size - 1}, from {self.first_path(plan, mini_batch)}",
+                first,
+                self.first_path(plan, mini_batch),
                 _STATUS.get(action.failure.code, "RUN_EXCEPTION"),
                 action.failure.code,
                 action.failure.message,

@@ -236,7 +236,6 @@ class Driver:
         scored, plan, now = action.scored, self._known_plan(), self.clock()
         if self.first_result_at is None:
             self.first_result_at = now
-        self.chronicle.kept(action, plan, now)
         self._rows += scored.rows
         size = plan.size(scored.mini_batch)
         part = Part(self.start.segment(scored.worker), scored.offset, scored.length, scored.crc)
@@ -252,6 +251,7 @@ class Driver:
             "TooFewResults" if action.items_failed else "",
             "run() returned fewer results than it got items" if action.items_failed else "",
         )
+        self.chronicle.kept(row, scored, now)
         self.commits.add(row, now)
 
     def _give_up(self, action: GiveUp) -> None:

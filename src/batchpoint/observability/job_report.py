@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 COLUMNS = (
     "Mini-batch Id",
@@ -43,9 +44,8 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _MESSAGE_MAX = 2000
 
 
-@dataclass(slots=True)
-class Execution:
-    """One try of a mini-batch that has come to an end."""
+class Execution(NamedTuple):
+    """One try of a mini-batch that has come to an end; a tuple, because there may be a million of them."""
 
     mini_batch: int
     picked: int
@@ -58,7 +58,9 @@ class Execution:
     elapsed_s: float
     process_s: float
     run_s: float
-    detail: str
+    #: Index of its first item in the plan; and the path of that, where somebody will look for it.
+    first_item: int
+    first_path: str = ""
     status: str = "RUN_DONE"
     error_category: str = ""
     error_message: str = ""
@@ -132,7 +134,7 @@ class JobReport:
             return
         waiting, self._waiting = self._waiting, []
         head = "" if self._processed.exists() else _csv([COLUMNS])
-        self._append(self._processed, head + "".join(map(self._line, waiting)))
+        self._append(self._processed, head + "".join([self._line(*one) for one in waiting]))
         for one in waiting:
             self._sum(one.process).add(one.status, one.items, one.succeeded, one.process_s, one.run_s)
 
@@ -151,15 +153,33 @@ class JobReport:
     def _sum(self, process: str) -> _Sums:
         return self._sums.setdefault(process, _Sums())
 
-    def _line(self, one: Execution) -> str:
-        """A success has nothing in it that a csv writer would quote; there may be a million of them."""
+    def _line(
+        self,
+        mini_batch: int,
+        picked: int,
+        process: str,
+        began: float,
+        items: int,
+        succeeded: int,
+        elapsed_s: float,
+        process_s: float,
+        run_s: float,
+        first_item: int,
+        first_path: str,
+        status: str,
+        error_category: str,
+        error_message: str,
+    ) -> str:
+        """A success has nothing in it that a csv writer would quote."""
         head = (
-            f"{one.mini_batch},{one.picked},{one.process},{self._moment(one.began)},{one.items},{one.succeeded},"
-            f"{one.items - one.succeeded},{one.elapsed_s:.6f},{one.process_s:.6f},{one.run_s:.6f},{one.status},"
+            f"{mini_batch},{picked},{process},{self._moment(began)},{items},{succeeded},{items - succeeded},"
+            f"{elapsed_s:.6f},{process_s:.6f},{run_s:.6f},{status},"
         )
-        if not one.error_category:
-            return f"{head},,{one.detail}\n"
-        return head + _csv([(one.error_category, _cell(one.error_message[:_MESSAGE_MAX]), _cell(one.detail))])
+        detail = f"items {first_item}-{first_item + items - 1}"
+        if not error_category:
+            return f"{head},,{detail}\n"
+        message = _cell(error_message[:_MESSAGE_MAX])
+        return head + _csv([(error_category, message, _cell(f"{detail}, from {first_path}"))])
 
     def _moment(self, seconds: float) -> str:
         whole = int(seconds)
