@@ -15,8 +15,7 @@ from pydantic import ValidationError
 
 from batchpoint.arm.envelope import ids
 from batchpoint.arm.envelope.reading import Body, build, duration_to_iso, enum_to_wire, system_data, without_none
-from batchpoint.entities.job import Job, JobEdit, shown_properties
-from batchpoint.entities.job_step import OUTPUT
+from batchpoint.entities.job import OUTPUT, Job, JobEdit, shown_properties
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import InternalError
 

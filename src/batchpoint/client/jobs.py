@@ -9,8 +9,7 @@ from batchpoint.arm import job as wire
 from batchpoint.client.requests import Requests, segment
 from batchpoint.client.transfer.files import fetch, place_in
 from batchpoint.client.uploads import quoted
-from batchpoint.entities.job import TERMINAL, Job, JobEdit
-from batchpoint.entities.job_step import refusal
+from batchpoint.entities.job import TERMINAL, Job, JobEdit, step_refusal
 from batchpoint.entities.noun import ListView
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import ResourceConflict, ResourceNotFound
@@ -83,7 +82,7 @@ class Jobs:
             # The job first: what it logged before it ended is then in the log.
             job = self.get(name)
             if job.parent_job_name:
-                raise refusal(name, "streamed", "job stream")
+                raise step_refusal(name, "streamed", "job stream")
             chunk = self._all_from(name, offset)
             offset += len(chunk)
             *whole, rest = (rest + chunk).split(b"\n")

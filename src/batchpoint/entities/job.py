@@ -12,6 +12,7 @@ from batchpoint.entities.data import Input
 from batchpoint.entities.datastore import Datastore
 from batchpoint.entities.deployment import DEFAULT_OUTPUT_FILE_NAME, LoggingLevel, OutputAction
 from batchpoint.entities.noun import CreationContext, Moment, Noun, Tags
+from batchpoint.errors import ResourceConflict
 
 
 class JobStatus(StrEnum):
@@ -141,7 +142,7 @@ class Job(Noun):
     ended_at: Moment | None = None
     #: Hidden from lists; only a job that has ended can be.
     archived: bool = False
-    #: Set in the view of a job's one step; see ``entities.job_step``.
+    #: Set in the view of a job's one step; see ``step_of``.
     parent_job_name: str = ""
     creation_context: CreationContext | None = None
     id: str | None = None
@@ -178,3 +179,34 @@ def _stages(job: Job) -> str:
     moments = {"StartTime": job.started_at, "EndTime": job.ended_at}
     execution = {name: moment.isoformat() for name, moment in moments.items() if moment}
     return json.dumps({"Initialization": None, "Execution": {**execution, "Status": str(job.status)}})
+
+
+# ---- the one step of a job --------------------------------------------------------------------------------------
+
+#: Name of the one step, which is seen as a job: it follows its job in everything and is stored nowhere.
+STEP = "batchscoring"
+#: Name of the step's one output, which scripts and official clients rely on.
+OUTPUT = "score"
+_SUFFIX = f"-{STEP}"
+
+
+def step_of(job: Job) -> Job:
+    """The step of ``job``."""
+    return job.model_copy(
+        update={"name": f"{job.name}{_SUFFIX}", "display_name": STEP, "parent_job_name": job.name, "id": None}
+    )
+
+
+def job_of_step(name: str) -> str | None:
+    """The name of the job whose step would be called ``name``; None for a name that no step has."""
+    return name.removesuffix(_SUFFIX) if name.endswith(_SUFFIX) and name != _SUFFIX else None
+
+
+def step_refusal(step: str, done: str, command: str) -> ResourceConflict:
+    """Why a step is not streamed, cancelled or archived, and the ``command`` for its job."""
+    parent = job_of_step(step) or step
+    return ResourceConflict(
+        f"{step} is the step {STEP} of job {parent}, and a step is not {done} by itself. "
+        f"Name the job: {command} --name {parent}",
+        target=step,
+    )

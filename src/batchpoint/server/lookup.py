@@ -14,8 +14,7 @@ from batchpoint.entities.data import DataAsset
 from batchpoint.entities.datastore import Datastore
 from batchpoint.entities.deployment import Deployment
 from batchpoint.entities.endpoint import Endpoint
-from batchpoint.entities.job import Job
-from batchpoint.entities.job_step import job_of_step, step_of
+from batchpoint.entities.job import Job, job_of_step, step_of
 from batchpoint.entities.naming import reference as references
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import NotSupported, ResourceNotFound

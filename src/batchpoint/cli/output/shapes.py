@@ -4,8 +4,7 @@ from typing import Any
 
 from batchpoint.entities.assets import Code, Environment, Model
 from batchpoint.entities.deployment import DEFAULT_OUTPUT_FILE_NAME, Deployment
-from batchpoint.entities.job import Job, shown_properties
-from batchpoint.entities.job_step import OUTPUT, STEP, step_of
+from batchpoint.entities.job import OUTPUT, STEP, Job, shown_properties, step_of
 from batchpoint.entities.noun import Noun
 
 #: Printed even when empty; every other empty map or list is left out.

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 def stream(call: Call, name: str) -> Outcome:
     """Print the job's log until the job ends, then sum it up; exit code 1 when it failed."""
     from batchpoint.client.jobs import EXECUTION_LOG
-    from batchpoint.entities.job_step import refusal
+    from batchpoint.entities.job import step_refusal
 
     job = call.client.jobs.get(name)
     if job.parent_job_name:
-        raise refusal(name, "streamed", "job stream")
+        raise step_refusal(name, "streamed", "job stream")
     heading = f"RunId: {job.name}\nWeb View: {call.client.studio_url(job.name)}"
     try:
         print(f"{heading}\n\nStreaming {EXECUTION_LOG}\n{'=' * (len(EXECUTION_LOG) + 10)}", flush=True)

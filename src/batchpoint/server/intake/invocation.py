@@ -11,8 +11,7 @@ from batchpoint.entities.assets import Code, Environment, Model
 from batchpoint.entities.data import Invocation
 from batchpoint.entities.deployment import DEFAULT_OUTPUT_FILE_NAME, Deployment
 from batchpoint.entities.endpoint import Endpoint
-from batchpoint.entities.job import Job, JobSettings
-from batchpoint.entities.job_step import STEP, job_of_step
+from batchpoint.entities.job import STEP, Job, JobSettings, job_of_step
 from batchpoint.entities.naming import names
 from batchpoint.errors import Problem, ReferenceInvalid, ResourceNotFound, UserError, ValidationFailed
 from batchpoint.server.intake import limits

@@ -8,8 +8,7 @@ from fastapi.responses import FileResponse
 
 from batchpoint.arm import job as wire
 from batchpoint.arm.assets import is_archived
-from batchpoint.entities.job import Job, JobEdit, JobStatus, is_of_the_service
-from batchpoint.entities.job_step import job_of_step, refusal, step_of
+from batchpoint.entities.job import Job, JobEdit, JobStatus, is_of_the_service, job_of_step, step_of, step_refusal
 from batchpoint.errors import NotSupported, ReferenceInvalid, ResourceConflict, ResourceNotFound
 from batchpoint.server import retention
 from batchpoint.server.lookup import ControlPlane, Desk
@@ -99,7 +98,7 @@ def _whole_job(desk: Desk, name: str, done: str, command: str) -> Job:
     """A job that is not the step of another one."""
     found = desk.job_or_step(name)
     if found.parent_job_name:
-        raise refusal(name, done, command)
+        raise step_refusal(name, done, command)
     return found
 
 

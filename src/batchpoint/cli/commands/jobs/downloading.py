@@ -38,7 +38,7 @@ def _place(call: Call, job: "Job", folder: Path) -> Path:
     """A job's output goes straight into the folder, that of its step to ``named-outputs``: as official clients do."""
     if not job.parent_job_name:
         return folder
-    from batchpoint.entities.job_step import OUTPUT
+    from batchpoint.entities.job import OUTPUT
 
     wanted = call.flags.output_name
     if wanted not in (None, OUTPUT):
