@@ -13,6 +13,7 @@ from batchpoint.entities.datastore import _FIELDS_OF, _REQUIRED, Datastore
 from batchpoint.entities.deployment import Deployment
 from batchpoint.entities.endpoint import Endpoint
 from batchpoint.entities.noun import Noun
+from batchpoint.entities.workspace_record import WorkspaceRecord
 from generating.keys import Key, Schema, inner_keys, keys_of
 
 
@@ -42,6 +43,7 @@ KINDS = (
     Kind("azureBlob", Datastore, "Datastore: a blob container", "azure_blob"),
     Kind("azureDataLakeGen2", Datastore, "Datastore: a file system of Data Lake Storage", "azure_data_lake_gen2"),
     Kind("s3", Datastore, "Datastore: an S3 bucket", "s3"),
+    Kind("workspace", WorkspaceRecord, "Workspace"),
     Kind("batchInvocation", Invocation, "Invocation file"),
 )
 

@@ -12,6 +12,7 @@ from batchpoint.entities.datastore import Datastore
 from batchpoint.entities.deployment import Deployment
 from batchpoint.entities.endpoint import Endpoint
 from batchpoint.entities.noun import Noun
+from batchpoint.entities.workspace_record import WorkspaceRecord
 from generating.json_schemas import KINDS
 from generating.keys import Key, dropped_by, keys_of
 from generating.markdown import GENERATED, table
@@ -79,6 +80,12 @@ PAGES = (
         "Compute",
         "A named pool of instances: `batchpoint compute create --file compute.yml`. An instance of `type: amlcompute`"
         " is a group of worker processes on this machine, one of `type: ray` an actor of a Ray cluster.",
+    ),
+    Page(
+        "workspace",
+        WorkspaceRecord,
+        "Workspace",
+        "A world of its own for endpoints, jobs and assets: `batchpoint workspace create --file workspace.yml`.",
     ),
     Page(
         "invocation",

@@ -18,20 +18,31 @@ class WorkspaceRecord(Noun):
     examples: ClassVar[dict[str, str]] = {"name": "name: <workspace name>"}
     name_rules: ClassVar[dict[str, names.NameRule]] = {"name": names.WORKSPACE}
 
+    #: What ``--workspace-name`` and ARM ids call it.
     name: str
-    #: Resource group; default that of the command line.
+    #: The resource group that it is filed under; that of the command line when nothing is said.
     resource_group: str | None = None
+    #: Kept and shown.
     location: str | None = None
+    #: Name for people.
     display_name: str | None = None
+    #: Text for people.
     description: str | None = None
+    #: Words to find it by; a value is never empty.
     tags: Tags = Field(default_factory=dict)
-    #: Kept for the record, like the four ids below: nothing here depends on it.
+    #: Kept and shown.
     hbi_workspace: bool = False
+    #: Kept and shown.
     storage_account: str | None = None
+    #: Kept and shown.
     key_vault: str | None = None
+    #: Kept and shown.
     application_insights: str | None = None
+    #: Kept and shown.
     container_registry: str | None = None
+    #: Kept and shown.
     public_network_access: str = "Enabled"
+    #: Kept and shown.
     identity: dict[str, Any] | None = None
 
     # Set by the server.
