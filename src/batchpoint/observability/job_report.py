@@ -77,8 +77,10 @@ class _Sums:
     run_s: float = 0.0
 
     def add(self, status: str, items: int, succeeded: int, process_s: float, run_s: float) -> None:
-        self.mini_batches += status == "RUN_DONE"
-        self.failed_tries += status != "RUN_DONE"
+        if status == "RUN_DONE":
+            self.mini_batches += 1
+        else:
+            self.failed_tries += 1
         self.total += items
         self.succeeded += succeeded
         self.failed += items - succeeded
@@ -102,7 +104,8 @@ class JobReport:
         self._processed = folder / "processed_mini-batches.csv"
         self._waiting: list[Execution] = []
         self._sums: dict[str, _Sums] = {}
-        self._second = (-1, "")
+        #: The last second that was written out, and how it reads.
+        self._second, self._moment = -1, ""
 
     def go_on(self) -> None:
         """Take what earlier drivers wrote into the sums."""
@@ -133,10 +136,12 @@ class JobReport:
         if not self._waiting:
             return
         waiting, self._waiting = self._waiting, []
-        head = "" if self._processed.exists() else _csv([COLUMNS])
-        self._append(self._processed, head + "".join([self._line(*one) for one in waiting]))
+        lines = [] if self._processed.exists() else [_csv([COLUMNS])]
         for one in waiting:
-            self._sum(one.process).add(one.status, one.items, one.succeeded, one.process_s, one.run_s)
+            lines.append(self._line(one))
+            sums = self._sums.get(one.process) or self._sum(one.process)
+            sums.add(one.status, one.items, one.succeeded, one.process_s, one.run_s)
+        self._append(self._processed, "".join(lines))
 
     def summarise(self) -> None:
         """Write the sums by process and by node anew."""
@@ -153,39 +158,22 @@ class JobReport:
     def _sum(self, process: str) -> _Sums:
         return self._sums.setdefault(process, _Sums())
 
-    def _line(
-        self,
-        mini_batch: int,
-        picked: int,
-        process: str,
-        began: float,
-        items: int,
-        succeeded: int,
-        elapsed_s: float,
-        process_s: float,
-        run_s: float,
-        first_item: int,
-        first_path: str,
-        status: str,
-        error_category: str,
-        error_message: str,
-    ) -> str:
+    def _line(self, one: Execution) -> str:
         """A success has nothing in it that a csv writer would quote."""
+        number, picked, process, began, items, succeeded, elapsed_s, process_s, run_s, first, path, status, *error = one
+        second = int(began)
+        if second != self._second:
+            self._second, self._moment = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
         head = (
-            f"{mini_batch},{picked},{process},{self._moment(began)},{items},{succeeded},{items - succeeded},"
-            f"{elapsed_s:.6f},{process_s:.6f},{run_s:.6f},{status},"
+            f"{number},{picked},{process},{self._moment}.{int(1000 * (began - second)):03}Z,{items},{succeeded},"
+            f"{items - succeeded},{elapsed_s:.6f},{process_s:.6f},{run_s:.6f},{status}"
         )
-        detail = f"items {first_item}-{first_item + items - 1}"
-        if not error_category:
-            return f"{head},,{detail}\n"
-        message = _cell(error_message[:_MESSAGE_MAX])
-        return head + _csv([(error_category, message, _cell(f"{detail}, from {first_path}"))])
-
-    def _moment(self, seconds: float) -> str:
-        whole = int(seconds)
-        if whole != self._second[0]:
-            self._second = whole, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
-        return f"{self._second[1]}.{int(1000 * (seconds - whole)):03}Z"
+        detail = f"items {first}-{first + items - 1}"
+        category, message = error
+        if not category:
+            return f"{head},,,{detail}\n"
+        cells = category, _cell(message[:_MESSAGE_MAX]), _cell(f"{detail}, from {path}")
+        return f"{head},{_csv([cells])}"
 
     def _append(self, path: Path, text: str) -> None:
         with contextlib.suppress(OSError):

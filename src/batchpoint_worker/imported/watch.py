@@ -40,7 +40,7 @@ class Watch:
         if spec is None or not hasattr(spec.loader, "exec_module"):
             self._waiting[name] = prepare
             return spec
-        spec.loader = Loader(spec.loader, prepare)
+        spec.loader = Loader(spec.loader, prepare)  # type: ignore[assignment]
         return spec
 
 
