@@ -16,7 +16,8 @@ import pytest
 from batchpoint.cli.__main__ import main
 from batchpoint.storage.job_folder import job_folder
 from batchpoint.storage.lock import is_locked
-from batchpoint.upkeep.checks import machine
+from batchpoint.upkeep.checks import machine, processes
+from tests.process.engine_jobs import Engine
 from tests.process.homes import SCRIPTS, eventually
 
 
@@ -133,6 +134,18 @@ def test_doctor_removes_only_after_a_yes(az: Az, home: Path) -> None:
     assert orphan.is_dir()
     az("doctor --fix --yes")
     assert not orphan.exists()
+
+
+def test_doctor_gets_a_job_that_everybody_left_to_its_end(
+    az: Az, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "PATIENCE_S", 0.1)
+    engine = Engine(home, tmp_path / "outside")
+    engine.job("good.py", engine.items(2))
+    assert [one["level"] for one in az("doctor --fix").json if one["check"] == "processes"] == ["fixed"]
+    eventually(lambda: (found := engine.store.find_job("job")) and found.status.is_terminal, "the end of the job")
+    assert engine.ended("job").lines
+    engine.close()
 
 
 def test_a_config_file_with_a_mistake_is_named(az: Az, home: Path) -> None:

@@ -171,7 +171,7 @@ def test_what_is_referred_to_between_look_and_removal_stays(engine: Engine, home
 
 
 def test_what_dead_processes_left_goes_after_a_day(engine: Engine, home: Path) -> None:
-    engine.run("good.py", engine.items(2))
+    output = engine.run("good.py", engine.items(2)).output
     (home / "environments").mkdir()
     (home / "uploads" / ("a" * 64)).mkdir(parents=True)
     old = [
@@ -180,15 +180,18 @@ def test_what_dead_processes_left_goes_after_a_day(engine: Engine, home: Path) -
         age_of_new(aside_path(home / "jobs" / "job")),
         age_of_new(home / "environments" / f"{'b' * 64}.lock"),
         age_of_new(home / "jobs" / "nobodys"),
+        age_of_new(aside_path(output.parent, "job")),
     ]
     young = aside_path(home)
     young.touch()
+    somebodys = age_of_new(aside_path(output.parent, "another"))
     held = age_of_new(home / "environments" / f"{'c' * 64}.lock")
     half_sent = age(home / "uploads" / ("a" * 64))
     with try_lock(held):
         gone = pruned(home, Limits(frozenset({Kind.UPLOADS})))
     assert set(gone) == {("leftovers", path.name) for path in old} | {("uploads", half_sent.name)}
     assert not any(path.exists() for path in old) and young.exists() and held.exists()
+    assert output.exists() and somebodys.exists(), "it may be a job's of another home"
     young.unlink()
 
 

@@ -1,5 +1,8 @@
 """Jobs that have ended are deleted with their folder; what they published stays, and their names are free."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +14,12 @@ from batchpoint.errors import ResourceConflict, ResourceNotFound
 from batchpoint.local import connect
 from batchpoint.server.retention import delete_job
 from batchpoint.settings import Settings
+from batchpoint.storage.atomic import is_aside
 from batchpoint.storage.job_folder import job_folder
 from batchpoint.storage.lock import is_locked, try_lock
-from tests.process.engine_jobs import Engine, W
+from batchpoint.upkeep import prune
+from batchpoint.upkeep.rules import Limits
+from tests.process.engine_jobs import ROOT, Engine, W
 from tests.process.homes import deploy, ended, eventually, expected_rows
 
 
@@ -102,3 +108,30 @@ def test_what_a_script_left_behind_closed_doors_goes_too(engine: Engine, home: P
     closed.chmod(0o500)
     delete_job(engine.store, home, W, "job")
     assert list((home / "jobs").iterdir()) == []
+
+
+@pytest.mark.parametrize(("step", "is_known"), [("set_aside", True), ("discard", False)])
+def test_a_deletion_that_is_killed_leaves_the_job_or_frees_its_name(
+    engine: Engine, home: Path, step: str, is_known: bool
+) -> None:
+    done = engine.run("good.py", engine.items(4))
+    program = (
+        "import os, pathlib, sys\n"
+        "from batchpoint.server import retention\n"
+        "from batchpoint.store.store import open_store\n"
+        "home, w, step = pathlib.Path(sys.argv[1]), sys.argv[2], sys.argv[3]\n"
+        "whole = getattr(retention, step)\n"
+        "setattr(retention, step, lambda path: (step == 'set_aside' and whole(path), os.kill(os.getpid(), 9)))\n"
+        "retention.delete_job(open_store(home), home, w, 'job')\n"
+    )
+    command = [sys.executable, "-c", program, str(home), W, step]
+    assert subprocess.run(command, env={**os.environ, "PYTHONPATH": str(ROOT / "src")}, check=False).returncode == -9
+    (aside,) = (home / "jobs").iterdir()
+    assert is_aside(aside.name) and (engine.store.find_job("job") is not None) is is_known
+    if is_known:
+        delete_job(engine.store, home, W, "job")
+    done.output.unlink()
+    (engine.outside / "in" / "000.txt").unlink()
+    assert engine.run("good.py", engine.outside / "in").progress.items == 3
+    os.utime(aside, (0, 0))
+    assert [one.name for one in prune.remove(home, prune.look(home, Limits()))] == [aside.name]

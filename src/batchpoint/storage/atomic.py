@@ -133,9 +133,9 @@ def sweep(folder: Path, older_than_s: float, owner: str = "") -> int:
     return len(leftovers)
 
 
-def is_aside(name: str) -> bool:
-    """Whether a name is one of those that ``aside_path`` gives."""
-    return name.startswith(_ASIDE_PREFIX) and name.endswith(_ASIDE_SUFFIX)
+def is_aside(name: str, owner: str = "") -> bool:
+    """Whether a name is one of those that ``aside_path`` gives, to this owner if one is named."""
+    return name.startswith(_aside_prefix(owner)) and name.endswith(_ASIDE_SUFFIX)
 
 
 def _aside_prefix(owner: str) -> str:
@@ -143,7 +143,7 @@ def _aside_prefix(owner: str) -> str:
 
 
 def _is_leftover(entry: "os.DirEntry[str]", limit: float, owner: str) -> bool:
-    if not (entry.name.startswith(_aside_prefix(owner)) and entry.name.endswith(_ASIDE_SUFFIX)):
+    if not is_aside(entry.name, owner):
         return False
     try:
         return entry.stat(follow_symlinks=False).st_mtime <= limit

@@ -68,12 +68,13 @@ def take_inventory(store: Store, home: Path) -> Inventory:
     orphans = list(job_folders(home))
     jobs = store.kept_jobs()
     known = {kept.job.name for kept in jobs}
+    gone = [kept for kept in jobs if _has_gone(home, kept.job)]
     return Inventory(
-        jobs=tuple(_job_files(home, kept) for kept in jobs if _has_gone(home, kept.job)),
+        jobs=tuple(_job_files(home, kept) for kept in gone),
         environments=tuple(_environments(home, environments_in_use(home, (kept.job for kept in jobs)))),
         uploads=(*_uploads(home, store.referenced_hashes()), *_half_sent(home)),
         orphans=tuple(thing(path) for path in orphans if path.name not in known and not is_driven(path)),
-        leftovers=(*_asides(home), *_stale_locks(home)),
+        leftovers=(*_asides(home), *_unfinished(kept.job for kept in gone), *_stale_locks(home)),
         logs=tuple(thing(path) for path in (home / "server.log", home / "supervisor.log") if path.is_file()),
     )
 
@@ -164,7 +165,12 @@ def _uploads(home: Path, referenced: set[str]) -> Iterator[Thing]:
 
 def _half_sent(home: Path) -> Iterator[Thing]:
     for path in _folders(home / "uploads"):
-        yield thing(path, max((_changed(inner) for inner in (path, *path.rglob("*"))), default=0.0))
+        yield thing(path, last_change(path))
+
+
+def last_change(folder: Path) -> float:
+    """When anything in a folder was changed last."""
+    return max(map(_changed, (folder, *folder.rglob("*"))))
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -181,6 +187,15 @@ def _asides(home: Path) -> Iterator[Thing]:
     for place in places:
         if place.is_dir():
             yield from (thing(path) for path in place.iterdir() if is_aside(path.name))
+
+
+def _unfinished(jobs: Iterable[Job]) -> Iterator[Thing]:
+    """Outputs whose driver died while it put them together; the name says which job they are of."""
+    for job in jobs:
+        folder = Path(job.settings.output_folder)
+        with contextlib.suppress(OSError):
+            if folder.is_absolute():
+                yield from (thing(path) for path in folder.iterdir() if is_aside(path.name, job.name))
 
 
 def _stale_locks(home: Path) -> Iterator[Thing]:

@@ -16,7 +16,13 @@ from batchpoint.storage.discarding import discard, set_aside
 from batchpoint.storage.job_folder import JobFolder, job_folder
 from batchpoint.storage.lock import is_locked, try_lock
 from batchpoint.store.store import Store
-from batchpoint.upkeep.inventory import environments_in_use, log_paths, segment_paths, upload_folder
+from batchpoint.upkeep.inventory import (
+    environments_in_use,
+    last_change,
+    log_paths,
+    segment_paths,
+    upload_folder,
+)
 from batchpoint.upkeep.rules import UPLOAD_GRACE_S, Kind, Removal
 
 #: Whoever asks whether a lock is held holds it for an instant.
@@ -65,7 +71,7 @@ def _remove(removal: Removal, store: Store, home: Path) -> bool:
         case Kind.ENVIRONMENTS, Path() as path:
             return _remove_environment(path, store, home)
         case Kind.UPLOADS, Path() as path:
-            return _gone(set_aside(path))
+            return time.time() - last_change(path) >= UPLOAD_GRACE_S and _gone(set_aside(path))
         case _, Path() as path if path.suffix == ".lock":
             return _remove_lock(path)
         case _, Path() as path:
