@@ -55,6 +55,19 @@ def test_a_job_is_deleted_its_output_stays_and_its_name_scores_anew(client: Clie
     assert output.read_text() == expected_rows(4).partition("\n")[2]
 
 
+def test_the_wire_says_deleted_nothing_to_delete_and_not_yet(client: Client, home: Path, tmp_path: Path) -> None:
+    wanted = deploy(client, tmp_path / "files", "sleeps_in_run.py", SLEEP_S="30")
+    job = client.endpoints.invoke("ep1", wanted).name
+
+    def answered() -> int:
+        return client._requests._http.delete(f"{client.workspace.arm_id}/jobs/{job}").status_code
+
+    assert answered() == 409
+    client.jobs.cancel(job)
+    gone(client, home, job)
+    assert [answered(), answered()] == [200, 204]
+
+
 def test_a_running_job_is_not_deleted(client: Client, home: Path, tmp_path: Path) -> None:
     job = client.endpoints.invoke("ep1", deploy(client, tmp_path / "files", "sleeps_in_run.py", SLEEP_S="30"))
     eventually(lambda: client.jobs.get(job.name).status is JobStatus.RUNNING, "Running")
