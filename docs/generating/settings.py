@@ -9,7 +9,7 @@ from generating.markdown import GENERATED, field_comments, table
 def page() -> str:
     comments = field_comments(settings.Settings)
     rows = (
-        (f"`{name}`", f"`BATCHPOINT_{name.upper()}`", f"`{_default(name)}`", comments.get(name, ""))
+        (f"`{name}`", f"`BATCHPOINT_{name.upper()}`", _default(name), comments.get(name, ""))
         for name in inspect.signature(settings.Settings).parameters
     )
     head = "# Settings\n\nEach can stand in `config.toml` in the home, or in the environment, which wins.\n\n"
@@ -18,5 +18,6 @@ def page() -> str:
 
 def _default(name: str) -> str:
     if name == "home":
-        return "~/.batchpoint"
-    return str(inspect.signature(settings.Settings).parameters[name].default)
+        return "`~/.batchpoint`"
+    value = str(inspect.signature(settings.Settings).parameters[name].default)
+    return f"`{value}`" if value else ""

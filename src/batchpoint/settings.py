@@ -25,9 +25,13 @@ class Settings:
     server: str = ""
     #: Bearer token for ``server``; empty: the token file of the home.
     token: str = ""
+    #: Subscription of commands that name none.
     subscription: str = DEFAULT_SUBSCRIPTION
+    #: Resource group of commands that name none.
     resource_group: str = "default"
+    #: Workspace of commands that name none.
     workspace: str = "default"
+    #: What resources that name no location show as theirs.
     location: str = "local"
     #: Seconds that init() may take; Azure's engine has 600 for its first task.
     init_timeout_s: float = 600.0

@@ -20,6 +20,17 @@ def test_every_link_leads_somewhere(document: Path) -> None:
     assert not broken
 
 
+def test_every_key_setting_and_flag_has_a_meaning() -> None:
+    """In generated tables the meaning is the last column but for "also written"."""
+    empty = []
+    for page in (ROOT / "docs/reference").rglob("*.md"):
+        for row in re.findall(r"^\| `.*\|$", page.read_text(encoding="utf-8"), re.MULTILINE):
+            cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", row)[1:-1]]
+            if not cells[4 if len(cells) == 6 else -1]:
+                empty.append(f"{page.name}: {cells[0]}")
+    assert not empty, "write a #: comment above the field, or the help of the flag"
+
+
 def test_the_index_names_every_page() -> None:
     index = (ROOT / "docs/README.md").read_text(encoding="utf-8")
     # Two folders have an index of their own.

@@ -77,7 +77,7 @@ class Compute(Noun):
     type: Annotated[ComputeType, Lowered] = "amlcompute"
     #: Kept and shown; an instance is as large as its machine.
     size: str = "Standard_DS3_v2"
-    #: Kept and shown.
+    #: A job on ``low_priority`` may hold its instances for a shorter time; nothing else differs.
     tier: Annotated[Literal["dedicated", "low_priority"], Lowered] = "dedicated"
     #: Instances that are kept although nothing runs.
     min_instances: int = Field(default=0, ge=0)
