@@ -232,7 +232,7 @@ def test_jobs_run_as_ever_beside_somebody_who_prunes_all_the_time(client: Client
     pruning.start()
     try:
         for number in range(2):
-            job = client.endpoints.invoke("ep1", wanted)
+            job = client.endpoints.invoke("ep1", wanted, upload=True)
             found = ended(client, job.name)
             assert (found.status, found.error) == (JobStatus.COMPLETED, None)
             (file,) = client.jobs.download(job.name, tmp_path / f"out{number}")
