@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 _READ_BYTES = 1 << 18
 _TICK_S = 0.5
+#: Seconds between two looks at what the cluster has room for.
+_LOOK_EVERY_S = 2.0
 #: Seconds of waiting that are worth a word.
 _SAY_AFTER_S = 3.0
 
@@ -55,8 +57,7 @@ class Bridge:
         self._generation = 0
         #: Instance of every worker.
         self._seats: dict[int, Instance] = {}
-        #: What is waited for while no instance is there, and since when.
-        self._trouble = f"the Ray cluster at {place.address}"
+        #: Since when there has been no instance.
         self._since = time.monotonic()
         self._has_said = False
         threading.Thread(target=self._attend, name="cluster", daemon=True).start()
@@ -91,13 +92,13 @@ class Bridge:
         if waited > self._patience_s:
             message = (
                 f"Compute {self._place.compute} could not give a single instance within {self._patience_s:g} s "
-                f"(setting ray_patience_s). Waited for {self._trouble}."
+                f"(setting ray_patience_s). Waited for {self._errand.cluster.waits_for}."
             )
             self._tell({"t": "failed", "code": ComputeUnavailable.code, "message": message}, b"")
             self._since = float("inf")
         elif waited > _SAY_AFTER_S and not self._has_said:
             self._has_said = True
-            self._tell({"t": "waiting", "message": self._trouble}, b"")
+            self._tell({"t": "waiting", "message": self._errand.cluster.waits_for}, b"")
 
     def close(self) -> None:
         """End all instances, within some seconds."""
@@ -121,12 +122,12 @@ class Bridge:
                     self._errand.cluster.join()
                     self._joined.set()
                 except OSError as error:
-                    self._trouble = f"the Ray cluster at {self._place.address}: {error}"
+                    log.info("waiting for %s", error)
                     time.sleep(_TICK_S)
             while True:
                 with contextlib.suppress(OSError):
-                    self._trouble = self._errand.cluster.room()
-                time.sleep(2.0)
+                    self._errand.cluster.look_for_room()
+                time.sleep(_LOOK_EVERY_S)
         except JobFailed as error:
             self._tell({"t": "failed", "code": error.code, "message": error.message}, b"")
 

@@ -53,11 +53,14 @@ class Cluster:
         self._actor_class: Any = None
         self._archive: Any = None
         self._digest = ""
+        #: What is being waited for, for people.
+        self.waits_for = f"the Ray cluster at {place.address}"
 
     def join(self) -> None:
         """Connect. Raises ComputeUnavailable where waiting does not help, ConnectionError where it may."""
         ray = self._loaded()
         self._look_for_listener()
+        self.waits_for = self._why_unreached("")
         try:
             ray.init(
                 address=self._place.address,
@@ -66,11 +69,13 @@ class Cluster:
                 logging_level=logging.ERROR,
             )
         except (ConnectionError, TimeoutError) as error:
-            raise ConnectionError(self._why_unreached(str(error))) from error
+            self.waits_for = self._why_unreached(str(error))
+            raise ConnectionError(self.waits_for) from error
         except (RuntimeError, ValueError, ray.exceptions.RayError) as error:
             if "ersion" in str(error):
                 raise ComputeUnavailable(self._skew(str(error)), target=self._place.address) from error
-            raise ConnectionError(self._why_unreached(str(error))) from error
+            self.waits_for = self._why_unreached(str(error))
+            raise ConnectionError(self.waits_for) from error
         archive, self._digest = pack()
         self._archive = ray.put(archive)
         module = importlib.import_module("batchpoint.compute.ray.node.actor")
@@ -99,14 +104,16 @@ class Cluster:
         try:
             socket.create_connection((host.strip("[]"), int(port)), _CONNECT_S).close()
         except OSError as error:
-            raise ConnectionError(f"nothing answers at {host}:{port} ({error.strerror or error})") from error
+            self.waits_for = f"a Ray cluster; nothing answers at {host}:{port} ({error.strerror or error})"
+            raise ConnectionError(self.waits_for) from error
 
     def _why_unreached(self, said: str) -> str:
         token = self._place.token_path
         hint = (
             f"its token must be the one in {token}" if token else "if it wants a token, give the compute a token_path"
         )
-        return f"it does not let us in; {hint} (Ray says: {said.strip().splitlines()[0][:200] if said.strip() else ''})"
+        told = f" (Ray says: {said.strip().splitlines()[0][:200]})" if said.strip() else ""
+        return f"the Ray cluster at {self._place.address} to let us in; {hint}{told}"
 
     def _skew(self, said: str) -> str:
         ours = f"Ray {importlib.import_module('ray').__version__} on Python {sys.version_info[0]}.{sys.version_info[1]}"
@@ -167,8 +174,8 @@ class Cluster:
         if self._ray is not None:
             self._ray.shutdown()
 
-    def room(self) -> str:
-        """What an instance wants, and what the cluster has, for people."""
+    def look_for_room(self) -> None:
+        """Note what an instance wants, and what the cluster has. Raises OSError when it does not say."""
         wanted = {"CPU": self._place.cpus, "GPU": self._place.gpus, **self._place.resources}
         if self._place.memory:
             wanted["memory"] = self._place.memory
@@ -179,7 +186,8 @@ class Cluster:
             for name, amount in wanted.items()
             if amount
         ]
-        return f"room for an instance in the Ray cluster at {self._place.address}: {', '.join(parts) or 'any node'}"
+        told = ", ".join(parts) or "any node"
+        self.waits_for = f"room for an instance in the Ray cluster at {self._place.address}: {told}"
 
 
 def _sentence(error: Exception) -> str:

@@ -234,7 +234,8 @@ def _claim(jobs: Path, folder: Path) -> int:
 def _clear(left: Path) -> None:
     try:
         lock = os.open(left / "lock", os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
+    except FileNotFoundError:  # it was killed as it came or went
+        shutil.rmtree(left, ignore_errors=True)
         return
     with contextlib.suppress(BlockingIOError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -50,7 +50,7 @@ class Seats:
     def start(self, order: Header) -> None:
         """Start a worker. Raises OSError."""
         worker, slot = order["worker"], Slot(*order["slot"])
-        self._input[worker] = {}
+        self._input.setdefault(worker, {})  # its first input may have come before
         self._root(worker).mkdir(parents=True, exist_ok=True)
         (self._job / "scratch" / str(worker)).mkdir(exist_ok=True)
         spec = WorkerSpec(
@@ -84,7 +84,10 @@ class Seats:
             names = raw.split(b"\0")[:-1]
             mini_batches[header["mini_batch"]] = [Path(os.fsdecode(root + b"/" + name)) for name in names]
             return
-        path = mini_batches[header["mini_batch"]][header["index"]]
+        paths = mini_batches.get(header["mini_batch"])
+        if paths is None:  # its worker has gone meanwhile
+            return
+        path = paths[header["index"]]
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("r+b" if header["at"] else "wb") as file:
             file.seek(header["at"])
