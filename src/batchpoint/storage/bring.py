@@ -196,6 +196,10 @@ class _Transfer:
                 size, problem = self._fetch(item, found), None
             except (BatchpointError, OSError) as error:
                 problem = error
+            except RuntimeError:
+                # What the caller has closed meanwhile is used no more.
+                if not self._stopped.is_set():
+                    raise
             finally:
                 self._done.put((item, size, problem))
 
