@@ -91,6 +91,15 @@ class Settings:
         values["home"] = folder
         return cls(**{f.name: _typed(f.name, values[f.name]) for f in fields(cls) if f.name in values})
 
+    @classmethod
+    def sources(cls, environ: Mapping[str, str] | None = None, *, home: str | None = None) -> dict[str, str]:
+        """Where each setting that ``load`` would find comes from: ``config.toml`` or a variable."""
+        environ = os.environ if environ is None else environ
+        path = cls.load(environ, home=home).home / "config.toml"
+        variables = {f.name: f"BATCHPOINT_{f.name.upper()}" for f in fields(cls)}
+        in_file = dict.fromkeys(_from_file(path), str(path))
+        return in_file | {name: variable for name, variable in variables.items() if variable in environ}
+
     def child_environ(self) -> dict[str, str]:
         """The environment of a process of ours: this one's, with these settings and without a relative PYTHONPATH."""
         # Drivers and supervisors speak to the store, never to a server.

@@ -62,9 +62,10 @@ SECTIONS: tuple[tuple[str, tuple[Group, ...]], ...] = (
             Group("serve", "Run the server for this home.", "machine.serving"),
             Group("doctor", "Say what is wrong with this home, and mend it.", "machine.upkeep"),
             Group("prune", "Remove from this home what nobody needs.", "machine.upkeep"),
-            Group("configure", "Set default workspace and group.", "companions.account"),
+            Group("configure", "Set default workspace and group.", "companions.configuring"),
+            Group("rest", "Send one request to the server.", "companions.rest"),
             Group("account", "Subscription and access token.", "companions.account"),
-            Group("version", "Versions as JSON.", "companions.account"),
+            Group("version", "Versions as JSON.", "companions.extensions"),
             Group("completion", "Let the shell complete words, flags and names.", "machine.completion"),
         ),
     ),
@@ -73,10 +74,16 @@ SECTIONS: tuple[tuple[str, tuple[Group, ...]], ...] = (
 #: Words that scripts written for ``az`` type, and that help need not teach.
 COMPANIONS = (
     Group("component", "Parts of pipelines; not offered here.", "assets.components"),
-    Group("extension", "Extensions; nothing to install here.", "companions.account"),
+    Group("extension", "Extensions; nothing to install here.", "companions.extensions"),
     Group("group", "Resource groups: where workspaces are filed.", "places.workspaces"),
     Group("login", "No sign-in is needed.", "companions.account"),
     Group("logout", "No sign-in is needed.", "companions.account"),
+    Group("storage", "Storage accounts and blobs; not offered here.", "companions.absent"),
+    Group("identity", "Managed identities; not offered here.", "companions.absent"),
+    Group("ad", "Users and service principals; not offered here.", "companions.absent"),
+    Group("role", "Role assignments; not offered here.", "companions.absent"),
+    Group("cloud", "Clouds; not offered here.", "companions.absent"),
+    Group("config", "Settings of az; not offered here.", "companions.absent"),
 )
 
 GROUPS = {group.word: group for _, groups in SECTIONS for group in groups} | {g.word: g for g in COMPANIONS}

@@ -4,6 +4,7 @@
 """
 
 import socket
+from collections.abc import Mapping
 from functools import cached_property
 from types import TracebackType
 from typing import Self
@@ -82,6 +83,18 @@ class Client:
         """True when the server reads the same files as we do."""
         info = self._requests.json("GET", "/batchpoint/v1/info")
         return bool(self._home_id) and info.text("home") == self._home_id and info.text("host") == socket.gethostname()
+
+    def rest(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        headers: Mapping[str, str],
+        query: Mapping[str, str],
+    ) -> bytes:
+        """One request for what no group of this client offers; raises what the server answers."""
+        return self._requests.free(method, path, body, headers, query)
 
     def studio_url(self, job: str) -> str:
         """The page of a job, for people."""

@@ -68,6 +68,16 @@ class Requests:
         """The answer's body as it is."""
         return self._answered("GET", path, query=query).content
 
+    def free(
+        self, method: str, path: str, content: bytes | None, headers: Mapping[str, str], query: Mapping[str, str]
+    ) -> bytes:
+        """Any request, sent once; the answer's body as it is."""
+        sent = {"Content-Type": "application/json", **headers} if content is not None else dict(headers)
+        with _reachable(self._http):
+            response = self._http.request(method, path, content=content, params=query or None, headers=sent)
+        _raise_for(response)
+        return response.content
+
     def send(self, path: str, content: Iterable[bytes], query: Mapping[str, str] | None = None) -> None:
         """PUT a raw body, which is read once."""
         with _reachable(self._http):

@@ -20,7 +20,6 @@ SETTING_OF = {
     "location": "location",
     "subscription": "subscription",
 }
-_LISTED = ("group", "workspace", "location")
 
 
 def write(home: Path, values: Mapping[str, str]) -> None:
@@ -50,7 +49,11 @@ def _changed(lines: list[str], setting: str, value: str) -> list[str]:
     return new + lines if at is None else lines[:at] + new + lines[at + 1 :]
 
 
-def listed(settings: Settings) -> list[dict[str, str]]:
-    """The defaults in force, as ``configure --list-defaults`` prints them."""
-    source = str(settings.home / "config.toml")
-    return [{"name": name, "source": source, "value": str(getattr(settings, SETTING_OF[name]))} for name in _LISTED]
+def listed(home: Path) -> list[dict[str, str]]:
+    """The defaults in force, as ``configure --list-defaults`` prints them: each with the place that it comes from."""
+    settings, sources = Settings.load(home=str(home)), Settings.sources(home=str(home))
+    names = {setting: name for name, setting in SETTING_OF.items() if name != "resource-group"}
+    return [
+        {"name": name, "source": sources.get(setting, "built in"), "value": str(getattr(settings, setting))}
+        for setting, name in names.items()
+    ]
