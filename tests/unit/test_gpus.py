@@ -7,7 +7,7 @@ from batchpoint.engine.preparation.gpus import devices, variables
 
 def seen(gpus: int, instances: int, processes: int, inherited: dict[str, str] | None = None) -> list[str]:
     names = devices(gpus, inherited or {})
-    told = [variables(i, p, processes, names) for i in range(instances) for p in range(processes)]
+    told = [variables(worker, None, names) for worker in range(instances * processes)]
     return [one.get("CUDA_VISIBLE_DEVICES", "not told") for one in told]
 
 
@@ -43,8 +43,11 @@ def test_the_gpus_that_the_operator_left_visible_are_shared_out(visible: str, ex
 
 
 def test_the_script_is_told_how_many_gpus_there_are() -> None:
-    assert variables(0, 0, 1, ["0", "1"])["AZ_BATCHAI_GPU_COUNT_FOUND"] == "2"
+    assert variables(0, None, ["0", "1"])["AZ_BATCHAI_GPU_COUNT_FOUND"] == "2"
 
 
-def test_jobs_on_different_instances_of_a_machine_get_different_gpus() -> None:
-    assert variables(3, 0, 1, ["0", "1", "2", "3"])["CUDA_VISIBLE_DEVICES"] == "3"
+def test_a_job_gets_the_gpus_that_it_was_allotted_and_no_other() -> None:
+    told = [variables(worker, (3, 1), ["0", "1", "2", "3"])["CUDA_VISIBLE_DEVICES"] for worker in range(3)]
+    assert told == ["3", "1", ""]
+    assert variables(0, (), ["0"])["CUDA_VISIBLE_DEVICES"] == "", "others have them all"
+    assert variables(0, (3,), ["0", "1"])["CUDA_VISIBLE_DEVICES"] == "", "the operator has hidden it since"

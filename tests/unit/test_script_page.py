@@ -1,13 +1,15 @@
 """The page for authors of scripts names every variable and every switch that a worker is started with, and no other."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from batchpoint.compute import machine
 from batchpoint.compute.pool import Slot
-from batchpoint.engine.preparation import gpus
 from batchpoint.engine.preparation.workers import WorkerStart
+from batchpoint.entities.compute import Place
 from batchpoint.entities.data import Input
 from batchpoint.entities.job import Job, JobSettings
 from batchpoint.storage.job_folder import JobFolder
@@ -27,7 +29,7 @@ def first_cells(title: str, pattern: str) -> set[str]:
 
 @pytest.fixture
 def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WorkerStart:
-    monkeypatch.setattr(gpus, "found", lambda: 2)
+    monkeypatch.setattr(machine, "gpus", lambda: 2)
     settings = JobSettings(
         code_path="/c", scoring_script="s.py", input=Input(path="/i"), output_folder="/o", model_path="/m"
     )
@@ -53,10 +55,13 @@ def test_a_tracking_server_of_the_user_s_own_is_not_told_of_a_run_that_it_does_n
     assert "MLFLOW_RUN_ID" not in environment and environment["MLFLOW_TRACKING_URI"] == "https://theirs.example"
 
 
-def test_a_job_on_granted_instances_takes_their_gpus(start: WorkerStart) -> None:
-    def visible(granted: WorkerStart, instance: int) -> str:
-        return granted.spec(0, Slot(instance, 0)).environment["CUDA_VISIBLE_DEVICES"]
+def test_workers_see_the_gpus_that_their_job_was_allotted(start: WorkerStart) -> None:
+    def visible(job: Job) -> list[str | None]:
+        granted = replace(start, job=job)
+        told = [granted.spec(0, Slot(instance, 0)).environment for instance in range(3)]
+        return [environment.get("CUDA_VISIBLE_DEVICES") for environment in told]
 
-    assert [visible(start, instance) for instance in range(3)] == ["0", "1", ""]
-    granted = WorkerStart(start.job, start.folder, "python", "/i", "0.1.n", {}, instance_numbers=(1, 0))
-    assert [visible(granted, instance) for instance in range(2)] == ["1", "0"]
+    assert visible(start.job) == ["0", "1", ""]
+    assert visible(start.job.model_copy(update={"gpus": (1,)})) == ["1", "", ""]
+    on_ray = start.job.settings.model_copy(update={"place": Place(type="ray", address="auto")})
+    assert visible(start.job.model_copy(update={"settings": on_ray})) == [None] * 3, "its nodes have GPUs of their own"

@@ -1,15 +1,9 @@
 """Which GPU a worker sees: one each, while there are any.
 
-``preparation.workers`` calls it for every worker; pure, but for the look at the machine.
+``preparation.workers`` calls it for every worker; pure. On a Ray cluster the nodes decide, not the driver's machine.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-
-
-def found() -> int:
-    """How many GPUs this machine shows."""
-    return sum(1 for path in Path("/dev").glob("nvidia[0-9]*"))
 
 
 def devices(gpus: int, inherited: Mapping[str, str]) -> tuple[str, ...]:
@@ -23,13 +17,17 @@ def devices(gpus: int, inherited: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(names[:end])[:gpus]
 
 
-def variables(instance: int, process: int, per_instance: int, names: Sequence[str]) -> dict[str, str]:
-    """What the worker in this place is told, nothing where there is no GPU; workers beyond the last GPU see none.
+def variables(worker: int, allotted: Sequence[int] | None, names: Sequence[str]) -> dict[str, str]:
+    """What a worker is told, nothing where the machine has no GPU; one that has none for itself sees none.
 
-    ``instance`` is the number of the instance on this machine, so that jobs on different instances do not meet.
+    ``worker`` counts the workers of the job, instance by instance; ``allotted`` has the places in ``names`` that the
+    job was given, in that order, or None for a job that has the machine to itself.
     """
     if not names:
         return {}
-    number = instance * per_instance + process
-    visible = names[number] if number < len(names) else ""
+    if allotted is None:
+        place = worker
+    else:
+        place = allotted[worker] if worker < len(allotted) else len(names)
+    visible = names[place] if place < len(names) else ""
     return {"AZ_BATCHAI_GPU_COUNT_FOUND": str(len(names)), "CUDA_VISIBLE_DEVICES": visible}

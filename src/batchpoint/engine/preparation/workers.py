@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from batchpoint.compute import machine
 from batchpoint.compute.pool import Slot, WorkerSpec
 from batchpoint.engine.messages import PROTOCOL, line
 from batchpoint.engine.preparation import gpus
@@ -36,8 +37,6 @@ class WorkerStart:
     inherited: Mapping[str, str]
     #: Seconds between two samples of what machine and workers use, as scripts are told.
     sample_every_s: float = 600.0
-    #: The number on its machine of each instance; empty: as the job counts them.
-    instance_numbers: tuple[int, ...] = ()
 
     def prepare(self) -> None:
         """Make the folders that workers need; safe to repeat."""
@@ -115,10 +114,9 @@ class WorkerStart:
 
     def _gpu_variables(self, slot: Slot) -> dict[str, str]:
         if self.job.settings.place.type == "ray":
-            return {}  # Ray says on the node which ones the instance has
-        number = self.instance_numbers[slot.instance] if self.instance_numbers else slot.instance
-        names = gpus.devices(gpus.found(), self.inherited)
-        return gpus.variables(number, slot.process, self.job.settings.max_concurrency_per_instance, names)
+            return {}
+        worker = slot.instance * self.job.settings.max_concurrency_per_instance + slot.process
+        return gpus.variables(worker, self.job.gpus, gpus.devices(machine.gpus(), self.inherited))
 
     def _worker_count(self) -> int:
         return self.job.settings.instance_count * self.job.settings.max_concurrency_per_instance
