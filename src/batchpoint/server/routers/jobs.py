@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import FileResponse
+from fastapi.responses import FileResponse, StreamingResponse
 
 from batchpoint.arm import job as wire
 from batchpoint.arm.assets import is_archived
@@ -13,6 +13,7 @@ from batchpoint.errors import NotSupported, ReferenceInvalid, ResourceConflict, 
 from batchpoint.server import retention
 from batchpoint.server.lookup import ControlPlane, Desk
 from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, AtPlane, Sent, page, view_of
+from batchpoint.storage.datastores import open_datastore
 from batchpoint.storage.job_folder import job_folder
 from batchpoint.storage.published import recall
 
@@ -134,19 +135,42 @@ def list_outputs(plane: AtPlane, job: str) -> dict[str, Any]:
     root = Path(found.settings.output_folder)
     if found.status is not JobStatus.COMPLETED:
         return {"value": []}
-    files = [root / name for name in recall(job_folder(plane.settings.home, found.name))]
+    names = recall(job_folder(plane.settings.home, found.name))
+    if found.settings.output_store is not None:
+        store = open_datastore(found.settings.output_store, plane.settings.home)
+        sizes = {name: store.size(_key(found, name)) for name in names}
+        return {"value": [{"path": name, "size": size} for name, size in sizes.items() if size is not None]}
+    files = [root / name for name in names]
     return {"value": [_entry(path, root) for path in files if path.is_file()]}
 
 
 @router.get(f"{_OURS}/outputs/{{path:path}}")
-def read_output(plane: AtPlane, job: str, path: str) -> FileResponse:
+def read_output(plane: AtPlane, job: str, path: str) -> Response:
     found = _ended(plane, job)
-    file = path_inside(Path(found.settings.output_folder), path)
     # The folder may hold files of others; one that this job did not write is never answered.
     is_own = path in recall(job_folder(plane.settings.home, found.name))
+    if found.settings.output_store is not None and found.status is JobStatus.COMPLETED and is_own:
+        return _stored_output(plane, found, path)
+    file = path_inside(Path(found.settings.output_folder), path)
     if found.status is not JobStatus.COMPLETED or not is_own or not file.is_file():
         raise ResourceNotFound(f"Job {job} has no output file {path}.", target=path)
     return FileResponse(file, media_type="application/octet-stream")
+
+
+def _stored_output(plane: ControlPlane, job: Job, path: str) -> Response:
+    """Passed on piece by piece: an output may be larger than the memory."""
+    assert job.settings.output_store is not None
+    store, key = open_datastore(job.settings.output_store, plane.settings.home), _key(job, path)
+    size = store.size(key)
+    if size is None:
+        raise ResourceNotFound(f"{store.shown(key)}, which job {job.name} wrote, is no longer there.", target=path)
+    headers = {"Content-Length": str(size)}
+    return StreamingResponse(store.blocks(key), media_type="application/octet-stream", headers=headers)
+
+
+def _key(job: Job, name: str) -> str:
+    """The path of an output file in the job's datastore."""
+    return f"{job.settings.output_folder}/{name}".lstrip("/")
 
 
 def found_job(plane: ControlPlane, name: str) -> Job:
