@@ -135,9 +135,11 @@ def test_defaults_are_kept_in_the_home_and_give_way_to_the_command_line(
     (home / "config.toml").write_text("# mine\nlocation = 'here'\n", encoding="utf-8")
     assert main(["configure", "--defaults", "group=research", "workspace=vision"]) == 0
     assert main(["configure", "-l", "--query", "[].value", "-o", "tsv"]) == 0
-    assert capsys.readouterr().out.split() == ["research", "vision", "here"]
-    assert main(["group", "show", "-g", "other", "--query", "name", "-o", "tsv"]) == 0
-    assert capsys.readouterr().out == "other\n"
+    assert set(capsys.readouterr().out.split()) >= {"research", "vision", "here"}
+    assert main(["group", "create", "--name", "research", "-o", "none"]) == 0
+    assert main(["group", "show", "--query", "name", "-o", "tsv"]) == 0
+    assert main(["group", "show", "-g", "default", "--query", "name", "-o", "tsv"]) == 0
+    assert capsys.readouterr().out == "research\ndefault\n"
     assert main(["configure", "--defaults", "group="]) == 0
     assert main(["group", "show", "--query", "name", "-o", "tsv"]) == 0
     assert capsys.readouterr().out == "default\n"

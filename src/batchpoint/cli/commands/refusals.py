@@ -11,4 +11,5 @@ def refused(words: str, help_text: str, sentence: str, example: str = "") -> Com
     def run(call: Call) -> None:
         raise NotSupported(sentence, target=words)
 
-    return Command(words, help_text, run, example=example or words, stub=sentence, takes_anything=True)
+    whole = sentence if sentence.endswith(".") else f"{sentence}."
+    return Command(words, help_text, run, example=example or words, stub=whole, takes_anything=True)

@@ -13,11 +13,12 @@ from batchpoint.cli.grammar import EDITS, FILE, NO_WAIT, SET, YES, Command, Flag
 from batchpoint.errors import CommandLineInvalid, NotSupported
 
 if TYPE_CHECKING:
-    from batchpoint.arm.assets import Asset
     from batchpoint.client import Client
     from batchpoint.client.assets import Assets
+    from batchpoint.entities.assets import Code, Environment, Model
+    from batchpoint.entities.data import DataAsset
 
-A = TypeVar("A", bound="Asset")
+A = TypeVar("A", bound="Model | DataAsset | Environment | Code")
 
 REGISTRY = Flag("--registry-name", "Not offered: there are no shared registries here.", "NAME", hidden=True)
 DESCRIBED = (

@@ -107,7 +107,7 @@ COMMANDS = (
         "Choose the subscription for later calls.",
         choose,
         (Flag("--subscription -s", "Subscription: any id, or the name of the one there is. Required.", "ID"),),
-        example="account set --subscription 11111111-1111-1111-1111-111111111111",
+        example="account set -s 11111111-1111-1111-1111-111111111111",
     ),
     Command(
         "account get-access-token",
