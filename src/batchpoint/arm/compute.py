@@ -114,12 +114,6 @@ def from_json(body: Body, name: str | None = None) -> Compute:
     values = {
         "name": name or body.text("name"),
         "type": kind.lower(),
-        "address": cluster.text("address"),
-        "cpus_per_instance": cluster.raw("cpusPerInstance"),
-        "gpus_per_instance": cluster.raw("gpusPerInstance"),
-        "memory_per_instance": cluster.text("memoryPerInstance"),
-        "resources_per_instance": cluster.mapping("resourcesPerInstance") or None,
-        "token_path": cluster.text("tokenPath"),
         "size": cluster.text("vmSize"),
         "tier": enum_from_wire(cluster.text("vmPriority")),
         "min_instances": scale.integer("minNodeCount"),
@@ -134,13 +128,29 @@ def from_json(body: Body, name: str | None = None) -> Compute:
         "enable_node_public_ip": cluster.boolean("enableNodePublicIp"),
         "id": body.text("id"),
         "provisioning_state": properties.text("provisioningState"),
+        "creation_context": creation_context(body),
+    }
+    return build(Compute, values | _ray_values(cluster) | _allocation_values(cluster))
+
+
+def _ray_values(cluster: Body) -> dict[str, Any]:
+    return {
+        "address": cluster.text("address"),
+        "cpus_per_instance": cluster.raw("cpusPerInstance"),
+        "gpus_per_instance": cluster.raw("gpusPerInstance"),
+        "memory_per_instance": cluster.text("memoryPerInstance"),
+        "resources_per_instance": cluster.mapping("resourcesPerInstance") or None,
+        "token_path": cluster.text("tokenPath"),
+    }
+
+
+def _allocation_values(cluster: Body) -> dict[str, Any]:
+    return {
         "allocation_state": cluster.text("allocationState"),
         "current_node_count": cluster.integer("currentNodeCount"),
         "target_node_count": cluster.integer("targetNodeCount"),
         "node_state_counts": _counts(cluster.child("nodeStateCounts")),
-        "creation_context": creation_context(body),
     }
-    return build(Compute, values)
 
 
 def rescaled(compute: Compute, body: Body) -> Compute:

@@ -79,11 +79,11 @@ class Compute(Noun):
     size: str = "Standard_DS3_v2"
     #: A job on ``low_priority`` may hold its instances for a shorter time; nothing else differs.
     tier: Annotated[Literal["dedicated", "low_priority"], Lowered] = "dedicated"
-    #: Instances that are kept although nothing runs.
+    #: Instances that are kept although nothing runs, while a server does.
     min_instances: int = Field(default=0, ge=0)
     #: Instances that may be in use at the same time.
     max_instances: int = Field(default=4, ge=0)
-    #: Seconds an idle instance is kept.
+    #: Seconds an idle instance is kept; without a server instances end with their job.
     idle_time_before_scale_down: int = Field(default=120, ge=0)
     #: Of a Ray cluster: ``auto`` (the one that runs on this machine), ``<host>:6379`` or ``ray://<host>:10001``.
     address: str | None = None
@@ -150,6 +150,11 @@ class Compute(Noun):
             raise problem_with("token_path", f"{self.token_path} is not an absolute path on the server's machine")
         if self.memory_per_instance is not None and _bytes(self.memory_per_instance) is None:
             raise problem_with("memory_per_instance", f"{self.memory_per_instance} is no size; write 2g, 512m or bytes")
+
+    @property
+    def foreign_keys(self) -> tuple[str, ...]:
+        """Keys that tell of computes of the other type only."""
+        return _ONLY["ray" if self.type == "amlcompute" else "amlcompute"]
 
     @property
     def place(self) -> Place:

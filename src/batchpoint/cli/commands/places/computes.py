@@ -58,13 +58,28 @@ def _values(call: Call) -> dict[str, Any]:
         "idle_time_before_scale_down",
         "location",
         "enable_node_public_ip",
+        "ssh_public_access_enabled",
         "address",
         "cpus_per_instance",
         "gpus_per_instance",
         "memory_per_instance",
         "token_path",
     )
-    return given | documents.described(call)
+    return given | _blocks(call) | documents.described(call)
+
+
+def _blocks(call: Call) -> dict[str, Any]:
+    """The keys that hold several flags."""
+    network = call.given("vnet_name", "subnet")
+    found: dict[str, Any] = {"network_settings": network} if network else {}
+    identity = call.given("identity_type", "user_assigned_identities")
+    if identity:
+        ids = [word.strip() for word in identity.get("user_assigned_identities", "").split(",") if word.strip()]
+        kind = identity.get("identity_type", "user_assigned" if ids else "system_assigned")
+        found["identity"] = {"type": kind} | (
+            {"user_assigned_identities": [{"resource_id": one} for one in ids]} if ids else {}
+        )
+    return found
 
 
 _SCALE = (
@@ -78,6 +93,23 @@ _RAY = (
     Flag("--gpus-per-instance", "Ray: GPUs of one instance; default 0.", "N", number=float),
     Flag("--memory-per-instance", "Ray: memory of one instance, such as 2g.", "SIZE"),
     Flag("--token-path", "Ray: file with the cluster's token, on the server's machine.", "PATH"),
+)
+_IDENTITY = (
+    Flag("--identity-type", "Identity of the machines; kept for the record, default none.", "TYPE"),
+    Flag(
+        "--user-assigned-identities -i",
+        "Resource ids of identities, with commas between; kept for the record, default none.",
+        "IDS",
+    ),
+)
+_KEPT = (
+    Flag("--vnet-name", "Virtual network of the subnet; read and not kept.", "NAME"),
+    Flag("--subnet", "Subnet; kept for the record, default none.", "NAME"),
+    Flag("--enable-node-public-ip", "Kept for the record; default true.", "BOOL"),
+    Flag("--ssh-public-access-enabled -p", "Kept for the record; default nothing is said.", "BOOL"),
+    Flag("--admin-username", "Read and not kept: nobody signs in to an instance.", "NAME"),
+    Flag("--admin-password", "Read and not kept.", "TEXT"),
+    Flag("--ssh-key-value", "Read and not kept.", "TEXT"),
 )
 _LOCATION = Flag("--location -l", "Location; default the one of the settings, 'local'.", "NAME")
 _TAGS = Flag("--tags", "Tags.", "KEY=VALUE", many=True)
@@ -94,18 +126,35 @@ COMMANDS = (
             *_SCALE,
             *_RAY,
             Flag("--size", "Machine size; kept for the record.", "SIZE"),
-            Flag("--tier", "dedicated or low_priority; kept for the record.", "TIER"),
+            Flag(
+                "--tier",
+                "dedicated or low_priority, whose jobs may live for 7 days instead of 21; default dedicated.",
+                "TIER",
+            ),
             Flag("--location -l", "Location.", "NAME"),
             Flag("--description", "Description.", "TEXT"),
             _TAGS,
-            Flag("--enable-node-public-ip", value="BOOL", hidden=True),
+            *_IDENTITY,
+            *_KEPT,
             SET,
             NO_WAIT,
         ),
         example="compute create --name batch-cluster --type amlcompute --min-instances 0 --max-instances 5",
     ),
-    Command("compute show", "Show a compute.", show, (named("compute"),)),
-    Command("compute list", "List computes.", list_all, (Flag("--type", "Only this type.", "TYPE"),)),
+    Command(
+        "compute show",
+        "Show a compute, and how many instances it has at this moment.",
+        show,
+        (named("compute"),),
+        example="compute show --name batch-cluster --query node_state_counts",
+    ),
+    Command(
+        "compute list",
+        "List computes.",
+        list_all,
+        (Flag("--type", "Only this type; default all.", "TYPE"),),
+        example="compute list --output table",
+    ),
     Command(
         "compute update",
         "Change a compute.",
@@ -115,14 +164,40 @@ COMMANDS = (
             *_SCALE,
             Flag("--description", "Description.", "TEXT"),
             _TAGS,
+            *_IDENTITY,
             *EDITS,
             NO_WAIT,
         ),
+        example="compute update --name batch-cluster --max-instances 8",
     ),
-    Command("compute delete", "Delete a compute.", delete, (named("compute"), YES, NO_WAIT)),
-    Command("compute list-nodes", "List the instances that a compute has now.", list_nodes, (named("compute"),)),
-    Command("compute list-sizes", "List the sizes of instances: all are this machine.", list_sizes, (_LOCATION,)),
-    Command("compute list-usage", "List what is limited, and how much of it is used.", list_usage, (_LOCATION,)),
+    Command(
+        "compute delete",
+        "Delete a compute; jobs that run on it go on, jobs that wait for it fail.",
+        delete,
+        (named("compute"), YES, NO_WAIT),
+        example="compute delete --name batch-cluster --yes",
+    ),
+    Command(
+        "compute list-nodes",
+        "List the instances that a compute has at this moment.",
+        list_nodes,
+        (named("compute"),),
+        example="compute list-nodes --name batch-cluster --output table",
+    ),
+    Command(
+        "compute list-sizes",
+        "List the sizes of instances: all are as large as this machine.",
+        list_sizes,
+        (_LOCATION,),
+        example="compute list-sizes",
+    ),
+    Command(
+        "compute list-usage",
+        "List what is limited, and how much of it is used.",
+        list_usage,
+        (_LOCATION,),
+        example="compute list-usage --output table",
+    ),
     *(
         refused(
             f"compute {verb}",
