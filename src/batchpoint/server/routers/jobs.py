@@ -11,6 +11,7 @@ from batchpoint.arm.assets import is_archived
 from batchpoint.entities.job import Job, JobEdit, JobStatus, is_of_the_service, job_of_step, step_of, step_refusal
 from batchpoint.errors import NotSupported, ReferenceInvalid, ResourceConflict, ResourceNotFound
 from batchpoint.server import retention
+from batchpoint.server.intake import limits
 from batchpoint.server.lookup import ControlPlane, Desk
 from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, AtPlane, Sent, page, view_of
 from batchpoint.storage.datastores import open_datastore
@@ -60,17 +61,24 @@ def put_job(desk: AtDesk, job: str, sent: Sent) -> dict[str, Any]:
     )
     edit = wire.edit_from_json(sent, before)
     if edit != before:
+        limits.check_words(
+            desk.settings, _of_users(edit.tags), _of_users(edit.properties), edit.description, edit.display_name
+        )
         desk.store.update_job_document(
             desk.key,
             found.name,
             tags={**edit.tags, **_of_the_service(found.tags)},
-            properties={k: v for k, v in edit.properties.items() if not is_of_the_service(k)},
+            properties=_of_users(edit.properties),
             display_name=edit.display_name,
             description=edit.description,
         )
     if archived is not None and archived != found.archived:
         desk.store.archive_job(desk.key, found.name, archived)
     return get_job(desk, found.name)
+
+
+def _of_users(values: dict[str, str]) -> dict[str, str]:
+    return {key: value for key, value in values.items() if not is_of_the_service(key)}
 
 
 def _of_the_service(values: dict[str, str]) -> dict[str, str]:
