@@ -11,6 +11,7 @@ from batchpoint.entities.compute import Compute
 from batchpoint.entities.data import Invocation
 from batchpoint.entities.deployment import Resources
 from batchpoint.entities.endpoint import Endpoint
+from batchpoint.entities.job import JobEdit
 from batchpoint.errors import LimitExceeded
 from batchpoint.local import connect
 from batchpoint.server.intake import limits
@@ -137,6 +138,16 @@ def test_a_limit_names_itself_its_setting_and_what_there_is(case: Case, place: P
 def test_what_may_be_said_of_a_job_has_the_usual_lengths(words: dict[str, object], says: str, home: Path) -> None:
     with pytest.raises(LimitExceeded, match=says):
         limits.check_words(Settings(home=home), **words)  # type: ignore[arg-type]
+
+
+def test_a_job_that_exists_is_held_to_the_same(place: Place) -> None:
+    job = place.client.endpoints.invoke("ep1", place.invocation).name
+    with pytest.raises(LimitExceeded, match="would have 51 tags, and may have 50"):
+        place.client.jobs.update(job, JobEdit(tags={str(number): "x" for number in range(51)}))
+    with pytest.raises(LimitExceeded, match="The display name has 257 characters"):
+        place.client.jobs.update(job, JobEdit(display_name="x" * 257))
+    changed = place.client.jobs.update(job, JobEdit(tags={str(number): "x" for number in range(50)}))
+    assert changed.tags["49"] == "x"
 
 
 def test_a_job_may_live_as_long_as_its_compute_s_tier_allows(place: Place) -> None:
