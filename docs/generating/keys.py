@@ -27,6 +27,7 @@ from generating.markdown import field_comments
 Schema = dict[str, Any]
 
 TEXT: Schema = {"type": ["string", "number", "boolean"]}
+OR_NOTHING: Schema = {"type": ["string", "number", "boolean", "null"]}
 SAID: Schema = {**TEXT, "pattern": r"\S"}
 #: Scalars are read as they were written, so a number may stand in quotes.
 WHOLE = r"^\s*[+-]?\d[\d_]*(\.0*)?\s*$"
@@ -86,7 +87,12 @@ BLOCKS: dict[tuple[type[Noun], str], str] = {
 }
 _LITERAL_INPUT: Schema = {
     "type": "object",
-    "properties": {"path": SAID, "type": TEXT, "include": {"type": "array"}, "exclude": {"type": "array"}},
+    "properties": {
+        "path": SAID,
+        "type": OR_NOTHING,
+        "include": {"type": ["array", "null"]},
+        "exclude": {"type": ["array", "null"]},
+    },
     "required": ["path"],
 }
 #: Meaning, words for the type, and schema of each shape that moves values.
@@ -154,8 +160,8 @@ SHAPED: dict[tuple[type[Noun], str], tuple[str, str, Schema]] = {
         {
             "type": "object",
             "properties": {
-                "datastore_id": {**TEXT, "description": "`azureml:<datastore>`, or its ARM id."},
-                "path": {**TEXT, "description": "Folder in the datastore."},
+                "datastore_id": {**OR_NOTHING, "description": "`azureml:<datastore>`, or its ARM id."},
+                "path": {**OR_NOTHING, "description": "Folder in the datastore."},
             },
             "additionalProperties": False,
             "minProperties": 1,

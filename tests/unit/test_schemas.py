@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from batchpoint.entities.assets import Environment, Model
@@ -18,7 +18,15 @@ from batchpoint.entities.deployment import Deployment
 from batchpoint.entities.endpoint import Endpoint
 from batchpoint.entities.noun import Noun
 from batchpoint.entities.schemas import names, text_of
-from tests.unit.reference import ROOT, files_for_examples, problems, refusals, schema_for, tree_of
+from tests.unit.reference import (
+    ROOT,
+    files_for_examples,
+    json_schemas,
+    problems,
+    refusals,
+    schema_for,
+    tree_of,
+)
 
 YAML = Path(__file__).parent / "yaml"
 ARTICLE = ROOT / "tests/acceptance/article/endpoints/batch"
@@ -210,3 +218,47 @@ def test_a_schema_refuses_no_deployment_that_loads(changes: list[tuple[str, obje
     path.write_text(text)
     if not problems(Deployment, path):
         assert refusals("batchDeployment", text) == []
+
+
+#: The smallest document of each kind; what a line of the page says may be changed in it.
+SMALLEST: dict[str, str] = {
+    "batchEndpoint": "name: digits\n",
+    "model": "name: m\npath: model\n",
+    "environment": "name: e\nimage: x\n",
+    "data": "name: d\npath: images\n",
+    "amlCompute": "name: c\n",
+    "rayCompute": "name: c\ntype: ray\naddress: auto\n",
+    "localFolder": "name: d\npath: scans\n",
+    "azureBlob": "name: d\ntype: azure_blob\naccount_name: a\ncontainer_name: c\n",
+    "s3": "name: d\ntype: s3\nbucket: b\n",
+    "workspace": "name: w12\n",
+    "batchInvocation": "mini_batch_size: 3\n",
+}
+
+
+def _places(schema: dict[str, Any], at: str = "") -> list[str]:
+    """Every dotted key that a schema has, and one that it has not."""
+    found = [f"{at}unheard_of"]
+    for key, value in schema.get("properties", {}).items():
+        found.append(at + key)
+        for one in [value, *value.get("anyOf", [])]:
+            found += _places(one, f"{at}{key}.") if "additionalProperties" in one and "properties" in one else []
+    return found
+
+
+@pytest.mark.parametrize("name", SMALLEST)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_a_schema_refuses_nothing_that_loads(name: str, tmp_path: Path, data: st.DataObject) -> None:
+    kind = next(kind for kind in json_schemas.KINDS if kind.name == name)
+    places = st.sampled_from(sorted({*_places(json.loads(text_of(name)))} - {"type"}))
+    tree = tree_of(SMALLEST[name])
+    for place, value in data.draw(st.lists(st.tuples(places, _WORDS), min_size=1, max_size=3)):
+        _with(tree, place, value)
+    # Together they are one input in two halves.
+    assume(not {"input", "inputs"} <= set(tree))
+    path = files_for_examples(tmp_path) / "doc.yml"
+    text = yaml.safe_dump(tree)
+    path.write_text(text)
+    if not problems(kind.noun, path):
+        assert refusals(name, text) == []

@@ -69,10 +69,11 @@ def _outputs(value: object) -> Moves:
 
 def _output_dataset(value: object) -> Moves:
     """``output_dataset: {datastore_id, path}`` of 2021's ``--set``."""
-    if not isinstance(value, dict) or not value or set(value) - {"datastore_id", "path"}:
+    parts = value if isinstance(value, dict) else {}
+    if not parts or set(parts) - {"datastore_id", "path"} or any(isinstance(one, dict | list) for one in parts.values()):
         raise NotSupported("write output_dataset.datastore_id and output_dataset.path, or --output-path")
-    store = str(value.get("datastore_id") or "azureml:workspaceblobstore").rstrip("/").rpartition("/")[2]
-    path = str(value.get("path") or "").strip("/")
+    store = str(parts.get("datastore_id") or "azureml:workspaceblobstore").rstrip("/").rpartition("/")[2]
+    path = str(parts.get("path") or "").strip("/")
     yield "output_path", f"azureml://datastores/{store.removeprefix('azureml:')}/paths/{path}", ()
 
 
