@@ -83,6 +83,16 @@ class Body:
         entries = self.child(key)
         return {name: entries.child(name) for name in entries._values if entries.has(name)}
 
+    def overlaid(self, above: "Body") -> "Body":
+        """This object with the values of ``above`` over its own; objects are merged key by key, as PATCH means it."""
+        merged = dict(self._values)
+        for key in above.names():
+            mine = self._keys.get(key.lower(), key)
+            value, under = above.raw(key), self.raw(key)
+            is_merged = isinstance(value, dict) and isinstance(under, dict)
+            merged[mine] = Body(under).overlaid(Body(value))._values if is_merged else value
+        return Body(merged, self.path)
+
     def text(self, key: str) -> str | None:
         value = self.raw(key)
         if isinstance(value, dict | list):

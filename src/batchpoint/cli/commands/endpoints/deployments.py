@@ -37,6 +37,8 @@ def update(call: Call) -> object:
 
     if call.flags.file:
         wanted = documents.load(call, Deployment, call.given("name", "endpoint_name"))
+        # An update makes nothing new.
+        call.client.deployments.get(wanted.endpoint_name, wanted.name)
     else:
         endpoint, name = documents.needed(call, "endpoint_name"), documents.needed(call, "name")
         wanted = documents.updated(call, call.client.deployments.get(endpoint, name), {})

@@ -28,6 +28,8 @@ def update(call: Call) -> object:
     sets = [f"defaults.{word}" for word in call.flags.defaults or ()]
     if call.flags.file:
         endpoint = documents.load(call, Endpoint, call.given("name"), sets=sets)
+        # An update makes nothing new.
+        call.client.endpoints.get(endpoint.name)
     else:
         current = call.client.endpoints.get(documents.needed(call, "name"))
         endpoint = documents.updated(call, current, {}, sets=sets)

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from batchpoint.arm import deployment as wire
+from batchpoint.arm.envelope.reading import Body
 from batchpoint.entities.deployment import Deployment
 from batchpoint.errors import ResourceConflict
 from batchpoint.server.intake import creation
@@ -31,14 +32,25 @@ def put_deployment(desk: AtDesk, endpoint: str, deployment: str, sent: Sent, res
     return _shown(desk, creation.create_deployment(desk, wire.from_json(sent, endpoint, deployment)))
 
 
+@router.patch("/{deployment}")
+def patch_deployment(desk: AtDesk, endpoint: str, deployment: str, sent: Sent) -> dict[str, Any]:
+    """Replaces what is sent, keeps the rest."""
+    merged = Body(wire.to_json(desk.deployment(endpoint, deployment), desk.workspace)).overlaid(sent)
+    return _shown(desk, creation.create_deployment(desk, wire.from_json(merged, endpoint, deployment)))
+
+
 @router.delete("/{deployment}")
 def delete_deployment(desk: AtDesk, endpoint: str, deployment: str) -> Response:
     owner = desk.store.get_endpoint(desk.key, endpoint)
     if owner and owner.defaults.deployment_name == deployment:
+        others = [d.name for d in desk.store.list_deployments(desk.key, endpoint) if d.name != deployment]
+        switch = (
+            f"batch-endpoint update --name {owner.name} --set defaults.deployment_name={(others or ['<other>'])[0]}"
+        )
         raise ResourceConflict(
             f"{deployment} is the default deployment of {owner.name}, so invocations would have nowhere to go. "
-            f"Choose another default first: batch-endpoint update --name {owner.name} "
-            "--set defaults.deployment_name=<other>, or delete the endpoint with all its deployments.",
+            + (f"Choose another default first: {switch}. " if others else "It is the only one. ")
+            + f"Or delete the endpoint with all its deployments: batch-endpoint delete --name {owner.name}",
             target=deployment,
         )
     return Response(status_code=200 if desk.store.delete_deployment(desk.key, endpoint, deployment) else 204)
