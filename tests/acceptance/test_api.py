@@ -428,6 +428,27 @@ def test_code_is_found_by_its_content(api: Api, files: Path) -> None:
     assert api.get(f"{BASE}/codes/whatever/versions?hash={'cd' * 32}")["value"] == []
 
 
+@pytest.mark.parametrize("form", ["path", "datastore"])
+@pytest.mark.parametrize(("kind", "key"), [("models", "modelUri"), ("codes", "codeUri")])
+def test_a_model_or_code_on_the_servers_machine_is_copied_by_its_content(
+    api: Api, files: Path, kind: str, key: str, form: str
+) -> None:
+    folder = files / "model"
+    api.put(f"{BASE}/datastores/mine", {"properties": {"datastoreType": "LocalFolder", "path": str(files)}})
+    uri = str(folder) if form == "path" else "azureml://datastores/mine/paths/model/"
+    content = content_hash(folder)
+    made = api.put(f"{BASE}/{kind}/m/versions/1", {"properties": {key: uri}})
+    copy = f"azureml://datastores/workspaceblobstore/paths/LocalUpload/{content}/model/"
+    assert made["properties"][key] == copy
+    (folder / "weights.txt").write_text("changed since")
+    kept = api.home / "datastores" / "workspaceblobstore" / "LocalUpload" / content / "model" / "weights.txt"
+    assert kept.read_text() == "w"
+    # The copy may be registered as it is, and is not copied again.
+    assert api.put(f"{BASE}/{kind}/n/versions/1", {"properties": {key: copy}})["properties"][key] == copy
+    # The same version is another one now.
+    api.put(f"{BASE}/{kind}/m/versions/1", {"properties": {key: uri}}, 409)
+
+
 @pytest.mark.parametrize(
     ("path", "body", "status"),
     [
@@ -461,8 +482,10 @@ def test_an_invocation_freezes_everything_the_job_needs(deployed: Api, files: Pa
     job = deployed.store.find_job(name)
     assert job is not None
     settings = job.settings
-    assert (settings.code_path, settings.scoring_script) == (str(files / "code"), "score.py")
-    assert settings.model_path == str(files / "model")
+    uploads = deployed.home / "datastores" / "workspaceblobstore" / "LocalUpload"
+    code, model = (uploads / content_hash(files / one) / one for one in ("code", "model"))
+    assert (settings.code_path, settings.scoring_script) == (str(code), "score.py")
+    assert settings.model_path == str(model)
     assert (settings.input.path, settings.input.type) == (str(files / "in"), "uri_folder")
     assert settings.output_uri == f"azureml://datastores/workspaceblobstore/paths/azureml/{name}/score/"
     assert settings.output_folder == str(deployed.home / f"datastores/workspaceblobstore/azureml/{name}/score")
@@ -618,7 +641,8 @@ def test_the_output_of_a_job_is_an_input_of_the_next(deployed: Api, files: Path)
         (invocation_body("azureml://datastores/nope/paths/x"), 404, "no datastore nope"),
         (invocation_body("azureml://datastores/workspaceblobstore/paths/../../../etc"), 400, "'..'"),
         (invocation_body("relative/path"), 400, "relative path"),
-        (invocation_body("https://host.example/folder/"), 400, "cannot be listed yet"),
+        (invocation_body("s3://bucket/x"), 400, "no datastore of workspace ws stands for it"),
+        (invocation_body("wasbs://c@acc.blob.core.windows.net/x"), 400, "account_name: acc, container_name: c"),
         (invocation_body("/", compute={"instanceCount": 3}), 400, "at most 2 instances"),
         (invocation_body("/", miniBatchSize=0), 400, "miniBatchSize"),
         (invocation_body("/", outputFileName="a|b"), 400, "must not contain |"),

@@ -20,6 +20,7 @@ from batchpoint.entities.noun import CreationContext, created_now
 from batchpoint.environments.spec import read_spec
 from batchpoint.errors import NotSupported, Problem, ResourceNotFound, ValidationFailed
 from batchpoint.server.intake import limits
+from batchpoint.server.intake.keeping import kept
 from batchpoint.server.intake.locations import local_path_of, resolve
 from batchpoint.server.lookup import Desk
 
@@ -176,8 +177,10 @@ def create_asset(desk: Desk, wanted: A) -> A:
     kind = SEGMENT[type(wanted)]
     names.ASSET.checked(wanted.name or "")
     names.VERSION.checked(wanted.version or "")
-    if not isinstance(wanted, Environment):
+    if isinstance(wanted, DataAsset):
         _check_place(desk, wanted.path)
+    elif isinstance(wanted, Code | Model):
+        wanted = _with_content(desk, wanted)
     if isinstance(wanted, Model) and wanted.type is None:
         wanted = wanted.model_copy(update={"type": _model_type(desk, wanted.path)})
     complete = wanted.model_copy(
@@ -187,6 +190,17 @@ def create_asset(desk: Desk, wanted: A) -> A:
         }
     )
     return desk.store.put_asset(desk.key, complete)
+
+
+def _with_content(desk: Desk, wanted: A) -> A:
+    """Models and code are always copied: a version means the same for ever."""
+    assert isinstance(wanted, Code | Model)
+    path, content_hash = kept(desk, wanted.path)
+    update = {"path": path}
+    # Clients look for their code again by a hash of their own.
+    if isinstance(wanted, Code) and not wanted.content_hash and content_hash:
+        update["content_hash"] = content_hash
+    return wanted.model_copy(update=update)
 
 
 def _check_place(desk: Desk, path: str) -> None:
