@@ -41,6 +41,7 @@ SECTIONS: tuple[tuple[str, tuple[Group, ...]], ...] = (
         "What they are made of",
         (
             Group("compute", "Pools of instances that jobs run on.", "places.computes"),
+            Group("datastore", "Places for data: folders, blob containers, buckets.", "places.datastores"),
             Group("workspace", "Separate worlds: one does not see the nouns of another.", "places.workspaces"),
             Group("model", "Versioned models.", "assets.models"),
             Group("data", "Versioned pointers to files and folders.", "assets.data"),

@@ -163,6 +163,11 @@ class Datastore(Noun):
     creation_context: CreationContext | None = None
 
     @property
+    def foreign_keys(self) -> frozenset[str]:
+        """Keys that only datastores of another type have."""
+        return frozenset().union(*_FIELDS_OF.values()) - _FIELDS_OF[self.type]
+
+    @property
     def is_local(self) -> bool:
         """True for a folder of the server's machine."""
         return self.type == "local_folder"
@@ -195,7 +200,7 @@ class Datastore(Noun):
             if not getattr(self, key):
                 raise problem_with(key, f"a datastore of type {self.type} needs this key; add {example}")
         mine = _FIELDS_OF[self.type]
-        for key in sorted(frozenset().union(*_FIELDS_OF.values()) - mine):
+        for key in sorted(self.foreign_keys):
             if getattr(self, key) and getattr(self, key) != type(self).model_fields[key].default:
                 raise problem_with(
                     key, f"a datastore of type {self.type} has no such key; it has {', '.join(sorted(mine))}"

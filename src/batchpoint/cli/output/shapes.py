@@ -4,6 +4,7 @@ from typing import Any
 
 from batchpoint.entities.assets import Code, Environment, Model
 from batchpoint.entities.compute import Compute
+from batchpoint.entities.datastore import Datastore
 from batchpoint.entities.deployment import DEFAULT_OUTPUT_FILE_NAME, Deployment
 from batchpoint.entities.job import OUTPUT, STEP, Job, shown_properties, step_of
 from batchpoint.entities.noun import Noun
@@ -33,7 +34,7 @@ def noun_shape(noun: Noun, server: str = "") -> dict[str, Any]:
     shape = _without_empty(noun.model_dump(mode="json", exclude_none=True))
     if isinstance(noun, Deployment):
         shape = _deployment(shape)
-    elif isinstance(noun, Compute):
+    elif isinstance(noun, Compute | Datastore):
         shape = {key: value for key, value in shape.items() if key not in noun.foreign_keys}
     elif isinstance(noun, Job):
         shape = _job(noun, shape, server)
