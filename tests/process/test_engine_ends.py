@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -158,6 +160,19 @@ def _sha256(path: Path) -> str:
     import hashlib
 
     return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("name", ["nothing", "../outside"])
+def test_a_name_that_is_no_jobs_gets_a_sentence_and_no_folder(home: Path, name: str) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-m", "batchpoint.engine", name], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr.startswith(f"There is no job {name}.")
+    assert ended.stderr.count("\n") == 1
+    assert not (home / "jobs").exists() and not (home / "outside").exists()
+    unnamed = subprocess.run([sys.executable, "-m", "batchpoint.engine"], capture_output=True, text=True, check=False)
+    assert (unnamed.returncode, unnamed.stderr) == (2, "usage: python -m batchpoint.engine JOB\n")
 
 
 def test_a_job_that_has_ended_is_not_driven_again(engine: Engine) -> None:

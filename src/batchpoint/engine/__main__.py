@@ -1,6 +1,7 @@
 """``python -m batchpoint.engine JOB``: the driver process of one stored job, started by a supervisor.
 
-Exit status 0: the job has ended, or another driver has it. 75: the store could not be reached; start again later.
+Exit status 0: the job has ended, or another driver has it. 1: there is no such job. 75: the store could not be
+reached; start again later.
 """
 
 import logging
@@ -12,40 +13,53 @@ from batchpoint.errors import Fenced, ResourceNotFound, StoreUnavailable
 from batchpoint.settings import Settings
 from batchpoint.storage.job_folder import JobFolder, job_folder
 from batchpoint.storage.lock import try_lock
-from batchpoint.store.store import open_store
+from batchpoint.store.store import Store, open_store
 
 log = logging.getLogger("batchpoint.engine")
 
 TRY_AGAIN_LATER = 75
+UNKNOWN, USAGE = 1, 2
 LOCK_TRIES = 5
 
 
 def main(arguments: list[str]) -> int:
     """Drive the job named on the command line."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    (name,) = arguments
+    if len(arguments) != 1:
+        print("usage: python -m batchpoint.engine JOB", file=sys.stderr)
+        return USAGE
     settings = Settings.load()
+    try:
+        with open_store(settings.home) as store:
+            store.epoch_of(arguments[0])
+            return _once(arguments[0], store, settings)
+    except ResourceNotFound as error:
+        # No folder is made for a name that is no job's. One that was canceled and deleted meanwhile is no fault.
+        print(f"{error} The jobs of this home: batchpoint job list --home {settings.home}", file=sys.stderr)
+        return UNKNOWN
+    except StoreUnavailable as error:
+        log.error("%s", error)
+        return TRY_AGAIN_LATER
+
+
+def _once(name: str, store: Store, settings: Settings) -> int:
+    """Drive the job, unless another driver of it lives."""
     folder = job_folder(settings.home, name)
     for _ in range(LOCK_TRIES):
         folder.path.mkdir(parents=True, exist_ok=True)
         with try_lock(folder.lock) as is_ours:
             if is_ours:
-                return _drive(name, settings, folder)
+                return _drive(name, store, settings, folder)
         time.sleep(0.1)  # whoever asks whether the lock is held holds it for an instant
     log.info("another driver of %s lives", name)
     return 0
 
 
-def _drive(name: str, settings: Settings, folder: JobFolder) -> int:
+def _drive(name: str, store: Store, settings: Settings, folder: JobFolder) -> int:
     try:
-        with open_store(settings.home) as store:
-            JobRun(name, store, folder, settings).execute()
-    except (Fenced, ResourceNotFound) as error:
-        # The job may have been canceled and deleted while this process was being started.
+        JobRun(name, store, folder, settings).execute()
+    except Fenced as error:
         log.info("%s", error)
-    except StoreUnavailable as error:
-        log.error("%s", error)
-        return TRY_AGAIN_LATER
     return 0
 
 

@@ -138,7 +138,7 @@ COMMANDS = (
         "job show-services",
         "Show the addresses under which a job can be looked at.",
         show_services,
-        (_NAME, Flag("--node-index -i", "Accepted; the addresses are those of the whole job. No default.", "N", number=int)),
+        (_NAME, Flag("--node-index -i", "Accepted; the addresses are the job's. No default.", "N", number=int)),
         example="job show-services --name JOB",
     ),
     Command(
