@@ -4,9 +4,12 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from batchpoint import local
+from batchpoint.local import connect
+from batchpoint.settings import Settings
 from tests.acceptance.command_line import Az, add_files
 from tests.acceptance.typed import Type, fill, typing_with
 
@@ -33,3 +36,10 @@ def az(typed: Type) -> Az:
     """As ``typed``, with more files."""
     add_files(Path.cwd())
     return typed
+
+
+@pytest.fixture
+def http(home: Path, az: Az) -> Iterator[httpx.Client]:
+    """Speaks to the application of the home as any client does, without a server; beside the files of ``az``."""
+    with connect(Settings.load()) as client:
+        yield client._requests._http

@@ -3,11 +3,9 @@
 from pathlib import Path
 
 import httpx
-import pytest
 
 from batchpoint.entities.datastore import Datastore
 from batchpoint.entities.workspace import Workspace
-from batchpoint.server.auth import token_of
 from batchpoint.settings import Settings
 from batchpoint.store.store import open_store
 from tests.acceptance.command_line import Az, with_deployment
@@ -176,40 +174,28 @@ def test_a_home_of_before_knows_the_workspaces_that_are_in_use(home: Path, az: A
         assert [one.resource_group for one in store.list_workspaces(Settings().subscription)] == ["Lab"]
 
 
-@pytest.fixture
-def http(home: Path, az: Az) -> httpx.Client:
-    """The application of the home, without a server."""
-    from batchpoint.local import connect
-
-    client = connect(Settings.load())
-    spoken = client._requests._http
-    spoken.headers["Authorization"] = f"Bearer {token_of(home)}"
-    return spoken
-
-
 def test_the_rest_api_speaks_of_workspaces_as_its_clients_expect(http: httpx.Client) -> None:
-    with http:
-        group = "/subscriptions/s/resourceGroups/g"
-        base = f"{group}/providers/Microsoft.MachineLearningServices/workspaces"
-        assert http.get(f"{base}/ws?api-version=2024-10-01").status_code == 404
-        body = {"location": "x", "tags": {"a": "b"}, "properties": {"friendlyName": "W", "description": "d"}}
-        made = http.put(f"{base}/ws", json=body)
-        assert (made.status_code, made.json()["type"]) == (201, "Microsoft.MachineLearningServices/workspaces")
-        properties = made.json()["properties"]
-        assert properties["workspaceId"]
-        assert http.get(properties["discoveryUrl"]).json()["api"] == "http://localhost:8787"
-        assert http.put(f"{base}/ws", json=body).status_code == 200
-        changed = http.patch(f"{base}/ws", json={"properties": {"description": "e"}}).json()
-        assert (changed["properties"]["description"], changed["tags"]) == ("e", {"a": "b"})
-        assert http.get(f"{base}/WS").json()["name"] == "ws"
-        assert [one["name"] for one in http.get(base).json()["value"]] == ["ws"]
-        everything = "/subscriptions/s/providers/Microsoft.MachineLearningServices/workspaces"
-        assert [one["name"] for one in http.get(everything).json()["value"]] == ["default", "ws"]
-        assert [one["name"] for one in http.get("/subscriptions/s/resourcegroups").json()["value"]] == ["default", "g"]
-        assert http.get(group).json()["name"] == "g"
-        assert http.post(f"{base}/ws/listkeys").status_code == 200
-        assert http.post(f"{base}/ws/resyncKeys").status_code == 200
-        assert http.delete(f"{base}/ws").status_code == 200
-        assert http.delete(f"{base}/ws").status_code == 204
-        assert http.delete(f"{base.replace('/g/', '/default/')}/default").status_code == 409
-        assert http.put(f"{base}/-bad-", json={}).status_code == 400
+    group = "/subscriptions/s/resourceGroups/g"
+    base = f"{group}/providers/Microsoft.MachineLearningServices/workspaces"
+    assert http.get(f"{base}/ws?api-version=2024-10-01").status_code == 404
+    body = {"location": "x", "tags": {"a": "b"}, "properties": {"friendlyName": "W", "description": "d"}}
+    made = http.put(f"{base}/ws", json=body)
+    assert (made.status_code, made.json()["type"]) == (201, "Microsoft.MachineLearningServices/workspaces")
+    properties = made.json()["properties"]
+    assert properties["workspaceId"]
+    assert http.get(properties["discoveryUrl"]).json()["api"] == "http://localhost:8787"
+    assert http.put(f"{base}/ws", json=body).status_code == 200
+    changed = http.patch(f"{base}/ws", json={"properties": {"description": "e"}}).json()
+    assert (changed["properties"]["description"], changed["tags"]) == ("e", {"a": "b"})
+    assert http.get(f"{base}/WS").json()["name"] == "ws"
+    assert [one["name"] for one in http.get(base).json()["value"]] == ["ws"]
+    everything = "/subscriptions/s/providers/Microsoft.MachineLearningServices/workspaces"
+    assert [one["name"] for one in http.get(everything).json()["value"]] == ["default", "ws"]
+    assert [one["name"] for one in http.get("/subscriptions/s/resourcegroups").json()["value"]] == ["default", "g"]
+    assert http.get(group).json()["name"] == "g"
+    assert http.post(f"{base}/ws/listkeys").status_code == 200
+    assert http.post(f"{base}/ws/resyncKeys").status_code == 200
+    assert http.delete(f"{base}/ws").status_code == 200
+    assert http.delete(f"{base}/ws").status_code == 204
+    assert http.delete(f"{base.replace('/g/', '/default/')}/default").status_code == 409
+    assert http.put(f"{base}/-bad-", json={}).status_code == 400
