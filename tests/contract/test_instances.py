@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from batchpoint.entities.compute import Compute
+from batchpoint.entities.compute import Compute, Place
 from batchpoint.entities.job import Job, JobError, JobStatus, Progress
 from batchpoint.errors import ResourceConflict
 from batchpoint.store.allotment import Decision, Situation, decide
@@ -174,6 +174,11 @@ def test_jobs_that_share_a_machine_see_different_gpus(cpu: Store) -> None:
     assert found(cpu, "first").gpus == (0, 1)
     assert found(cpu, "second").gpus == (2,)
     assert found(cpu, "own choice").gpus == ()
+    elsewhere = wanting("on ray", 1, compute="other")
+    ray = elsewhere.settings.model_copy(update={"place": Place(compute="other", type="ray")})
+    cpu.create_job(W, elsewhere.model_copy(update={"settings": ray}))
+    cpu.settle(W, "other", rule(), 3)
+    assert found(cpu, "on ray").gpus == ()
     fail(cpu, "first")
     cpu.create_job(W, wanting("third", 1, each=1))
     cpu.settle(W, "cpu", rule(), 3)

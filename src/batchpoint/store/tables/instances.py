@@ -133,8 +133,9 @@ def _place(connection: Connection, situation: Situation, job: str, numbers: tupl
     record = locked(connection, job, situation.workspace)
     settings = record.job.settings
     each = settings.max_concurrency_per_instance
-    # A job that says itself which GPUs it sees is given none.
-    wanted = 0 if "CUDA_VISIBLE_DEVICES" in settings.environment_variables else each * len(numbers)
+    # A job that says itself which GPUs it sees is given none, and Ray gives its own.
+    is_given_none = "CUDA_VISIBLE_DEVICES" in settings.environment_variables or settings.place.type == "ray"
+    wanted = 0 if is_given_none else each * len(numbers)
     found = lowest_free_gpus(wanted, _gpus_in_use(connection) if gpus else (), gpus)
     save(connection, record, lifecycle.placed(record, numbers, found, datetime.now(UTC)))
     there = {one.number for one in situation.instances}
