@@ -70,7 +70,8 @@ def _outputs(value: object) -> Moves:
 def _output_dataset(value: object) -> Moves:
     """``output_dataset: {datastore_id, path}`` of 2021's ``--set``."""
     parts = value if isinstance(value, dict) else {}
-    if not parts or set(parts) - {"datastore_id", "path"} or any(isinstance(one, dict | list) for one in parts.values()):
+    is_plain = not any(isinstance(one, dict | list) for one in parts.values())
+    if not parts or not is_plain or set(parts) - {"datastore_id", "path"}:
         raise NotSupported("write output_dataset.datastore_id and output_dataset.path, or --output-path")
     store = str(parts.get("datastore_id") or "azureml:workspaceblobstore").rstrip("/").rpartition("/")[2]
     path = str(parts.get("path") or "").strip("/")
