@@ -1,13 +1,16 @@
 """``explain`` and ``schema``, and where other commands point to them."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from batchpoint.cli.__main__ import main
+from batchpoint.cli.commands.jobs.jobs import show
 from batchpoint.cli.output.printing import report, report_job
 from batchpoint.entities import schemas
-from batchpoint.entities.job import JobError
+from batchpoint.entities.data import Input
+from batchpoint.entities.job import Job, JobError, JobSettings
 from batchpoint.errors import ResourceNotFound, StoreUnavailable
 from batchpoint.explanations import explanations
 
@@ -55,3 +58,23 @@ def test_only_what_the_caller_cannot_mend_alone_points_to_an_explanation(capsys:
     assert capsys.readouterr().err.endswith("More about it: batchpoint explain NoSuccessfulItems\n")
     report_job(JobError(code="Unheard", message="of"))
     assert "explain" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [({}, True), ({"query": "status"}, False), ({"only_show_errors": True}, False)],
+)
+def test_job_show_points_to_the_explanation_of_a_failed_job(
+    flags: dict[str, object], said: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    job = Job(
+        name="j1",
+        endpoint_name="ep1",
+        deployment_name="dp1",
+        settings=JobSettings(code_path="/c", scoring_script="s.py", input=Input(path="/in"), output_folder="/out"),
+        error=JobError(code="InitFailed", message="init() failed in every worker."),
+    )
+    given = {"name": "j1", "web": False, "query": None, "only_show_errors": False, **flags}
+    client = SimpleNamespace(jobs=SimpleNamespace(get=lambda name: job))
+    assert show(SimpleNamespace(flags=SimpleNamespace(**given), client=client)) is job
+    assert ("batchpoint explain InitFailed" in capsys.readouterr().err) is said
