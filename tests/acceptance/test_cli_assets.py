@@ -206,6 +206,11 @@ def test_a_count_that_is_none_is_a_usage_error(count: str, az: Az) -> None:
         assert "--max-results" in az(f"{group} list --max-results={count}", code=2).err
 
 
+def test_data_is_described_by_one_letter(az: Az) -> None:
+    az("data create -n thing -v 1 -p data -t uri_folder -d Mine -o none")
+    assert az("data show -n thing -v 1 --query description -o tsv").out == "Mine\n"
+
+
 def test_a_cut_list_says_so(az: Az) -> None:
     for version in "123":
         create(az, "data", version)

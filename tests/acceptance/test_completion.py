@@ -112,6 +112,8 @@ def test_words_verbs_flags_and_choices_are_completed(line: str, words: list[str]
         ("batch-endpoint show -n=di", ["-n=digits"]),
         ("batch-endpoint show --na=di", ["--na=digits"]),
         ("batch-endpoint show -w elsewhere --name ", ["far"]),
+        ("workspace delete --name ", ["elsewhere"]),
+        ("data archive --name m", ["mnist"]),
         ("batch-deployment list --end le", ["letters"]),
         ("compute delete --yes --name c", ["cluster"]),
         ("batch-endpoint invoke --input azureml:mn", ["azureml:mnist@latest"]),

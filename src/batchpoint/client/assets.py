@@ -109,7 +109,7 @@ class Assets(Generic[A]):
             self._require_listed(name)
         found = self.get(name, version, label)
         sent = wire.to_json(found, self._workspace, archived=archived)
-        self._requests.json("PUT", self._version_path(found), sent)
+        self._requests.json("PUT", self._version_path(found.name, found.version), sent)
 
     def _require_listed(self, name: str) -> None:
         if wire.is_archived(self._requests.json("GET", f"{self._path}/{segment(name)}")):
@@ -133,13 +133,12 @@ class Assets(Generic[A]):
             path, what = f"{path}/versions/{segment(version)}", f"{what} with version {version}"
         self._requests.delete(path, what)
 
-    def _version_path(self, asset: A) -> str:
-        return f"{self._path}/{segment(asset.name or '')}/versions/{segment(asset.version or '')}"
+    def _version_path(self, name: str | None, version: str | None) -> str:
+        return f"{self._path}/{segment(name or '')}/versions/{segment(version or '')}"
 
     def _put(self, asset: A, version: str) -> A:
-        numbered = asset.model_copy(update={"version": version})
-        sent = wire.to_json(numbered, self._workspace)
-        return wire.from_json(self._kind, self._requests.json("PUT", self._version_path(numbered), sent))
+        sent = wire.to_json(asset.model_copy(update={"version": version}), self._workspace)
+        return wire.from_json(self._kind, self._requests.json("PUT", self._version_path(asset.name, version), sent))
 
     def _read(self, method: str, path: str) -> A:
         return wire.from_json(self._kind, self._requests.json(method, path))

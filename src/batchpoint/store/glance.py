@@ -28,6 +28,8 @@ _QUERIES = {
     "model": (_ASSETS, "Model"),
     "data": (_ASSETS, "DataAsset"),
     "environment": (_ASSETS, "Environment"),
+    "code": (_ASSETS, "Code"),
+    "workspace": ("SELECT json_extract(document, '$.name') FROM workspaces ORDER BY 1", ""),
 }
 
 

@@ -24,7 +24,8 @@ def create(call: Call) -> object:
 
 
 _FLAGS = (
-    *creating("data asset"),
+    Flag("--description -d", "What it is for; default none.", "TEXT"),
+    *(flag for flag in creating("data asset") if flag.attribute != "description"),
     Flag("--path -p --paths", "Folder or file: local or a URI. Required without --file.", "PATH"),
     Flag("--local-path -l", "Spelling of 2021 for a local path.", "PATH"),
     Flag("--type -t", "uri_folder or uri_file; default what the path is.", "TYPE"),

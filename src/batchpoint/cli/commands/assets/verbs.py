@@ -21,10 +21,8 @@ if TYPE_CHECKING:
 A = TypeVar("A", bound="Model | DataAsset | Environment | Code")
 
 REGISTRY = Flag("--registry-name", "Not offered: there are no shared registries here.", "NAME", hidden=True)
-DESCRIBED = (
-    Flag("--description", "What it is for; default none.", "TEXT"),
-    Flag("--tags", "Tags; default none.", "KEY=VALUE", many=True),
-)
+_TAGS = Flag("--tags", "Tags; default none.", "KEY=VALUE", many=True)
+DESCRIBED = (Flag("--description", "What it is for; default none.", "TEXT"), _TAGS)
 _LABEL = Flag("--label -l", "latest: the version created last. No default.", "LABEL")
 ONE_VERSION = (Flag("--version -v", "Version; this or --label is needed.", "VERSION"), _LABEL, REGISTRY)
 _ALL_VERSIONS = (Flag("--version -v", "Version; default all versions.", "VERSION"), _LABEL, REGISTRY)
@@ -136,7 +134,9 @@ class Versioned(Generic[A]):
     def listed(self, run: Callable[[Call], object] | None = None, flags: tuple[Flag, ...] = ()) -> Command:
         """``list``, with a function and flags of the noun's own where it has them."""
         shared = (
-            Flag("--name -n", "List the versions of this one; default each name once.", "NAME", of=self.word),
+            Flag(
+                "--name -n", "List the versions of this one; default each name once.", "NAME", of=self.what.split()[0]
+            ),
             listing.most(),
             *listing.ARCHIVED,
             REGISTRY,
