@@ -28,6 +28,8 @@ T = TypeVar("T")
 #: What users call a kind of asset.
 WORD = {Model: "model", DataAsset: "data asset", Environment: "environment", Code: "code"}
 _KIND = {**WORD, DataAsset: "data"}
+#: How many names a message lists at most.
+_NAMED = 10
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,11 @@ class Desk:
         found = self.store.get_datastore(self.key, name)
         if found is None and name == DEFAULT_DATASTORE:
             found = default_datastore(self.settings.home)
-        return self._found(found, f"There is no datastore {name} in workspace {self.workspace.name}.", name)
+        if found is None:
+            names = ", ".join(store.name for store in self.datastores())
+            message = f"There is no datastore {name} in workspace {self.workspace.name}; datastores there: {names}."
+            raise ResourceNotFound(message, target=name)
+        return found
 
     def datastores(self) -> list[Datastore]:
         """By name, the default one included although nobody created it."""
@@ -101,19 +107,24 @@ class Desk:
         return [found[name] for name in sorted(found)]
 
     def asset(self, kind: type[A], name: str, version: str) -> A:
-        return self._found(
-            self.store.get_asset(self.key, kind, name, version),
-            f"There is no {WORD[kind]} {name} with version {version} in workspace {self.workspace.name}.",
-            f"{name}:{version}",
-        )
+        found = self.store.get_asset(self.key, kind, name, version)
+        if found is None:
+            raise self._missing(kind, name, f" with version {version}")
+        return found
 
     def latest(self, kind: type[A], name: str) -> A:
         """The version that was created last."""
-        return self._found(
-            self.store.latest_asset(self.key, kind, name),
-            f"There is no {WORD[kind]} {name} in workspace {self.workspace.name}.",
-            name,
-        )
+        found = self.store.latest_asset(self.key, kind, name)
+        if found is None:
+            raise self._missing(kind, name)
+        return found
+
+    def _missing(self, kind: type[A], name: str, version: str = "") -> ResourceNotFound:
+        """What to say of a version that is not there: which are, or how to see which names are."""
+        versions = ", ".join(asset.version or "" for asset in self.store.list_versions(self.key, kind, name)[:_NAMED])
+        rest = f"; its versions: {versions}." if versions else f". See what there is with: {_KIND[kind]} list"
+        message = f"There is no {WORD[kind]} {name}{version} in workspace {self.workspace.name}{rest}"
+        return ResourceNotFound(message, target=name)
 
     def referenced(self, kind: type[A], reference: str) -> A:
         """The asset version that ``reference`` pins or means now."""
@@ -136,7 +147,9 @@ class Desk:
 
     def job(self, name: str) -> Job:
         return self._found(
-            self.store.get_job(self.key, name), f"There is no job {name} in workspace {self.workspace.name}.", name
+            self.store.get_job(self.key, name),
+            f"There is no job {name} in workspace {self.workspace.name}. See what there is with: job list",
+            name,
         )
 
     def job_or_step(self, name: str) -> Job:

@@ -149,7 +149,7 @@ class Preparation:
     # ---- on this machine ------------------------------------------------------------------------------------------
 
     def _without_outputs(self, items: "list[bytes]", root: str, outputs: Iterable[tuple[str, str]]) -> "list[bytes]":
-        """An output of an earlier job that lies in the input folder is not scored with it."""
+        """An output of an earlier job that lies among the input is not scored with it; alone it is what was meant."""
         begins = tuple(f"{one.rstrip('/')}/" for one in {root, os.path.realpath(root)})
         written: set[bytes] = set()
         for job, output in outputs:
@@ -157,7 +157,7 @@ class Preparation:
             if begin is not None:
                 inside = f"{output.rstrip('/')}/".removeprefix(begin)
                 written.update(os.fsencode(inside + name) for name in recall(job_folder(self.settings.home, job)))
-        kept = [item for item in items if item not in written] if written else items
+        kept = [item for item in items if item not in written] or items
         if len(kept) < len(items):
             left = len(items) - len(kept)
             self.note(f"{left:,} files were left out: they are outputs of earlier jobs that lie in the input folder.")
@@ -176,5 +176,5 @@ def _why_empty(shown: str, hidden: int, filtered: int) -> str:
     if filtered:
         return f"{reason}: include and exclude left out all {filtered:,} of them."
     if hidden:
-        return f"{reason}: all {hidden:,} names in it begin with '.' or '_' and are skipped."
+        return f"{reason}: names that begin with '.' or '_' are skipped, and all {hidden:,} of its files have such."
     return f"{reason}. Check the path; folders are read with everything below them."

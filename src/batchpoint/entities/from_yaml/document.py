@@ -109,7 +109,7 @@ class _Reader:
         except RecursionError:
             raise _unreadable("the file is nested too deeply") from None
         if node is None or tree is None:
-            raise _unreadable("the file is empty")
+            raise _unreadable("the file is empty; it has to hold keys with values, such as name: my-name")
         if not isinstance(tree, dict):
             raise _unreadable(f"the file is {_spoken(tree)}; it has to be keys with values, such as name: my-name", 1)
         self.found.tree = tree

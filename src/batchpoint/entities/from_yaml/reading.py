@@ -15,6 +15,9 @@ Source = Literal["file", "set", "flag"]
 #: A value from a later source wins over the same setting from an earlier one.
 RANK: dict[Source, int] = {"file": 0, "set": 1, "flag": 2}
 
+#: Keys whose flag has another name than the key.
+_FLAGS = {"build": "build_context", "build.path": "build_context", "build.dockerfile_path": "dockerfile_path"}
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -67,6 +70,7 @@ class Reading:
     def written(self, origin: Origin) -> str:
         name = dotted(origin.path)
         if origin.source == "flag":
+            name = _FLAGS.get(name, name)
             return "--" + name.removesuffix(".path").replace("_", "-").replace(".", "-")
         return f"--set {name}" if origin.source == "set" else name
 

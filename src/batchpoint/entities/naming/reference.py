@@ -99,7 +99,9 @@ def parse(text: str, kind: str) -> Reference:
         raise ReferenceInvalid(f"{_quoted(text)} is not a reference to {spoken(kind)}; {forms(kind)}", target=text)
     if reference.kind != kind:
         raise ReferenceInvalid(
-            f"{_quoted(text)} is the id of {spoken(reference.kind)}, and {spoken(kind)} is wanted", target=text
+            f"{_quoted(text)} is the id of {spoken(reference.kind)}, and {spoken(kind)} is wanted; "
+            "write its id or its name",
+            target=text,
         )
     return _complete(reference, text)
 

@@ -1,5 +1,6 @@
 """``batch-endpoint invoke``: three generations of flags become one invocation, which is waited for if asked."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -90,8 +91,18 @@ def _map_words(key: str, words: list[str] | None) -> list[str]:
     if not words:
         return []
     if len(words) == 1 and words[0].lstrip().startswith("{"):
+        _check_json(key, words[0])
         return [f"{key}={words[0]}"]
     return [f"{key}.{word}" if "=" in word or at % 2 == 0 else word for at, word in enumerate(words)]
+
+
+def _check_json(key: str, text: str) -> None:
+    try:
+        json.loads(text)
+    except ValueError as error:
+        raise CommandLineInvalid(
+            f"--{key} {text} is no JSON: {error}. Put it in single quotes, or write --{key} x.path=DATA"
+        ) from error
 
 
 _AS_DEPLOYED = "default what the deployment says"
