@@ -39,7 +39,8 @@ class Arrivals:
 
     def _checked(self, header: Header) -> Path:
         relative = PurePosixPath(header["path"])
-        if relative.is_absolute() or ".." in relative.parts or relative.parts[0] not in _FOLDERS[header["t"]]:
+        known = relative.parts[:1] and relative.parts[0] in _FOLDERS[header["t"]]
+        if relative.is_absolute() or ".." in relative.parts or not known:
             raise ValueError(f"a node wants to write {header['path']!r}")
         return self._folder / relative
 

@@ -5,6 +5,7 @@ The bridge reads the files here, piece by piece, so that no more than a few piec
 
 # Paths are text and bytes here, as the file system spells them, and there may be very many.
 # ruff: noqa: PTH112, PTH113, PTH114, PTH115, PTH116, PTH117, PTH118, PTH123, PTH208
+import contextlib
 import hashlib
 import json
 import os
@@ -19,6 +20,8 @@ from batchpoint.compute.ray.frames import PIECE, Header, frame
 
 #: Compiled from what lies beside it, so it does not change what a folder is.
 _COMPILED = "__pycache__"
+#: Bytes of a file up to which it travels together with others.
+SMALL = 1 << 18
 _LOCK = threading.RLock()
 
 
@@ -162,9 +165,9 @@ class Input:
         elif said["t"] == "Score":
             for mini_batch, _attempt, _first, _items, offset, length in said["work"]:
                 names = self._names(offset, length)
-                yield frame({"t": "plan", "worker": worker, "mini_batch": mini_batch, "offset": offset}, names)
-                for index, name in enumerate(names.split(b"\0")[:-1]):
-                    yield from self._file(worker, mini_batch, index, name)
+                of = {"worker": worker, "mini_batch": mini_batch}
+                yield frame({"t": "plan", **of, "offset": offset}, names)
+                yield from self._files(of, names.split(b"\0")[:-1])
 
     def _names(self, offset: int, length: int) -> bytes:
         descriptor = os.open(self._plan, os.O_RDONLY | os.O_CLOEXEC)
@@ -173,14 +176,51 @@ class Input:
         finally:
             os.close(descriptor)
 
-    def _file(self, worker: int, mini_batch: int, index: int, name: bytes) -> Iterator[bytes]:
-        """A file that cannot be read is missing on the node too: the script finds that out as it does here."""
-        at = 0
-        header = {"t": "item", "worker": worker, "mini_batch": mini_batch, "index": index}
-        path = os.fsdecode(os.path.join(self._root, name))
-        try:
-            for raw, _ in _pieces(path):
-                yield frame({**header, "at": at}, raw)
-                at += len(raw)
-        except OSError:
-            return
+    def _files(self, of: Header, names: list[bytes]) -> Iterator[bytes]:
+        """Small files together, large ones in pieces.
+
+        One that cannot be read is missing on the node too: the script finds that out as it does here.
+        """
+        together: list[tuple[int, bytes]] = []
+        size = 0
+        for index, name in enumerate(names):
+            path = os.path.join(self._root, name)
+            raw = _small(path)
+            if raw is None:
+                yield from _large(of, index, path)
+                continue
+            together.append((index, raw))
+            size += len(raw)
+            if size >= PIECE:
+                yield _together(of, together)
+                together, size = [], 0
+        if together:
+            yield _together(of, together)
+
+
+def _small(path: bytes) -> bytes | None:
+    """The bytes of a small file; None for any other."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        raw = os.read(descriptor, SMALL + 1)
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return raw if len(raw) <= SMALL else None
+
+
+def _together(of: Header, files: list[tuple[int, bytes]]) -> bytes:
+    sizes = [[index, len(raw)] for index, raw in files]
+    return frame({"t": "files", **of, "sizes": sizes}, b"".join(raw for _, raw in files))
+
+
+def _large(of: Header, index: int, path: bytes) -> Iterator[bytes]:
+    at = 0
+    with contextlib.suppress(OSError):
+        for raw, _ in _pieces(os.fsdecode(path)):
+            yield frame({"t": "item", **of, "index": index, "at": at}, raw)
+            at += len(raw)

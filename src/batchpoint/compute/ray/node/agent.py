@@ -100,7 +100,7 @@ class Agent:
             self._parcels.take(header, raw)
         elif kind == "sealed":
             self._parcels.seal(header["parcel"], header["venv"])
-        elif kind in ("plan", "item"):
+        elif kind in ("plan", "files", "item"):
             self._seats.take_input(header, raw)
         else:
             self._orders.append((header, raw))

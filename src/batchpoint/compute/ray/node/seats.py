@@ -3,6 +3,8 @@
 The agent calls it. Input lies on the node from before a mini-batch is named to a worker until it has answered.
 """
 
+# Paths of input are bytes, as the plan spells them, and there may be very many.
+# ruff: noqa: PTH103, PTH108, PTH120
 import contextlib
 import json
 import os
@@ -27,7 +29,7 @@ class Seats:
         self._plan = folder / "job" / "plan.items"
         self._surroundings = Surroundings((), ("", ""))
         #: Files of the mini-batches that a worker has and has not answered.
-        self._input: dict[int, dict[int, list[Path]]] = {}
+        self._input: dict[int, dict[int, list[bytes]]] = {}
         self._is_greeted: set[int] = set()
 
     def prepare(self, said: Header) -> None:
@@ -74,24 +76,25 @@ class Seats:
         self._pool.send(worker, line)
 
     def take_input(self, header: Header, raw: bytes) -> None:
-        """A stretch of the plan, or a piece of a file that it names."""
+        """A stretch of the plan, the files that it names, or a piece of a large one."""
         mini_batches = self._input.setdefault(header["worker"], {})
         if header["t"] == "plan":
             with self._plan.open("r+b") as plan:
                 plan.seek(header["offset"])
                 plan.write(raw)
-            root = os.fsencode(self._root(header["worker"]))
-            names = raw.split(b"\0")[:-1]
-            mini_batches[header["mini_batch"]] = [Path(os.fsdecode(root + b"/" + name)) for name in names]
+            root = os.fsencode(self._root(header["worker"])) + b"/"
+            mini_batches[header["mini_batch"]] = [root + name for name in raw.split(b"\0")[:-1]]
             return
         paths = mini_batches.get(header["mini_batch"])
         if paths is None:  # its worker has gone meanwhile
             return
-        path = paths[header["index"]]
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("r+b" if header["at"] else "wb") as file:
-            file.seek(header["at"])
-            file.write(raw)
+        if header["t"] == "item":
+            _put(paths[header["index"]], header["at"], raw)
+            return
+        whole, at = memoryview(raw), 0
+        for index, size in header["sizes"]:
+            _put(paths[index], 0, whole[at : at + size])
+            at += size
 
     def heard(self, said: Said) -> None:
         """A worker that has answered for a mini-batch needs its files no more."""
@@ -101,7 +104,8 @@ class Seats:
             line = json.loads(said.line)
             if line["t"] in ("Scored", "Failed"):
                 for path in self._input[said.worker].pop(line["m"], []):
-                    path.unlink(missing_ok=True)
+                    with contextlib.suppress(FileNotFoundError):
+                        os.unlink(path)
 
     def leave(self, worker: int) -> None:
         """A worker is gone."""
@@ -111,3 +115,19 @@ class Seats:
 
     def _root(self, worker: int) -> Path:
         return self._in / str(worker)
+
+
+def _put(path: bytes, at: int, raw: "bytes | memoryview[int]") -> None:
+    """Write a file, or a later piece of it; nothing when its worker goes at this moment."""
+    flags = os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC | (0 if at else os.O_TRUNC)
+    try:
+        descriptor = os.open(path, flags, 0o644)
+    except FileNotFoundError:
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        descriptor = os.open(path, flags, 0o644)
+    try:
+        while raw:
+            written = os.pwrite(descriptor, raw, at)
+            raw, at = raw[written:], at + written
+    finally:
+        os.close(descriptor)
