@@ -78,7 +78,7 @@ def score(
         with _logging_to(folder.driver_log):
             run.execute()
     finally:
-        _keep_only_logs(folder)
+        _keep_logs(folder)
     ended = ledger.job(job.name)
     return ScoreResult(
         status=ended.status,
@@ -163,8 +163,8 @@ def _logging_to(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def _keep_only_logs(folder: JobFolder) -> None:
-    kept = {folder.logs, folder.user_log.parent, folder.driver_log}
+def _keep_logs(folder: JobFolder) -> None:
+    kept = {folder.logs, folder.user_log.parent, folder.driver_log, folder.tracking}
     for path in set(folder.path.iterdir()) - kept:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

@@ -11,6 +11,7 @@
   staging/                what summary_only scripts write
   input/                  downloaded input                unfetched.json   what could not be
   gathered/               output on its way to an object store
+  mlruns/                 what scripts log to MLflow
   logs/  user_logs/       the tree that users know
 """
 
@@ -65,6 +66,11 @@ class JobFolder:
     def published(self) -> Path:
         """Names of the output files; see ``storage.published``."""
         return self.path / "published.json"
+
+    @property
+    def tracking(self) -> Path:
+        """MLFLOW_TRACKING_URI, unless the deployment names another one."""
+        return self.path / "mlruns"
 
     @property
     def input(self) -> Path:

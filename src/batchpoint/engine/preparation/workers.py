@@ -129,7 +129,7 @@ class WorkerStart:
             "AZUREML_ROOT_RUN_ID": name,
             "AZUREML_EXPERIMENT_NAME": experiment,
             "AZUREML_ARM_PROJECT_NAME": experiment,
-            "MLFLOW_TRACKING_URI": (self.folder.path / "mlruns").as_uri(),
+            "MLFLOW_TRACKING_URI": self.folder.tracking.as_uri(),
             "MLFLOW_RUN_ID": name,
             "MLFLOW_EXPERIMENT_NAME": experiment,
             # Later versions take a folder for a store only where somebody says so.
