@@ -21,7 +21,7 @@ from batchpoint.local import connect
 from batchpoint.settings import Settings
 from batchpoint.storage.job_folder import job_folder
 from batchpoint.store.store import Store, open_store
-from tests.process.engine_jobs import Engine, store_is_free, workers_of
+from tests.process.engine_jobs import Engine, W, store_is_free, workers_of
 from tests.process.homes import deploy, ended, eventually
 from tests.process.test_supervisor import driver_of, supervisor_of
 
@@ -62,6 +62,7 @@ class Unhurried:
             try:
                 connection.sendall(self._drip)
             except OSError:
+                connection.close()
                 self._open.remove(connection)
 
     def close(self) -> None:
@@ -97,22 +98,33 @@ def assert_stopped(client: Client, settings: Settings, job: str) -> None:
 
 
 @pytest.mark.parametrize("moment", ["init", "run", "shutdown"])
-def test_a_job_is_canceled_while_its_script_does_not_return(
-    moment: str, client: Client, settings: Settings, tmp_path: Path
-) -> None:
+def test_a_driver_heeds_a_cancel_while_the_script_does_not_return(moment: str, engine: Engine, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
-    wanted = deploy(client, tmp_path / "files", "waits_at_a_gate.py", GATE=str(gate), GATE_AT=moment)
-    job = client.endpoints.invoke("ep1", wanted.model_copy(update={"timeout_s": 600})).name
+    variables = {"GATE": str(gate), "GATE_AT": moment}
+    engine.job("waits_at_a_gate.py", engine.items(4), timeout_s=600, environment=variables)
+    driver = engine.start_driver("job")
     eventually((gate / "reached").exists, f"{moment}()")
-    assert_stopped(client, settings, job)
-    assert not (settings.home / "datastores" / "default" / "azureml" / job / "score" / "predictions.csv").exists()
+    engine.store.request_cancel(W, "job")
+    found = engine.wait(driver)
+    assert found.status is JobStatus.CANCELED
+    assert workers_of(found.folder) == []
+    assert not found.output.exists()
 
 
-@pytest.mark.parametrize("drip", [b"x", b""], ids=["slow", "silent"])
-def test_a_job_is_canceled_while_its_input_is_downloaded(
-    drip: bytes, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_driver_heeds_a_cancel_while_it_downloads(engine: Engine, tmp_path: Path) -> None:
+    with closing(Unhurried(b"x")) as site:
+        source = Input(type="uri_file", path=f"http://{site.address}/rows.csv")
+        engine.job("good.py", tmp_path, input=source)
+        driver = engine.start_driver("job", BATCHPOINT_INPUT_HOSTS_ALLOWED=site.address)
+        assert site.asked.wait(60)
+        engine.store.request_cancel(W, "job")
+        assert engine.wait(driver).status is JobStatus.CANCELED
+
+
+def test_a_job_is_canceled_while_a_server_of_its_input_says_nothing(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with closing(Unhurried(drip)) as site:
+    with closing(Unhurried(b"")) as site:
         monkeypatch.setenv("BATCHPOINT_INPUT_HOSTS_ALLOWED", site.address)
         settings = Settings.load()
         with connect(settings) as client:
@@ -166,7 +178,7 @@ def test_it_is_too_late_to_cancel_what_is_being_published(engine: Engine) -> Non
     engine.store.start(claimed.fence, 0, 0)
     engine.store.freeze(claimed.fence)
     with pytest.raises(ResourceConflict, match="too late to cancel"):
-        engine.store.request_cancel("sub/group/space", job.name)
+        engine.store.request_cancel(W, job.name)
 
 
 def test_a_job_ends_when_its_lifetime_is_over(engine: Engine, tmp_path: Path) -> None:
