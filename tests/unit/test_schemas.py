@@ -262,3 +262,16 @@ def test_a_schema_refuses_nothing_that_loads(name: str, tmp_path: Path, data: st
     path.write_text(text)
     if not problems(kind.noun, path):
         assert refusals(name, text) == []
+
+
+@pytest.mark.parametrize("name", SMALLEST)
+def test_a_schema_refuses_a_key_that_is_not_known_in_whatever_block(name: str) -> None:
+    blocks = [place for place in _places(json.loads(text_of(name))) if place.endswith("unheard_of")]
+    taken = []
+    for place in blocks:
+        tree = tree_of(SMALLEST[name])
+        _with(tree, place, 1)
+        if not refusals(name, yaml.safe_dump(tree)):
+            taken.append(place)
+    assert blocks
+    assert not taken
