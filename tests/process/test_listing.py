@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from batchpoint.errors import InputUnreadable
+from batchpoint.errors import CancelRequested, InputUnreadable
 from batchpoint.storage.listing import list_file, list_folder
 
 
@@ -175,3 +175,17 @@ def test_a_folder_below_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         os.close(descriptor)
     with pytest.raises(InputUnreadable, match=r"eeee.* cannot be read: File name too long"):
         list_folder(tmp_path)
+
+
+def test_whoever_lists_is_asked_folder_by_folder_whether_the_list_is_still_wanted(tmp_path: Path) -> None:
+    make(tmp_path, "a/1", "b/2", "c/3")
+    asked = []
+
+    def still_wanted() -> None:
+        asked.append(1)
+        if len(asked) == 3:
+            raise CancelRequested
+
+    with pytest.raises(CancelRequested):
+        list_folder(tmp_path, still_wanted=still_wanted)
+    assert len(asked) == 3
