@@ -1,10 +1,12 @@
 """What tests of the noun verbs add to ``typed``: an endpoint file, a conda file, and the shortest way to a job."""
 
+import os
+import sys
 from pathlib import Path
 
 from tests.acceptance.typed import Answer, Type
 
-__all__ = ["Answer", "Az", "add_files", "invoked", "with_deployment"]
+__all__ = ["Answer", "Az", "add_files", "invoked", "program_environment", "with_deployment"]
 
 Az = Type
 
@@ -25,3 +27,8 @@ def with_deployment(az: Az) -> None:
 def invoked(az: Az, flags: str = "") -> str:
     """The name of a job that scores ``data``."""
     return az(f"batch-endpoint invoke -n digits --input data {flags} --query name -o tsv").out.strip()
+
+
+def program_environment() -> dict[str, str]:
+    """For a command line in a process of its own: what is imported here is importable there."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}

@@ -1,6 +1,9 @@
 """What every acceptance test shares."""
 
 import io
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import pytest
 from batchpoint import local
 from batchpoint.local import connect
 from batchpoint.settings import Settings
-from tests.acceptance.command_line import Az, add_files
+from tests.acceptance.command_line import Az, add_files, program_environment
 from tests.acceptance.typed import Type, fill, typing_with
 
 
@@ -43,3 +46,17 @@ def http(home: Path, az: Az) -> Iterator[httpx.Client]:
     """Speaks to the application of the home as any client does, without a server; beside the files of ``az``."""
     with connect(Settings.load()) as client:
         yield client._requests._http
+
+
+@pytest.fixture
+def server(home: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The server of the home, in a process of its own."""
+    process = subprocess.Popen([sys.executable, "-m", "batchpoint", "serve", "--port", "0"], env=program_environment())
+    deadline = time.monotonic() + 60
+    while not (home / "server.json").is_file():
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    yield process
+    process.terminate()
+    process.wait()

@@ -215,3 +215,18 @@ def test_a_patch_changes_what_it_names(az: Az) -> None:
     after = az("batch-deployment show -n blue -e digits").json
     assert (after["mini_batch_size"], after["tags"], after["retry_settings"]["max_retries"]) == (7, {"a": "b"}, 0)
     assert (after["retry_settings"]["timeout"], after["model"]) == (3600, before["model"])
+
+
+def test_what_is_deleted_and_archived_stays_with_the_job_that_has_it(az: Az, gate: Gate) -> None:
+    deploy(az)
+    az(f"batch-deployment update -n blue -e digits --set environment_variables.GATE={gate.path} -o none")
+    az("data create --name d --path data -o none")
+    running = az("batch-endpoint invoke -n digits --input azureml:d:1 --query name -o tsv").out.strip()
+    gate.await_run()
+    az("data delete --name d --yes")
+    az("batch-endpoint delete -n digits --yes")
+    for line in ("model delete --name m", "environment delete --name first", "environment delete --name second"):
+        az(f"{line} --yes")
+    assert az("model list --include-archived").json == az("data list --include-archived").json == []
+    gate.open()
+    assert scored(az, running) == ["code-1 model-1 env-first old 7"]

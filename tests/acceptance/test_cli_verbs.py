@@ -5,13 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.command_line import Az, invoked, with_deployment
+from tests.acceptance.command_line import Az, invoked, program_environment, with_deployment
 
 SCRIPTS = Path(__file__).parents[1] / "scoring_scripts"
 
@@ -199,7 +197,7 @@ def test_a_script_that_fails_everywhere_fails_the_score_and_shows_why(az: Az) ->
 def test_on_a_terminal_the_bar_shows_mini_batches(az: Az) -> None:
     ours, theirs = os.openpty()
     line = "-m batchpoint score --code code --model model --input data --out scored --mini-batch-size 1"
-    environment = {**_environment(), "TERM": "xterm", "COLUMNS": "120"}
+    environment = {**program_environment(), "TERM": "xterm", "COLUMNS": "120"}
     process = subprocess.Popen([sys.executable, *line.split()], stderr=theirs, stdout=subprocess.PIPE, env=environment)
     os.close(theirs)
     shown = b""
@@ -214,19 +212,6 @@ def test_on_a_terminal_the_bar_shows_mini_batches(az: Az) -> None:
     assert process.returncode == 0
     assert b"of 7 mini-batches" in shown
     assert b"7 of 7 items succeeded" in out
-
-
-@pytest.fixture
-def server(home: Path) -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen([sys.executable, "-m", "batchpoint", "serve", "--port", "0"], env=_environment())
-    deadline = time.monotonic() + 60
-    while not (home / "server.json").is_file():
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    yield process
-    process.terminate()
-    process.wait()
 
 
 def test_a_server_on_the_same_home_is_found_and_does_the_work(
@@ -252,7 +237,9 @@ def test_an_interrupted_stream_leaves_the_job_alone(az: Az) -> None:
     az("batch-deployment update -n blue -e digits --set environment_variables.SLEEP_S=1 -o none")
     name = invoked(az, "--mini-batch-size 4")
     words = [sys.executable, "-m", "batchpoint", "job", "stream", "-n", name]
-    stream = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=_environment(), text=True)
+    stream = subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=program_environment(), text=True
+    )
     assert stream.stdout is not None
     assert stream.stdout.readline() == f"RunId: {name}\n"
     stream.send_signal(signal.SIGINT)
@@ -260,7 +247,3 @@ def test_an_interrupted_stream_leaves_the_job_alone(az: Az) -> None:
     assert stream.returncode == 130
     assert f"The job goes on. Watch it again: batchpoint job stream --name {name}" in told
     assert "Status: Completed" in az(f"job stream -n {name}").out
-
-
-def _environment() -> dict[str, str]:
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
