@@ -7,6 +7,7 @@ import pytest
 
 from batchpoint.cli.__main__ import main
 from batchpoint.cli.commands.jobs.jobs import show
+from batchpoint.cli.completion import answer
 from batchpoint.cli.output.printing import report, report_job
 from batchpoint.entities import schemas
 from batchpoint.entities.data import Input
@@ -78,3 +79,10 @@ def test_job_show_points_to_the_explanation_of_a_failed_job(
     client = SimpleNamespace(jobs=SimpleNamespace(get=lambda name: job))
     assert show(SimpleNamespace(flags=SimpleNamespace(**given), client=client)) is job
     assert ("batchpoint explain InitFailed" in capsys.readouterr().err) is said
+
+
+def test_the_shell_completes_codes_and_schemas() -> None:
+    assert answer(["words", "explain", "minib"]) == "MiniBatchTimeout\n"
+    assert answer(["words", "schema", "batchD"]) == "batchDeployment\n"
+    assert len(answer(["words", "explain", ""]).splitlines()) == len(explanations())
+    assert "--query" in answer(["words", "explain", "ScriptRaised", "--q"])

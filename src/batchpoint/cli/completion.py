@@ -101,6 +101,9 @@ class _Line:
             return found if found == [(FILES, "")] else [(f"{spelling}={word}", purpose) for word, purpose in found]
         if self.open is not None and not current.startswith("-"):
             return self._values(self.open, current)
+        if self.command.argument_words and not self.before and not current.startswith("-"):
+            words = self.command.argument_words()
+            return [(word, "") for word in words if word.lower().startswith(current.lower())]
         return _starting(current, self._flags(current))
 
     def _flags(self, current: str) -> Iterable[Offer]:

@@ -76,6 +76,8 @@ class Command:
     takes_anything: bool = False
     #: Placeholder of the one word that may follow without a flag; in lower case it names the attribute.
     argument: str = ""
+    #: The words that it may be, for completion; called when somebody asks.
+    argument_words: "Callable[[], Iterable[str]] | None" = None
 
     @property
     def verb(self) -> str:

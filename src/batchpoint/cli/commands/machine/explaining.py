@@ -1,4 +1,4 @@
-"""``explain`` and ``schema``: what a code means, and what a YAML file may say, without leaving the terminal."""
+"""``explain``: what the code of an error means, without leaving the terminal."""
 
 import shutil
 import textwrap
@@ -34,6 +34,12 @@ def explain(call: Call) -> None:
             target=call.flags.code,
         )
     print(_section(found))
+
+
+def _codes() -> list[str]:
+    from batchpoint.explanations import explanations
+
+    return list(explanations())
 
 
 def _first_sentence(text: str) -> str:
@@ -72,6 +78,7 @@ COMMANDS = (
         "Say what the code of an error means, where it usually comes from and what to do.",
         explain,
         argument="CODE",
+        argument_words=_codes,
         example="explain MiniBatchTimeout",
     ),
 )

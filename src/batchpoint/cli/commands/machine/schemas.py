@@ -15,12 +15,19 @@ def schema(call: Call) -> object:
     return [{"name": name, "title": json.loads(schemas.text_of(name))["title"]} for name in schemas.names()]
 
 
+def _names() -> list[str]:
+    from batchpoint.entities import schemas
+
+    return schemas.names()
+
+
 COMMANDS = (
     Command(
         "schema",
         "Print the JSON Schema of a kind of YAML file, or list them; save it for an editor to check files against.",
         schema,
         argument="NAME",
+        argument_words=_names,
         example="schema batchDeployment",
     ),
 )
