@@ -108,6 +108,8 @@ class Cluster:
             raise ConnectionError(self.waits_for) from error
 
     def _why_unreached(self, said: str) -> str:
+        if self._place.address == "auto":
+            return "a Ray cluster on this machine (address: auto); `ray start --head` starts one"
         token = self._place.token_path
         hint = (
             f"its token must be the one in {token}" if token else "if it wants a token, give the compute a token_path"

@@ -22,6 +22,7 @@ from batchpoint.compute.ray.frames import PIECE, Header, frame
 _COMPILED = "__pycache__"
 #: Bytes of a file up to which it travels together with others.
 SMALL = 1 << 18
+TOGETHER_MAX = 10_000
 _LOCK = threading.RLock()
 
 
@@ -166,7 +167,9 @@ class Input:
             for mini_batch, _attempt, _first, _items, offset, length in said["work"]:
                 names = self._names(offset, length)
                 of = {"worker": worker, "mini_batch": mini_batch}
-                yield frame({"t": "plan", **of, "offset": offset}, names)
+                for at in range(0, len(names), PIECE):
+                    is_last = at + PIECE >= len(names)
+                    yield frame({"t": "plan", **of, "offset": offset + at, "last": is_last}, names[at : at + PIECE])
                 yield from self._files(of, names.split(b"\0")[:-1])
 
     def _names(self, offset: int, length: int) -> bytes:
@@ -191,7 +194,7 @@ class Input:
                 continue
             together.append((index, raw))
             size += len(raw)
-            if size >= PIECE:
+            if size >= PIECE or len(together) >= TOGETHER_MAX:
                 yield _together(of, together)
                 together, size = [], 0
         if together:

@@ -10,6 +10,7 @@ import selectors
 import signal
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -25,6 +26,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds that a bridge gets to end the workers on all nodes.
 CLOSE_S = 8.0
+#: Seconds that a pool without any worker waits for nothing.
+IDLE_S = 0.05
 #: Bridges that may die before the job is given up.
 BRIDGES_MAX = 5
 
@@ -100,7 +103,10 @@ class RayPool:
 
     def receive(self, timeout_s: float) -> list[PoolEvent]:
         """Lines and exits. Raises ComputeUnavailable and EnvironmentBuildFailed when there is no hope of workers."""
-        bridge = self._bridge or self._open()
+        bridge = self._bridge
+        if bridge is None:
+            time.sleep(min(timeout_s, IDLE_S))
+            return []
         events: list[PoolEvent] = []
         for header, raw in bridge.receive(timeout_s):
             self._understand(header, raw, events)
@@ -215,8 +221,10 @@ class _Bridge:
 
     def close(self) -> None:
         """Hang up; it ends its instances and then itself, or is killed."""
-        if self._popen.stdin is not None and not self._popen.stdin.closed:
-            self._popen.stdin.close()
+        assert self._popen.stdin is not None and self._popen.stdout is not None
+        self._selector.close()
+        self._popen.stdout.close()
+        self._popen.stdin.close()
         try:
             self._popen.wait(CLOSE_S)
         except subprocess.TimeoutExpired:
@@ -224,6 +232,3 @@ class _Bridge:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._popen.pid, signal.SIGKILL)
             self._popen.wait()
-        self._selector.close()
-        assert self._popen.stdout is not None
-        self._popen.stdout.close()

@@ -33,9 +33,9 @@ log = logging.getLogger(__name__)
 PULL_S = 1.0
 #: Seconds without a word from the driver after which the workers are ended: the node is cut off.
 LOST_S = 120.0
-#: Bytes of files in one answer, and events.
+#: Bytes of files in one answer, and of lines.
 ANSWER_BYTES = 1 << 23
-ANSWER_EVENTS = 1024
+ANSWER_LINES = 1 << 22
 
 
 class Agent:
@@ -122,7 +122,7 @@ class Agent:
 
     def _pieces(self) -> Iterator[bytes]:
         if self._round is None:
-            self._due = [self._events.popleft() for _ in range(min(len(self._events), ANSWER_EVENTS))]
+            self._due = self._taken_events()
             self._round = self._returns.round(rewritten=bool(self._due))
         size = 0
         for piece in self._round:
@@ -133,6 +133,15 @@ class Agent:
         self._round = None
         yield from map(_told, self._due)
         self._due = []
+
+    def _taken_events(self) -> list[PoolEvent]:
+        taken: list[PoolEvent] = []
+        size = 0
+        while self._events and size < ANSWER_LINES:
+            event = self._events.popleft()
+            taken.append(event)
+            size += len(event.line) if isinstance(event, Said) else 1
+        return taken
 
     # ---- the thread of the workers --------------------------------------------------------------------------------
 

@@ -30,6 +30,8 @@ class Seats:
         self._surroundings = Surroundings((), ("", ""))
         #: Files of the mini-batches that a worker has and has not answered.
         self._input: dict[int, dict[int, list[bytes]]] = {}
+        #: The beginning of a mini-batch's names, while the rest is on its way.
+        self._names = b""
         self._is_greeted: set[int] = set()
 
     def prepare(self, said: Header) -> None:
@@ -82,8 +84,11 @@ class Seats:
             with self._plan.open("r+b") as plan:
                 plan.seek(header["offset"])
                 plan.write(raw)
-            root = os.fsencode(self._root(header["worker"])) + b"/"
-            mini_batches[header["mini_batch"]] = [root + name for name in raw.split(b"\0")[:-1]]
+            self._names += raw
+            if header["last"]:
+                root = os.fsencode(self._root(header["worker"])) + b"/"
+                mini_batches[header["mini_batch"]] = [root + name for name in self._names.split(b"\0")[:-1]]
+                self._names = b""
             return
         paths = mini_batches.get(header["mini_batch"])
         if paths is None:  # its worker has gone meanwhile
