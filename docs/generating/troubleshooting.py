@@ -18,7 +18,7 @@ Three places to look when a job went wrong:
 - `batchpoint job show --name JOB` has the reason why it ended, the counts, and the reasons of failed mini-batches.
 - `batchpoint job stream --name JOB` prints its log again, and ends with the traceback of your code where there is one.
 - The folder `logs` of the job: `user/error` has every traceback of your code, `user/stdout` and `user/stderr` what
-  it printed.
+  it printed. `batchpoint job download --name JOB --all` brings it here.
 """
 
 
