@@ -9,7 +9,7 @@ import pytest
 from batchpoint.engine import chronicle, driver
 from batchpoint.entities.job import JobStatus
 from batchpoint.storage.job_folder import job_folder
-from tests.process.engine_jobs import Ended, Engine, eventually
+from tests.process.engine_jobs import MEET, Ended, Engine, eventually
 
 #: Raises at files called bad; says something on every way there is.
 TALKS = """
@@ -123,23 +123,44 @@ def test_the_overview_tells_how_far_the_job_is_and_how_long_it_will_take(
     assert "4 of 4 mini-batches processed" in lines[-1]
 
 
-def test_what_machine_and_workers_use_is_sampled(engine: Engine) -> None:
-    ended = engine.run("good.py", engine.items(4), instance_count=2, max_concurrency_per_instance=2)
+def test_what_machine_and_workers_use_is_sampled(engine: Engine, tmp_path: Path) -> None:
+    script = engine.script(
+        MEET + "def init(): pass\ndef run(paths):\n    arrive()\n    wait_for(4)\n    return paths\n"
+    )
+    environment = {"MEET": str(tmp_path / "meet")}
+    places = {"instance_count": 2, "max_concurrency_per_instance": 2, "mini_batch_size": 1}
+    ended = engine.run(script, engine.items(4), environment=environment, **places)
     for node in "01":
         assert {line["Cores"] for line in table(ended, f"perf/{node}/node_resource_usage")} != {""}
         assert all(int(line["Free MB"]) >= 0 for line in table(ended, f"perf/{node}/node_disk_usage"))
-    workers = table(ended, "perf/0/processes_resource_usage")
-    assert {line["Process"] for line in workers} <= {"process000", "process001"} and workers
-    assert all(float(line["Peak Memory MB"]) >= float(line["Memory MB"]) > 1 for line in workers)
+        workers = table(ended, f"perf/{node}/processes_resource_usage")
+        assert {line["Process"] for line in workers} == {"process000", "process001"}
+        assert all(float(line["Peak Memory MB"]) >= float(line["Memory MB"]) > 1 for line in workers)
+
+
+#: Waits until so many samples were taken.
+WATCHES = """
+import os, time
+def init(): pass
+def run(paths):
+    while os.environ["SAMPLES"] and len(lines()) < int(os.environ["SAMPLES"]): time.sleep(0.01)
+    return paths
+def lines():
+    path = os.path.join(os.environ["LOGS"], "sys", "perf", "0", "node_resource_usage.csv")
+    return list(open(path)) if os.path.exists(path) else []
+"""
 
 
 def test_samples_come_at_the_interval_that_the_operator_chose(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(driver, "BEAT_EVERY_S", 0.05)
-    script = engine.script("import time\ndef init(): pass\ndef run(paths):\n    time.sleep(0.5)\n    return paths\n")
-    often = engine.run(script, engine.items(1), resource_monitor_interval_s=0.0)
-    assert len(table(often, "perf/0/node_resource_usage")) >= 4
-    seldom = engine.run(script, engine.items(1), name="seldom")
-    assert len(table(seldom, "perf/0/node_resource_usage")) == 2, "at the start and at the end"
+    logs = job_folder(engine.home, "often").logs
+    often = {"LOGS": str(logs), "SAMPLES": "5"}
+    ended = engine.run(
+        engine.script(WATCHES), engine.items(1), name="often", environment=often, resource_monitor_interval_s=0.0
+    )
+    assert len(table(ended, "perf/0/node_resource_usage")) >= 5
+    ended = engine.run(engine.script(WATCHES), engine.items(4), name="seldom", environment={"SAMPLES": ""})
+    assert len(table(ended, "perf/0/node_resource_usage")) <= 2, "at the start and at the end"
 
 
 def test_a_failed_job_says_why_with_the_script_s_own_traceback_first(engine: Engine) -> None:
