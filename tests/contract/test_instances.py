@@ -206,14 +206,27 @@ def test_ten_thousand_queued_jobs_are_told_once(cpu: Store) -> None:
         raw.execute(
             "WITH RECURSIVE n(value) AS (SELECT 1 UNION ALL SELECT value + 1 FROM n WHERE value < 10000) "
             "INSERT INTO jobs SELECT sequence + n.value, 'j' || n.value, workspace, endpoint, deployment, 'Preparing',"
-            " 0, 0, '', 0, '', 0, 0, 0, '', 0, progress, document FROM jobs, n"
+            " 0, 0, '', 0, '', 0, 0, 0, '', 0, progress, json_set(document, '$.name', 'j' || n.value) FROM jobs, n"
         )
         raw.execute("INSERT INTO waiting SELECT name, workspace, 'cpu', endpoint, 1, 0, '' FROM jobs WHERE epoch = 0")
         raw.execute("DELETE FROM waiting WHERE job = 'first'")
         raw.close()
     assert len(cpu.settle(W, "cpu", rule(), 0).sentences) == 10_000
     assert cpu.settle(W, "cpu", rule(), 0) == Decision(next_job="j1")
+    assert len(cpu.situation(W, "cpu").waiting) == 20, "of a long queue only its head is looked at"
     assert [one.name for one in cpu.placed_jobs()] == ["first"]
+    fail(cpu, "first")
+    assert list(cpu.settle(W, "cpu", rule(), 0).grants) == ["j1", "j2", "j3", "j4"]
+
+
+def test_jobs_that_ask_for_too_much_hide_nobody_however_many_they_are(cpu: Store) -> None:
+    cpu.put_compute(W, Compute(name="cpu", max_instances=1))
+    for number in range(25):
+        cpu.create_job(W, wanting(f"large{number}", 2))
+    cpu.settle(W, "cpu", rule(), 0)
+    cpu.create_job(W, wanting("small", 1))
+    cpu.settle(W, "cpu", rule(), 0)
+    assert found(cpu, "small").instances == (0,)
 
 
 # --- a home of the version before

@@ -31,17 +31,16 @@ class Capacity:
         #: Instances without a job may stay, because a server runs.
         self._keeps_idle = keeps_idle
 
-    def settle(self) -> int:
-        """Do what is due on every compute; answers how many jobs still wait. Raises StoreUnavailable."""
-        still_waiting = 0
+    def settle(self) -> bool:
+        """Do what is due on every compute; answers whether a job was waiting. Raises StoreUnavailable."""
+        was_waiting = False
         for situation in self._store.situations():
             rule = partial(decide, now=datetime.now(UTC), keeps_idle=self._keeps_idle)
-            still_waiting += len(situation.waiting)
+            was_waiting = was_waiting or bool(situation.waiting)
             if rule(situation).changes(situation):
                 decision = self._store.settle(situation.workspace, situation.compute, rule, self._gpus)
-                still_waiting -= len(decision.grants) + len(decision.hopeless)
                 self._note(situation, decision)
-        return still_waiting
+        return was_waiting
 
     def _note(self, situation: Situation, decision: Decision) -> None:
         """What the users of the jobs see in their streams."""

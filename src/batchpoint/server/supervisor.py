@@ -29,6 +29,8 @@ from batchpoint.store.store import Store, open_store
 log = logging.getLogger("batchpoint.supervisor")
 
 _POLL_S = 0.2
+#: Shortest rest after a look, as a multiple of the time that the look took.
+_REST = 5.0
 #: Pause before the next driver of a job whose drivers die without getting anywhere: doubled each time, up to the cap.
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 30.0
 #: A driver that is still there so long after a cancel is stuck in something; its successor ends what it left.
@@ -77,11 +79,13 @@ class Supervisor:
         """Supervise until stopped, or until no job has been open for ``idle_s`` seconds."""
         idle_since = time.monotonic()
         while not self._stop.is_set():
+            began = time.monotonic()
             if self._look():
                 idle_since = time.monotonic()
             elif idle_s is not None and time.monotonic() - idle_since >= idle_s:
                 return
-            self._wake.wait(_POLL_S)
+            # With ten thousand jobs a look takes a while, and must not take all of a core.
+            self._wake.wait(max(_POLL_S, _REST * (time.monotonic() - began)))
             self._wake.clear()
 
     def _look(self) -> bool:

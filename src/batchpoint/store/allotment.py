@@ -61,7 +61,7 @@ class Situation:
     limits: Limits | None
     #: By number.
     instances: tuple[Instance, ...]
-    #: Oldest first.
+    #: Oldest first; of a long queue those who may be next.
     waiting: tuple[Waiting, ...]
 
 

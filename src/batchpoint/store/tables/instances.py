@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, delete, insert, select, update
+from sqlalchemy import Connection, Row, and_, delete, func, insert, or_, select, update
 
 from batchpoint.entities.compute import Compute
 from batchpoint.entities.job import JobError, JobStatus
@@ -27,10 +27,22 @@ _INSTANCES = (
     .outerjoin(jobs, and_(jobs.c.name == instances.c.job, jobs.c.revision == instances.c.revision))
     .order_by(instances.c.workspace, instances.c.compute, instances.c.number)
 )
-_WAITING = (
-    select(waiting)
+#: Of a long queue only those who may be next are looked at, and those whom nobody has told anything yet.
+_LOOKED_AT = 20
+_SAME_WISH = (waiting.c.workspace, waiting.c.compute, waiting.c.endpoint, waiting.c.instance_count)
+_QUEUE = (
+    select(
+        waiting,
+        jobs.c.sequence,
+        func.row_number().over(partition_by=_SAME_WISH, order_by=jobs.c.sequence).label("place"),
+    )
     .join(jobs, and_(jobs.c.name == waiting.c.job, jobs.c.status.not_in(ENDED)))
-    .order_by(waiting.c.workspace, waiting.c.compute, jobs.c.sequence)
+    .subquery()
+)
+_WAITING = (
+    select(_QUEUE)
+    .where(or_(_QUEUE.c.place <= _LOOKED_AT, _QUEUE.c.is_next, _QUEUE.c.sentence == ""))
+    .order_by(_QUEUE.c.workspace, _QUEUE.c.compute, _QUEUE.c.sequence)
 )
 _COMPUTES = select(computes)
 
@@ -76,7 +88,7 @@ class InstanceTable:
 def _load(connection: Connection, w: str, compute: str) -> Situation:
     at = (w, compute)
     there = connection.execute(_INSTANCES.where(instances.c.workspace == w, instances.c.compute == compute)).all()
-    wanted = connection.execute(_WAITING.where(waiting.c.workspace == w, waiting.c.compute == compute)).all()
+    wanted = connection.execute(_WAITING.where(_QUEUE.c.workspace == w, _QUEUE.c.compute == compute)).all()
     document = connection.scalar(
         select(computes.c.document).where(computes.c.workspace == w, computes.c.name == compute)
     )
