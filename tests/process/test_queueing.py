@@ -102,7 +102,8 @@ def test_the_second_of_two_jobs_waits_for_the_only_instance_and_says_so(place: S
     sentence = place.queued(second)
     assert sentence == f"Waits for 1 instance of compute cpu: 1 of 1 are used by {first}."
     assert place.job(second).status is JobStatus.QUEUED
-    assert sentence in place.log(second)
+    log = job_folder(place.settings.home, second).execution_log
+    eventually(lambda: log.exists() and sentence in log.read_text(), "the line of the stream")
     assert place.nodes() == [("running", first)]
     place.open()
     assert ended(place.client, first).status is JobStatus.COMPLETED
@@ -190,35 +191,24 @@ def test_a_waiting_job_fails_when_its_compute_is_deleted_and_a_running_one_goes_
 # --- with a server
 
 
-def test_an_idle_instance_goes_after_its_time(served: Shared) -> None:
-    served.compute(idle_time_before_scale_down=1)
-    job = served.invoke(instance_count=2)
-    served.running(job)
+def test_instances_come_with_jobs_stay_while_they_are_idle_and_go(served: Shared) -> None:
+    first = served.invoke(instance_count=2)
+    served.running(first)
     shown = served.client.computes.get("cpu")
     assert (shown.allocation_state, shown.current_node_count, shown.target_node_count) == ("Steady", 2, 2)
     assert shown.node_state_counts and shown.node_state_counts["running"] == 2
     served.open()
-    assert ended(served.client, job).status is JobStatus.COMPLETED
-    eventually(lambda: served.client.computes.get("cpu").current_node_count == 0, "scaling down to nothing")
-    assert served.nodes() == []
-
-
-def test_an_idle_instance_is_taken_over_by_the_next_job(served: Shared) -> None:
-    served.open()
-    first = served.invoke()
     assert ended(served.client, first).status is JobStatus.COMPLETED
-    (node,) = served.client.computes.list_nodes("cpu")
-    assert (node.node_state, node.current_job_name, node.private_ip_address) == ("idle", None, "127.0.0.1")
+    assert served.nodes() == [("idle", None)] * 2
+    node_ids = [node.node_id for node in served.client.computes.list_nodes("cpu")]
     second = served.invoke()
     assert ended(served.client, second).status is JobStatus.COMPLETED
-    assert [one.node_id for one in served.client.computes.list_nodes("cpu")] == [node.node_id]
-
-
-def test_a_minimum_of_instances_stands_while_a_server_runs(served: Shared) -> None:
-    served.compute(min_instances=2)
-    eventually(lambda: served.nodes() == [("idle", None)] * 2, "two idle instances")
-    served.compute(min_instances=0, idle_time_before_scale_down=0)
-    eventually(lambda: served.nodes() == [], "none")
+    assert served.job(second).instances == (0,)
+    assert [node.node_id for node in served.client.computes.list_nodes("cpu")] == node_ids, "the idle ones are used"
+    served.compute(idle_time_before_scale_down=1)
+    eventually(lambda: served.client.computes.get("cpu").current_node_count == 0, "scaling down to nothing")
+    served.compute(min_instances=3)
+    eventually(lambda: served.nodes() == [("idle", None)] * 3, "the minimum, without a job")
 
 
 def test_jobs_that_wait_go_on_when_the_server_has_gone(served: Shared, server: "subprocess.Popen[bytes]") -> None:
