@@ -42,6 +42,22 @@ def test_every_item_is_in_one_mini_batch_in_order(
     assert read(folder) == plan
 
 
+@given(present=st.integers(0, 25), lost=st.integers(0, 12), size=st.integers(1, 9))
+def test_items_that_are_lost_have_mini_batches_of_their_own_at_the_end(
+    tmp_path_factory: pytest.TempPathFactory, present: int, lost: int, size: int
+) -> None:
+    folder = tmp_path_factory.mktemp("plan")
+    paths = [b"%d" % number for number in range(present + lost)]
+    plan = write_plan(folder / "plan.items", folder / "plan.json", "/in", paths, size, lost)
+    cut = [mini_batch(folder, plan, index) for index in range(plan.mini_batches)]
+    assert [path for some in cut[: plan.to_score] for path in some] == paths[:present]
+    assert [path for some in cut[plan.to_score :] for path in some] == paths[present:]
+    assert [plan.size(index) for index in range(plan.mini_batches)] == [len(some) for some in cut]
+    firsts = [plan.first_item(index) for index in range(plan.mini_batches)]
+    assert [paths[first] for first in firsts] == [some[0] for some in cut]
+    assert read(folder) == plan
+
+
 def test_only_the_last_mini_batch_is_short(tmp_path: Path) -> None:
     plan = written(tmp_path, [b"%d" % number for number in range(25)], 10)
     assert [plan.size(index) for index in range(plan.mini_batches)] == [10, 10, 5]

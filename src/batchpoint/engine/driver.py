@@ -103,7 +103,7 @@ class Driver:
         plan, dispatcher = self._plan, self.dispatcher
         return Progress(
             mini_batches=plan.mini_batches if plan else 0,
-            mini_batches_done=dispatcher.settled,
+            mini_batches_done=dispatcher.settled + (plan.mini_batches - plan.to_score if plan else 0),
             items=plan.items if plan else 0,
             items_succeeded=dispatcher.items_succeeded,
             items_failed=dispatcher.items_failed,
@@ -268,13 +268,13 @@ class Driver:
 
 
 def _ready(plan: Plan, done: Sequence[LedgerRow], before: Remembered) -> PlanReady:
-    """The plan, and all that is known of its mini-batches from earlier drivers."""
+    """What is to be scored of the plan, and all that is known of its mini-batches from earlier drivers."""
     first = before.first_failure
     return PlanReady(
-        plan.mini_batches,
+        plan.to_score,
         plan.mini_batch_size,
-        plan.items,
-        [row.mini_batch for row in done],
+        plan.present,
+        [row.mini_batch for row in done if row.mini_batch < plan.to_score],
         items_failed=sum(row.failed_items for row in done),
         items_succeeded=sum(row.succeeded for row in done),
         first_failure=first or next((Failure(r.reason_code, r.reason) for r in done if r.failed_items), None),

@@ -11,8 +11,8 @@ import shutil
 import socket
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from batchpoint.compute import strays
@@ -23,7 +23,7 @@ from batchpoint.engine.ledger import GroupCommit
 from batchpoint.engine.messages import EndJob, Failure
 from batchpoint.engine.places import output_place
 from batchpoint.engine.preparation.interpreter import interpreter
-from batchpoint.engine.preparation.plan import Plan, item_path, items_of, read_plan, write_plan
+from batchpoint.engine.preparation.plan import Plan, item_of, item_path, read_plan, write_plan
 from batchpoint.engine.preparation.pools import init_timeout_s, open_pool
 from batchpoint.engine.preparation.source import Preparation, Source, unfetched
 from batchpoint.engine.preparation.workers import WorkerStart, slots
@@ -119,6 +119,7 @@ class JobRun:
             driver.begin()
             plan = self._plan(job, preparation, source)
             self.ledger.start(fence, plan.mini_batches, plan.items)
+            self._settle_lost(fence, plan)
             done = self.ledger.ledger(job.name, fence.revision)
             self._announce(plan, len(done))
             end = driver.score(plan, done)
@@ -158,9 +159,24 @@ class JobRun:
         frozen = read_plan(self.folder.plan_items, self.folder.plan_header)
         if frozen is not None:
             return frozen
-        paths = preparation.list(source, self.ledger.published_outputs())
+        paths, lost = preparation.list(source, self.ledger.published_outputs()), unfetched(self.folder)
+        if lost:
+            paths = [*(path for path in paths if path not in lost), *(path for path in paths if path in lost)]
         size = job.settings.mini_batch_size
-        return write_plan(self.folder.plan_items, self.folder.plan_header, source.root, paths, size)
+        return write_plan(self.folder.plan_items, self.folder.plan_header, source.root, paths, size, len(lost))
+
+    def _settle_lost(self, fence: Fence, plan: Plan) -> None:
+        """An item that could not be brought here has failed before anything is scored, and costs no other."""
+        reasons_of = unfetched(self.folder) if plan.lost else {}
+        rows = []
+        for index in range(plan.to_score, plan.mini_batches):
+            item, size = os.fsdecode(item_of(self.folder.plan_items, plan, index)), plan.size(index)
+            more = f" ({size - 1:,} more in this mini-batch)" if size > 1 else ""
+            reason = f"{item} could not be fetched: {reasons_of.get(os.fsencode(item), '')}{more}"
+            first, code = plan.first_item(index), InputUnreadable.code
+            rows.append(LedgerRow(index, first, size, 0, size, 0, 0, (), code, reason))
+        if rows:
+            self.ledger.commit(fence, rows, self._progress)
 
     def _announce(self, plan: Plan, done: int) -> None:
         self.logs.event(
@@ -177,12 +193,7 @@ class JobRun:
         return rows
 
     def _reasons(self, rows: Sequence[LedgerRow], plan: Plan) -> tuple[FailureReason, ...]:
-        lost = items_of(self.folder.plan_items, plan, unfetched(self.folder))
-        told = (_with_loss(row, lost) for row in rows)
-        return reasons.group(told, lambda index: lost[index][0] if index in lost else self._item(plan, index))
-
-    def _item(self, plan: Plan, mini_batch: int) -> str:
-        return item_path(self.folder.plan_items, plan, mini_batch)
+        return reasons.group(rows, lambda index: item_path(self.folder.plan_items, plan, index))
 
     def _finish(self, job: Job, fence: Fence, driver: Driver, end: EndJob, rows: Sequence[LedgerRow]) -> None:
         if end.canceled:
@@ -262,14 +273,6 @@ class JobRun:
                 "The job has had its instances for as long as a job may. Score the input in parts, or raise the "
                 "setting job_lifetime_s (low_priority_job_lifetime_s on a compute of that tier), and invoke again."
             )
-
-
-def _with_loss(row: LedgerRow, lost: Mapping[int, tuple[str, str]]) -> LedgerRow:
-    """A mini-batch with an item that could not be fetched failed for that, whatever its script said about it."""
-    if not row.failed_items or row.mini_batch not in lost:
-        return row
-    item, why = lost[row.mini_batch]
-    return replace(row, reason_code=InputUnreadable.code, reason=f"{item} could not be fetched: {why}")
 
 
 def _progress_of(rows: Sequence[LedgerRow]) -> Progress:

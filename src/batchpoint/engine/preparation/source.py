@@ -15,7 +15,7 @@ from batchpoint.errors import DatastoreUnavailable, InputEmpty, InputUnreadable,
 from batchpoint.settings import Settings
 from batchpoint.storage.atomic import write_atomically
 from batchpoint.storage.bring import Brought, Choice, Place, bring, bring_file
-from batchpoint.storage.datastores import open_datastore
+from batchpoint.storage.datastores import OpenDatastore, open_datastore
 from batchpoint.storage.job_folder import JobFolder, job_folder
 from batchpoint.storage.listing import Found, list_file, list_folder
 from batchpoint.storage.published import recall
@@ -130,7 +130,10 @@ class Preparation:
         except (DatastoreUnavailable, ResourceNotFound) as error:
             raise InputUnreadable(f"The input {chosen.input.path} cannot be read. {error.message}") from error
 
-    def _file_from_store(self, store: Place, path: str) -> Source:
+    def _file_from_store(self, store: OpenDatastore, path: str) -> Source:
+        if store.size(path) is None and any(True for _ in store.files(f"{path}/".removeprefix("/"))):
+            message = f"{store.shown(path)} is a folder, not a file. Invoke with --input-type uri_folder."
+            raise InputUnreadable(message, target=store.shown(path))
         target = self.folder.input / (path.rpartition("/")[2] or "input")
         bring_file(store, Found(path), target, self.still_wanted)
         return Source(str(target.parent), target, shown=store.shown(path))

@@ -1,0 +1,232 @@
+"""Jobs that read from and write to object stores: Azurite for blobs, moto for S3."""
+
+import uuid
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from batchpoint.entities.data import Input
+from batchpoint.entities.datastore import Credentials, Datastore
+from batchpoint.entities.job import JobStatus
+from batchpoint.storage.datastores import OpenDatastore, open_datastore
+from batchpoint.storage.objects import secrets
+from tests.object_stores import BlobService, S3Service
+from tests.process.engine_jobs import Ended, Engine, eventually, good
+
+WRITES_FILES = """
+import os
+from pathlib import Path
+def init(): pass
+def run(mini_batch):
+    for path in mini_batch:
+        out = Path(os.environ['AZUREML_BI_OUTPUT_PATH'], 'sub', Path(path).name)
+        out.parent.mkdir(exist_ok=True)
+        out.write_text('summary of ' + Path(path).name)
+    return mini_batch
+"""
+
+
+class Elsewhere:
+    """A datastore of the home in an object store, and what is in it."""
+
+    def __init__(self, engine: Engine, datastore: Datastore) -> None:
+        self.engine = engine
+        assert datastore.credentials is not None
+        secrets.keep(engine.home, datastore.model_copy(update={"id": f"/of/{datastore.name}"}), datastore.credentials)
+        #: As a job keeps it: without a secret.
+        self.datastore = datastore.model_copy(update={"credentials": None, "id": f"/of/{datastore.name}"})
+
+    @property
+    def store(self) -> OpenDatastore:
+        return open_datastore(self.datastore, self.engine.home)
+
+    def uri(self, path: str) -> str:
+        return f"azureml://datastores/{self.datastore.name}/paths/{path}"
+
+    def input(self, path: str, kind: str = "uri_folder", **globs: Any) -> dict[str, Any]:
+        found = Input.model_validate({"type": kind, "path": self.uri(path), **globs})
+        return {"input": found, "input_store": self.datastore}
+
+    def output(self, path: str) -> dict[str, Any]:
+        return {"output_folder": path, "output_store": self.datastore, "output_uri": self.uri(path)}
+
+    def text(self, path: str) -> str:
+        return b"".join(self.store.blocks(path)).decode()
+
+    def names(self, folder: str = "") -> list[str]:
+        return sorted(found.name for found in self.store.files(folder))
+
+
+Make = Callable[..., Elsewhere]
+
+
+@pytest.fixture(params=["azure_blob", "s3"])
+def elsewhere(request: pytest.FixtureRequest, blob_service: BlobService, s3_service: S3Service, engine: Engine) -> Make:
+    def make(files: Mapping[str, str] = {}) -> Elsewhere:
+        name, data = f"x{uuid.uuid4().hex}", {path: text.encode() for path, text in files.items()}
+        if request.param == "s3":
+            s3_service.bucket(name, {f"team/{path}": body for path, body in data.items()})
+            return Elsewhere(engine, s3_service.datastore(name, prefix="team"))
+        blob_service.container(name, data).close()
+        return Elsewhere(engine, blob_service.datastore(name))
+
+    return make
+
+
+def run(engine: Engine, script: str | Path = "good.py", source: Path | None = None, **settings: Any) -> Ended:
+    return engine.run(script, source or engine.outside / "unused", **settings)
+
+
+FILES = {"in/b.txt": "b", "in/a.txt": "a", "in/_logs/x": "1", "in/.marker": "1", "in/sub/c.txt": "c", "in2/d.txt": "d"}
+
+
+def test_a_folder_of_a_datastore_is_scored_in_the_order_of_its_names(elsewhere: Make, engine: Engine) -> None:
+    place = elsewhere(FILES)
+    ended = run(engine, **place.input("in/"))
+    assert ended.lines == good(["a.txt", "b.txt", "c.txt"])
+    log = ended.log("azureml/executionlogs.txt")
+    assert "Fetching 3 files" in log
+    assert "2 names that begin with '.' or '_' were skipped" in log
+    assert not ended.folder.input.exists()
+
+
+def test_include_and_exclude_decide_what_is_fetched(elsewhere: Make, engine: Engine) -> None:
+    place = elsewhere(FILES)
+    ended = run(engine, **place.input("in", include=("*.txt",), exclude=("sub/",)))
+    assert ended.lines == good(["a.txt", "b.txt"])
+
+
+@pytest.mark.parametrize("kind", ["uri_file", "uri_folder"])
+def test_a_single_file_is_found_whatever_was_said_of_it(elsewhere: Make, engine: Engine, kind: str) -> None:
+    place = elsewhere(FILES)
+    assert run(engine, **place.input("in/sub/c.txt", kind)).lines == good(["c.txt"])
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "code", "told"),
+    [
+        ("nowhere/", "uri_folder", "InputEmpty", "has no files to score"),
+        ("nowhere.txt", "uri_file", "InputUnreadable", "nowhere.txt"),
+        ("in", "uri_file", "InputUnreadable", "--input-type uri_folder"),
+        ("in/_logs/", "uri_folder", "", ""),
+    ],
+)
+def test_an_input_that_is_not_there_is_named(
+    elsewhere: Make, engine: Engine, path: str, kind: str, code: str, told: str
+) -> None:
+    ended = run(engine, **elsewhere(FILES).input(path, kind))
+    if not code:
+        assert ended.lines == good(["x"])
+        return
+    assert (ended.status, ended.error.code) == (JobStatus.FAILED, code)
+    assert told in ended.error.message
+
+
+@pytest.mark.parametrize("elsewhere", ["azure_blob"], indirect=True)
+def test_credentials_that_are_wrong_fail_the_job_with_what_to_do(elsewhere: Make, engine: Engine) -> None:
+    place, wrong = elsewhere(FILES), "d3Jvbmc="
+    secrets.keep(engine.home, place.datastore, Credentials.model_validate({"account_key": wrong}))
+    ended = run(engine, **place.input("in/"))
+    assert ended.error.code == "InputUnreadable"
+    assert "datastore update --name blobs --set credentials" in ended.error.message
+    assert wrong not in ended.error.message
+
+
+def test_a_file_that_cannot_be_fetched_costs_that_file_and_says_why(elsewhere: Make, engine: Engine) -> None:
+    place = elsewhere({"in/a": "file", "in/a/below": "1", "in/b": "2", "in/c": "3"})
+    ended = run(engine, **place.input("in/"))
+    assert ended.lines == good(["below", "b", "c"])
+    assert (ended.progress.items, ended.progress.items_failed, ended.progress.mini_batches) == (4, 1, 3)
+    assert [len(names) for names in ended.called()] == [2, 1]
+    assert ended.reason.code == "InputUnreadable"
+    assert "is a file and the folder of other files" in ended.reason.message
+
+
+def test_files_that_cannot_be_fetched_count_for_the_error_threshold(elsewhere: Make, engine: Engine) -> None:
+    place = elsewhere({"in/a": "file", "in/a/below": "1", "in/b": "2"})
+    ended = run(engine, **place.input("in/"), error_threshold=0)
+    assert ended.error.code == "ErrorThresholdExceeded"
+    assert "could not be fetched" in ended.error.message
+    assert ended.called() == []
+
+
+def test_rows_go_to_a_datastore_byte_for_byte_as_to_a_folder(elsewhere: Make, engine: Engine) -> None:
+    place, source = elsewhere(), engine.items(9)
+    here = engine.run("good.py", source, name="here")
+    there = engine.run("good.py", source, name="there", **place.output("out/deep"))
+    assert there.status is JobStatus.COMPLETED
+    assert place.text("out/deep/predictions.csv") == here.output.read_text()
+    assert place.names() == ["out/deep/predictions.csv"]
+    assert engine.store.output_of("there") == engine.store.output_of("here")
+    assert not there.folder.gathered.exists()
+
+
+def test_an_output_that_is_there_is_refused_before_anything_is_scored(elsewhere: Make, engine: Engine) -> None:
+    place = elsewhere({"out/predictions.csv": "theirs"})
+    ended = engine.run("good.py", engine.items(3), **place.output("out"))
+    assert ended.error.code == "OutputAlreadyExists"
+    assert place.uri("out/predictions.csv") in ended.error.message
+    assert ended.called() == []
+    assert place.text("out/predictions.csv") == "theirs"
+
+
+def test_an_output_that_appears_while_the_job_runs_is_not_replaced(elsewhere: Make, engine: Engine) -> None:
+    place = elsewhere()
+    script = engine.script(f"""
+from pathlib import Path
+def init(): pass
+def run(mini_batch):
+    Path({str(engine.outside / "now")!r}).touch()
+    while not Path({str(engine.outside / "go")!r}).exists(): pass
+    return mini_batch
+""")
+    theirs = engine.outside / "theirs"
+    theirs.write_text("theirs")
+    engine.job(script, engine.items(1), **place.output("out"))
+    driver = engine.start_driver("job")
+    eventually((engine.outside / "now").exists, "the first run()")
+    assert place.store.put_new(theirs, "out/predictions.csv")
+    (engine.outside / "go").touch()
+    ended = engine.wait(driver)
+    assert ended.error.code == "OutputAlreadyExists"
+    assert place.text("out/predictions.csv") == "theirs"
+
+
+def test_what_scripts_write_themselves_goes_to_a_datastore(elsewhere: Make, engine: Engine) -> None:
+    place, source = elsewhere(), engine.items(3)
+    ended = engine.run(engine.script(WRITES_FILES), source, output_action="summary_only", **place.output("out"))
+    assert ended.status is JobStatus.COMPLETED
+    assert place.names("out/") == [f"out/sub/00{number}.txt" for number in range(3)]
+    assert place.text("out/sub/001.txt") == "summary of 001.txt"
+    again = engine.run(
+        engine.script(WRITES_FILES.replace("summary of", "other words for")),
+        source,
+        name="again",
+        output_action="summary_only",
+        **place.output("out"),
+    )
+    assert again.error.code == "OutputAlreadyExists"
+    assert place.text("out/sub/001.txt") == "summary of 001.txt"
+
+
+def test_a_container_that_is_not_there_is_said_before_anything_is_scored(elsewhere: Make, engine: Engine) -> None:
+    place = elsewhere()
+    key = "bucket" if place.datastore.type == "s3" else "container_name"
+    gone = place.datastore.model_copy(update={key: "not-there"})
+    ended = engine.run("good.py", engine.items(1), **{**place.output("out"), "output_store": gone})
+    assert ended.error.code == "OutputUnwritable"
+    assert ended.called() == []
+
+
+def test_an_output_of_an_earlier_job_inside_the_input_folder_is_no_input(engine: Engine) -> None:
+    source = engine.items(3)
+    first = engine.run("good.py", source, name="first", output_folder=str(source / "results"))
+    assert first.output.is_file()
+    (source / "results" / "mine.txt").write_text("of a person, not of a job")
+    second = engine.run("good.py", source, name="second", output_folder=str(source / "more"))
+    assert second.lines == good(["000.txt", "001.txt", "002.txt", "mine.txt"])
+    third = engine.run("good.py", source, name="third")
+    assert third.lines == second.lines
+    assert "2 files were left out: they are outputs of earlier jobs" in third.log("azureml/executionlogs.txt")
