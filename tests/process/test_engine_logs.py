@@ -195,7 +195,7 @@ def test_each_level_says_all_that_the_one_above_it_says_and_more(engine: Engine)
     for folder in ("sys", "user"):
         counts = [sum(path.startswith(folder) for path, _ in lines) for lines in (warning, info, debug)]
         assert counts[0] < counts[1] < counts[2], folder
-    assert any("mini-batch # (# items): RUN_DONE" in text for _, text in debug - info)
+    assert any("mini-batch # (# items): # succeeded" in text for _, text in debug - info)
     assert any("init() took" in text for _, text in info - warning)
     assert any("ValueError" in text for _, text in warning), "errors are told at every level"
 

@@ -7,18 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchpoint.observability.job_report import COLUMNS, Execution, JobReport
+from batchpoint.observability.job_report import COLUMNS, FailedTry, JobReport, Scored
 
 TIME = 1_637_000_000.25
 
 
-def scored(mini_batch: int, process: str = "0/process000") -> Execution:
-    return Execution(mini_batch, 1, process, TIME, 10, 9, 0.5, 0.4, 0.3, 10 * mini_batch)
+def scored(mini_batch: int, process: str = "0/process000") -> Scored:
+    return mini_batch, 1, process, TIME, 10, 9, 0.5, 0.4, 0.3, 10 * mini_batch
 
 
-def raised(mini_batch: int, message: str, path: str = "0.png") -> Execution:
-    end = ("RUN_EXCEPTION", "ScriptRaised", message)
-    return Execution(mini_batch, 2, "1/process000", TIME, 10, 0, 0.5, 0.4, 0.3, 0, path, *end)
+def raised(mini_batch: int, message: str, path: str = "0.png") -> FailedTry:
+    told = (mini_batch, 2, "1/process000", TIME, 10, 0, 0.5, 0.4, 0.3, 0)
+    return FailedTry(told, "RUN_EXCEPTION", "ScriptRaised", message, path)
 
 
 def table(folder: Path, name: str = "processed_mini-batches") -> list[dict[str, str]]:
@@ -28,8 +28,8 @@ def table(folder: Path, name: str = "processed_mini-batches") -> list[dict[str, 
 
 def test_a_line_has_every_column(tmp_path: Path) -> None:
     report = JobReport(tmp_path)
-    report.add(scored(4))
-    report.add(raised(5, "ValueError: no"))
+    report.scored(scored(4))
+    report.failed(raised(5, "ValueError: no"))
     report.flush()
     assert [tuple(line) for line in table(tmp_path)] == [COLUMNS, COLUMNS]
     assert list(table(tmp_path)[0].values()) == [
@@ -48,8 +48,8 @@ def test_a_line_has_every_column(tmp_path: Path) -> None:
 def test_what_users_write_stays_in_its_cell(tmp_path_factory: pytest.TempPathFactory, message: str, path: str) -> None:
     folder = tmp_path_factory.mktemp("report")
     report = JobReport(folder)
-    report.add(raised(0, message, path))
-    report.add(scored(1))
+    report.failed(raised(0, message, path))
+    report.scored(scored(1))
     report.flush()
     first, second = table(folder)
     assert second["Mini-batch Id"] == "1"
@@ -61,13 +61,13 @@ def test_what_users_write_stays_in_its_cell(tmp_path_factory: pytest.TempPathFac
 def test_a_driver_goes_on_with_the_sums_of_the_one_before(tmp_path: Path) -> None:
     first = JobReport(tmp_path)
     for number in range(3):
-        first.add(scored(number, f"0/process00{number % 2}"))
+        first.scored(scored(number, f"0/process00{number % 2}"))
     first.flush()
     with (tmp_path / "processed_mini-batches.csv").open("a") as file:
         file.write("3,1,0/process000,2021-")  # killed while it wrote
     second = JobReport(tmp_path)
     second.go_on()
-    second.add(raised(3, "=cmd|' /C calc'!A0"))
+    second.failed(raised(3, "=cmd|' /C calc'!A0"))
     second.flush()
     second.summarise()
     assert [line["Mini-batch Id"] for line in table(tmp_path)] == ["0", "1", "2", "3", "3"]
@@ -81,7 +81,7 @@ def test_a_driver_goes_on_with_the_sums_of_the_one_before(tmp_path: Path) -> Non
 def test_what_was_not_flushed_is_not_lost_to_a_full_disk_alone(tmp_path: Path) -> None:
     report = JobReport(tmp_path / "file" / "below")
     (tmp_path / "file").write_text("no folder can be made here")
-    report.add(scored(0))
+    report.scored(scored(0))
     report.flush()
     report.summarise()
     assert (tmp_path / "file").read_text() == "no folder can be made here"

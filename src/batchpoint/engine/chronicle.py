@@ -14,7 +14,7 @@ from batchpoint.engine.preparation.plan import Plan
 from batchpoint.engine.tries import TryRecord
 from batchpoint.entities.job import Progress
 from batchpoint.observability.job_logs import ERROR, INFO, WARNING, JobLogs
-from batchpoint.observability.job_report import Execution
+from batchpoint.observability.job_report import FailedTry
 from batchpoint.store.records import LedgerRow
 
 #: Seconds between two lines of the progress overview.
@@ -105,8 +105,8 @@ class Chronicle:
         seconds, elapsed = scored.seconds, now - seat.free_at
         seat.free_at = now
         seat.holds -= 1
-        self.logs.report.add(
-            Execution(
+        self.logs.report.scored(
+            (
                 row.mini_batch,
                 scored.attempt,
                 seat.process,
@@ -134,29 +134,17 @@ class Chronicle:
         self._say(level, action.worker, f"{subject} failed ({failure.code}): {failure.message}")
         if self.tries is not None and (action.tries or action.mini_batch is None):
             self.tries.note(action.mini_batch, action.tries, failure)
-        self.logs.flush()
 
     def _report_failed(self, action: NoteFailure, mini_batch: int, plan: Plan) -> None:
         seat, now = self._seats[action.worker], self.clock()
+        began, elapsed = self._epoch_s + now - action.seconds, max(action.seconds, now - seat.free_at)
+        seconds = elapsed, action.seconds, action.run_s
         first, size = plan.first_item(mini_batch), plan.size(mini_batch)
-        self.logs.report.add(
-            Execution(
-                mini_batch,
-                action.attempt,
-                seat.process,
-                self._epoch_s + now - action.seconds,
-                size,
-                0,
-                max(action.seconds, now - seat.free_at),
-                action.seconds,
-                action.run_s,
-                first,
-                self.first_path(plan, mini_batch),
-                _STATUS.get(action.failure.code, "RUN_EXCEPTION"),
-                action.failure.code,
-                action.failure.message,
-            )
-        )
+        told = (mini_batch, action.attempt, seat.process, began, size, 0, *seconds, first)
+        status = _STATUS.get(action.failure.code, "RUN_EXCEPTION")
+        path = self.first_path(plan, mini_batch)
+        self.logs.flush()
+        self.logs.report.failed(FailedTry(told, status, action.failure.code, action.failure.message, path))
         seat.free_at = now
         seat.holds -= 1
 

@@ -110,7 +110,7 @@ class JobLogs:
     def flush(self) -> None:
         """Write the lines of the report that wait; at level debug the log of each process gets them as well."""
         if self._level <= DEBUG:
-            for process, entries in self.report.told().items():
+            for process, entries in self.report.sentences().items():
                 node, _, agent = process.partition("/")
                 _append(self._sys / "node" / node / f"{agent}.txt", "".join(f"[{_now()}] DEBUG {e}\n" for e in entries))
         self.report.flush()

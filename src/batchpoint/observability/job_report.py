@@ -44,26 +44,23 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _MESSAGE_MAX = 2000
 
 
-class Execution(NamedTuple):
-    """One try of a mini-batch that has come to an end; a tuple, because there may be a million of them."""
+#: A scored mini-batch, as a plain tuple because there may be a million of them: its number, how often it was picked,
+#: ``<node>/<process>``, when it began (seconds since 1970), its items, those that succeeded, the seconds that it took
+#: as the driver sees it, in the worker, and in run(), and the index of its first item.
+Scored = tuple[int, int, str, float, int, int, float, float, float, int]
 
-    mini_batch: int
-    picked: int
-    #: ``<node>/<process>``
-    process: str
-    #: Seconds since 1970.
-    began: float
-    items: int
-    succeeded: int
-    elapsed_s: float
-    process_s: float
-    run_s: float
-    #: Index of its first item in the plan; and the path of that, where somebody will look for it.
-    first_item: int
-    first_path: str = ""
-    status: str = "RUN_DONE"
-    error_category: str = ""
-    error_message: str = ""
+
+class FailedTry(NamedTuple):
+    """A try that came to nothing."""
+
+    #: The same as for a scored mini-batch; nothing succeeded.
+    told: Scored
+    #: RUN_EXCEPTION or RUN_TIMEOUT.
+    status: str
+    error_category: str
+    error_message: str
+    #: Path of the mini-batch's first item.
+    first_path: str
 
 
 @dataclass(slots=True)
@@ -76,11 +73,7 @@ class _Sums:
     process_s: float = 0.0
     run_s: float = 0.0
 
-    def add(self, status: str, items: int, succeeded: int, process_s: float, run_s: float) -> None:
-        if status == "RUN_DONE":
-            self.mini_batches += 1
-        else:
-            self.failed_tries += 1
+    def add(self, items: int, succeeded: int, process_s: float, run_s: float) -> None:
         self.total += items
         self.succeeded += succeeded
         self.failed += items - succeeded
@@ -102,7 +95,7 @@ class JobReport:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._processed = folder / "processed_mini-batches.csv"
-        self._waiting: list[Execution] = []
+        self._waiting: list[Scored] = []
         self._sums: dict[str, _Sums] = {}
         #: The last second that was written out, and how it reads.
         self._second, self._moment = -1, ""
@@ -112,22 +105,36 @@ class JobReport:
         with contextlib.suppress(OSError):
             text = self._processed.read_text(encoding="utf-8", errors="backslashreplace")
             if text and not text.endswith("\n"):
-                self._append(self._processed, "\n")  # its driver died in the middle of a line
+                self._write("\n")  # its driver died in the middle of a line
             for process, status, *numbers in _readable(text):
+                sums = self._sum(process)
+                sums.mini_batches += status == "RUN_DONE"
+                sums.failed_tries += status != "RUN_DONE"
                 items, succeeded, process_s, run_s = map(float, numbers)
-                self._sum(process).add(status, int(items), int(succeeded), process_s, run_s)
+                sums.add(int(items), int(succeeded), process_s, run_s)
 
-    def add(self, execution: Execution) -> None:
+    def scored(self, told: Scored) -> None:
         """Take a line for the table; ``flush`` writes it."""
-        self._waiting.append(execution)
+        self._waiting.append(told)
 
-    def told(self) -> dict[str, list[str]]:
-        """What waits, as sentences for each process."""
+    def failed(self, one: FailedTry) -> None:
+        """Write the line of a failed try, after those that wait."""
+        self.flush()
+        _, _, process, _, items, succeeded, _, process_s, run_s, _ = one.told
+        message, detail = one.error_message[:_MESSAGE_MAX], f"{_items(one.told)}, from {one.first_path}"
+        cells = one.status, one.error_category, _cell(message), _cell(detail)
+        self._write(f"{self._head(one.told)},{_csv([cells])}")
+        sums = self._sum(process)
+        sums.failed_tries += 1
+        sums.add(items, succeeded, process_s, run_s)
+
+    def sentences(self) -> dict[str, list[str]]:
+        """What waits, for each process."""
         told: dict[str, list[str]] = {}
-        for one in self._waiting:
-            told.setdefault(one.process, []).append(
-                f"mini-batch {one.mini_batch} ({one.items} items): {one.status}, {one.succeeded} succeeded, "
-                f"{one.process_s:.6f} s, of which run() {one.run_s:.6f} s"
+        for number, _, process, _, items, succeeded, _, process_s, run_s, _ in self._waiting:
+            told.setdefault(process, []).append(
+                f"mini-batch {number} ({items} items): {succeeded} succeeded, {process_s:.6f} s, "
+                f"of which run() {run_s:.6f} s"
             )
         return told
 
@@ -136,12 +143,16 @@ class JobReport:
         if not self._waiting:
             return
         waiting, self._waiting = self._waiting, []
-        lines = [] if self._processed.exists() else [_csv([COLUMNS])]
+        # A success has nothing in it that a csv writer would quote.
+        self._write("".join([f"{self._head(one)},RUN_DONE,,,{_items(one)}\n" for one in waiting]))
+        by_process: dict[str, list[Scored]] = {}
         for one in waiting:
-            lines.append(self._line(one))
-            sums = self._sums.get(one.process) or self._sum(one.process)
-            sums.add(one.status, one.items, one.succeeded, one.process_s, one.run_s)
-        self._append(self._processed, "".join(lines))
+            by_process.setdefault(one[2], []).append(one)
+        for process, lines in by_process.items():
+            _, _, _, _, items, succeeded, _, process_s, run_s, _ = zip(*lines, strict=True)
+            sums = self._sum(process)
+            sums.mini_batches += len(lines)
+            sums.add(sum(items), sum(succeeded), sum(process_s), sum(run_s))
 
     def summarise(self) -> None:
         """Write the sums by process and by node anew."""
@@ -158,28 +169,25 @@ class JobReport:
     def _sum(self, process: str) -> _Sums:
         return self._sums.setdefault(process, _Sums())
 
-    def _line(self, one: Execution) -> str:
-        """A success has nothing in it that a csv writer would quote."""
-        number, picked, process, began, items, succeeded, elapsed_s, process_s, run_s, first, path, status, *error = one
+    def _head(self, one: Scored) -> str:
+        number, picked, process, began, items, succeeded, elapsed_s, process_s, run_s, _ = one
         second = int(began)
         if second != self._second:
             self._second, self._moment = second, time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
-        head = (
+        return (
             f"{number},{picked},{process},{self._moment}.{int(1000 * (began - second)):03}Z,{items},{succeeded},"
-            f"{items - succeeded},{elapsed_s:.6f},{process_s:.6f},{run_s:.6f},{status}"
+            f"{items - succeeded},{elapsed_s:.6f},{process_s:.6f},{run_s:.6f}"
         )
-        detail = f"items {first}-{first + items - 1}"
-        category, message = error
-        if not category:
-            return f"{head},,,{detail}\n"
-        cells = category, _cell(message[:_MESSAGE_MAX]), _cell(f"{detail}, from {path}")
-        return f"{head},{_csv([cells])}"
 
-    def _append(self, path: Path, text: str) -> None:
+    def _write(self, text: str) -> None:
         with contextlib.suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("a", encoding="utf-8", errors="backslashreplace", newline="") as file:
-                file.write(text)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with self._processed.open("a", encoding="utf-8", errors="backslashreplace", newline="") as file:
+                file.write(text if file.tell() else _csv([COLUMNS]) + text)
+
+
+def _items(one: Scored) -> str:
+    return f"items {one[9]}-{one[9] + one[4] - 1}"
 
 
 def _readable(text: str) -> Iterator[tuple[str, ...]]:
