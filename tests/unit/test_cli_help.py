@@ -18,6 +18,10 @@ def visible(command: Command) -> list[Flag]:
     return [flag for flag in command.flags if not flag.hidden]
 
 
+def shown(default: object) -> str:
+    return f"{default:g}" if isinstance(default, float) else f"{default}"
+
+
 def squeezed(page: str) -> str:
     """Without the ends of lines, where a long text goes on."""
     return re.sub(r"\s+", " ", page)
@@ -43,7 +47,7 @@ def test_a_flag_that_may_be_left_out_says_what_holds_then(command: Command) -> N
         and not re.search("default|without", flag.meaning.lower())
     ]
     assert not silent
-    untold = [f.names for f in visible(command) if f.default is not None and f"{f.default}" not in f.meaning]
+    untold = [f.names for f in visible(command) if f.default is not None and shown(f.default) not in f.meaning]
     assert not untold
 
 

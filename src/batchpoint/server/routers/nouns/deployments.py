@@ -49,7 +49,11 @@ def delete_deployment(desk: AtDesk, endpoint: str, deployment: str) -> Response:
         )
         raise ResourceConflict(
             f"{deployment} is the default deployment of {owner.name}, so invocations would have nowhere to go. "
-            + (f"Choose another default first: {switch}. " if others else "It is the only one. ")
+            + (
+                f"Choose another default first: {switch}. "
+                if others
+                else "It is the only one: create another and make it the default. "
+            )
             + f"Or delete the endpoint with all its deployments: batch-endpoint delete --name {owner.name}",
             target=deployment,
         )
