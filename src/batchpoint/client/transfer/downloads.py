@@ -71,7 +71,6 @@ class Downloads:
             aside.mkdir()
             for path in entries:
                 fetch(self._requests, f"{listed}/{quoted(path)}", place_in(aside, path))
-            _require_room(folder)
             aside.rename(folder)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
