@@ -33,7 +33,8 @@ logs/user/entry_script_log/<node>/  what the script logged through EntryScript
 logs/sys/node/<node>/<process>.txt  when each worker came up, died or was killed; at logging_level debug each mini-batch
 logs/sys/warning|error/<node>/<process>.txt   the warnings and the errors among these lines
 logs/sys/master_role.txt            which drivers the job had
-logs/sys/job_report/processed_mini-batches.csv   one line for each try of a mini-batch
+logs/sys/job_report/processed_mini-batches.csv   one line for each try of a mini-batch; what a driver that was
+                                    killed had not committed is scored again, and has two lines
 logs/sys/job_report/process_summary.csv, node_summary.csv   their sums
 logs/sys/perf/<node>/*.csv          memory, processors and disk: at the start, at intervals and at the end
 """
