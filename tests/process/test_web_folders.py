@@ -15,7 +15,7 @@ from urllib.parse import quote
 import pytest
 
 from batchpoint.errors import InputUnreadable
-from batchpoint.storage.bring import Choice, bring
+from batchpoint.storage.bring import EVERYTHING, Choice, bring
 from batchpoint.storage.datastores import open_datastore
 from batchpoint.storage.web.blob_list import BlobFolder
 from batchpoint.storage.web.fetch import FetchLimits
@@ -26,7 +26,6 @@ AT_ONCE = FetchLimits(pause_s=0)
 ODD_NAMES = ["a b", "c%20d", "e#f", "g?h", "i+j", "ü€😀", "k&l=m;n", "s?#t%zz"]
 #: One more than fits on the first page of a list, and some.
 MANY = 5010
-EVERYTHING = Choice()
 
 
 @pytest.fixture(scope="module")

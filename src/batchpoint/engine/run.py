@@ -17,16 +17,16 @@ from datetime import UTC, datetime
 
 from batchpoint.compute import strays
 from batchpoint.compute.pool import WorkerPool
-from batchpoint.engine.dispatch import Policy, reasons
+from batchpoint.engine.dispatch import reasons
 from batchpoint.engine.driver import BEAT_EVERY_S, Driver
 from batchpoint.engine.ledger import GroupCommit
 from batchpoint.engine.messages import EndJob, Failure
 from batchpoint.engine.places import output_place
 from batchpoint.engine.preparation.interpreter import interpreter
 from batchpoint.engine.preparation.plan import Plan, item_of, item_path, read_plan, write_plan
-from batchpoint.engine.preparation.pools import init_timeout_s, open_pool
+from batchpoint.engine.preparation.pools import open_pool, policy_of
 from batchpoint.engine.preparation.source import Preparation, Source, unfetched
-from batchpoint.engine.preparation.workers import WorkerStart, slots
+from batchpoint.engine.preparation.workers import WorkerStart
 from batchpoint.engine.tries import TryRecord
 from batchpoint.entities.job import FailureReason, Job, JobError, JobStatus, Progress
 from batchpoint.errors import (
@@ -134,10 +134,6 @@ class JobRun:
         inherited = {} if job.settings.place.type == "ray" else self.settings.child_environ()
         start = WorkerStart(job, self.folder, python, input_root, prefix, inherited, sample_every_s)
         start.prepare()
-        chosen = job.settings
-        policy = Policy(
-            slots(job), chosen.max_retries, chosen.timeout_s, init_timeout_s(job, self.settings), chosen.error_threshold
-        )
         commits = GroupCommit(self.ledger, fence, self.folder.segments, fsync_file)
         return Driver(
             self.ledger,
@@ -145,7 +141,7 @@ class JobRun:
             commits,
             pool,
             start,
-            policy,
+            policy_of(job, self.settings),
             self.logs,
             self.clock,
             time.sleep,
@@ -159,7 +155,7 @@ class JobRun:
         frozen = read_plan(self.folder.plan_items, self.folder.plan_header)
         if frozen is not None:
             return frozen
-        paths, lost = preparation.list(source, self.ledger.published_outputs()), unfetched(self.folder)
+        paths, lost = preparation.items(source, self.ledger.published_outputs()), unfetched(self.folder)
         if lost:
             paths = [*(path for path in paths if path not in lost), *(path for path in paths if path in lost)]
         size = job.settings.mini_batch_size

@@ -72,6 +72,10 @@ class Choice:
     still_wanted: Callable[[], None] = lambda: None
 
 
+#: Every file that is no hidden one, with nobody to tell.
+EVERYTHING = Choice()
+
+
 def bring(place: Place, folder: str, target: Path, choice: Choice) -> Brought:
     """Fetch what lies below ``folder`` ("" or ending with ``/``) into ``target``; what stands there is kept.
 
@@ -191,7 +195,8 @@ class _Transfer:
     def _fetch_all(self) -> None:
         while not self._stopped.is_set() and (one := self._work.get()) is not None:
             item, found = one
-            size, problem = 0, BatchpointError("a fault that the driver's log describes")
+            size = 0
+            problem: BatchpointError | OSError | None = BatchpointError("a fault that the driver's log describes")
             try:
                 size, problem = self._fetch(item, found), None
             except (BatchpointError, OSError) as error:

@@ -64,7 +64,7 @@ class Preparation:
             return Source(str(path.absolute().parent), path, shown=str(path))
         return Source(str(path.absolute()), shown=str(path))
 
-    def list(self, source: Source, outputs: Iterable[tuple[str, str]]) -> "list[bytes]":
+    def items(self, source: Source, outputs: Iterable[tuple[str, str]]) -> list[bytes]:
         """The items of the job, relative to ``source.root``, in order. Raises InputEmpty and InputUnreadable.
 
         ``outputs``: jobs that published, and the folders they published into; what they wrote is no input.
@@ -108,7 +108,8 @@ class Preparation:
             return self._file_from_web(url)
 
     def _file_from_web(self, url: str) -> Source:
-        from batchpoint.storage.web.fetch import fetch_file, shown
+        from batchpoint.storage.web.fetch import fetch_file
+        from batchpoint.storage.web.hosts import shown
 
         allowed = self.settings.input_hosts_allowed
         path = fetch_file(url, self.folder.input, allowed, still_wanted=self.still_wanted)
@@ -151,7 +152,7 @@ class Preparation:
 
     # ---- on this machine ------------------------------------------------------------------------------------------
 
-    def _without_outputs(self, items: "list[bytes]", root: str, outputs: Iterable[tuple[str, str]]) -> "list[bytes]":
+    def _without_outputs(self, items: list[bytes], root: str, outputs: Iterable[tuple[str, str]]) -> list[bytes]:
         """An output of an earlier job that lies among the input is not scored with it; alone it is what was meant."""
         begins = tuple(f"{one.rstrip('/')}/" for one in {root, os.path.realpath(root)})
         written: set[bytes] = set()

@@ -18,8 +18,8 @@ from batchpoint.storage.datastores import DEFAULT_DATASTORE, StoredPath, default
 from batchpoint.storage.listing import Found
 from batchpoint.storage.uri import kind_of_url
 
-#: Everything of it, whatever the names begin with.
-_EVERYTHING = Choice(keeps_hidden=True)
+#: Whatever the names begin with.
+_WHOLE = Choice(keeps_hidden=True)
 
 
 def kept(desk: Desk, uri: str) -> tuple[str, str]:
@@ -81,7 +81,7 @@ def _from_web(desk: Desk, url: str, aside: Path) -> Path:
 
 
 def _folder(place: Place, folder: str, target: Path) -> Path:
-    brought = bring(place, folder, target, _EVERYTHING)
+    brought = bring(place, folder, target, _WHOLE)
     if not brought.items:
         message = f"There is no file or folder {place.shown(folder)}. Check the path."
         raise ResourceNotFound(message, target=place.shown(folder))

@@ -83,7 +83,7 @@ def _azure_identity(datastore: Datastore, secrets: dict[str, str]) -> dict[str, 
     if "client_secret" not in secrets and datastore.service_url.startswith("http:"):
         return {"connection_string": where}
     # Without any, the library reads anonymously, or as the machine's identity when AZURE_STORAGE_ANON is false.
-    principal = {name: secrets[name] for name in ("tenant_id", "client_id", "client_secret") if name in secrets}
+    principal = {name: text for name, text in secrets.items() if name in ("tenant_id", "client_id", "client_secret")}
     return {**principal, "account_host": datastore.service_url.partition("://")[2]}
 
 

@@ -8,6 +8,7 @@ import hashlib
 import random
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -100,7 +101,7 @@ class ObjectStore:
             raise self._missing(path)
         for start in range(0, size, BLOCK_BYTES):
             end = min(start + BLOCK_BYTES, size)
-            yield self._tried(lambda start=start, end=end: self._piece(path, start, end), f"read {self.shown(path)}")
+            yield self._tried(partial(self._piece, path, start, end), f"read {self.shown(path)}")
 
     def put_new(self, source: Path, path: str) -> bool:
         """Store ``source`` as ``path`` if nothing stands there; False, and nothing changed, when something else does.
