@@ -48,8 +48,10 @@ class _Driver:
     not_before: float = 0.0
     #: What had been scored when the present driver was started.
     done: int = -1
-    #: When the cancel of the job was first seen; None: nobody asked for one.
+    #: When the cancel of the job was first seen, or the last driver was killed for it; None: nobody asked for one.
     cancel_seen: float | None = None
+    #: Seconds from then on in which the driver has to end the job.
+    patience_s: float = _CANCEL_PATIENCE_S
 
 
 class Supervisor:
@@ -127,8 +129,10 @@ class Supervisor:
         now = time.monotonic()
         if driver.cancel_seen is None:
             driver.cancel_seen, driver.not_before = now, 0.0
-        elif now - driver.cancel_seen >= _CANCEL_PATIENCE_S:
+        elif now - driver.cancel_seen >= driver.patience_s:
             driver.cancel_seen, driver.not_before = now, 0.0
+            # Where everything is slow, its successor may not even have started so soon.
+            driver.patience_s *= 2
             if driver.process is not None:
                 driver.process.kill()
             else:
