@@ -2,11 +2,12 @@
 
 import os
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from tests.acceptance.typed import Answer, Type
 
-__all__ = ["Answer", "Az", "add_files", "invoked", "program_environment", "with_deployment"]
+__all__ = ["Answer", "Az", "Gate", "add_files", "invoked", "program_environment", "with_deployment"]
 
 Az = Type
 
@@ -32,3 +33,16 @@ def invoked(az: Az, flags: str = "") -> str:
 def program_environment() -> dict[str, str]:
     """For a command line in a process of its own: what is imported here is importable there."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+@dataclass
+class Gate:
+    """Two pipes: one says that run() has begun, the other lets it go on."""
+
+    path: Path
+
+    def await_run(self) -> None:
+        (Path(f"{self.path}.in")).read_bytes()
+
+    def open(self) -> None:
+        Path(f"{self.path}.out").write_bytes(b"")

@@ -1,6 +1,7 @@
 """What every acceptance test shares."""
 
 import io
+import os
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ import pytest
 from batchpoint import local
 from batchpoint.local import connect
 from batchpoint.settings import Settings
-from tests.acceptance.command_line import Az, add_files, program_environment
+from tests.acceptance.command_line import Az, Gate, add_files, program_environment
 from tests.acceptance.typed import Type, fill, typing_with
 
 
@@ -60,3 +61,14 @@ def server(home: Path) -> Iterator[subprocess.Popen[bytes]]:
     yield process
     process.terminate()
     process.wait()
+
+
+@pytest.fixture
+def gate(tmp_path: Path) -> Iterator[Gate]:
+    """Two pipes that a script waits at."""
+    gate = Gate(tmp_path / "gate")
+    for end in ("in", "out"):
+        os.mkfifo(f"{gate.path}.{end}")
+    yield gate
+    # A job that still waits is let go, so that a failing test leaves nothing behind.
+    os.close(os.open(f"{gate.path}.out", os.O_RDWR | os.O_NONBLOCK))

@@ -2,11 +2,12 @@
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
 
-from tests.acceptance.command_line import Az, invoked, with_deployment
+from tests.acceptance.command_line import Az, Gate, invoked, with_deployment
 from tests.acceptance.typed import ROWS
 
 
@@ -154,6 +155,34 @@ def test_partial_results_of_a_failed_job_never_get_the_name_of_its_output(az: Az
     az(f"job download --name {name} --all --download-path logs")
     assert Path("logs/artifacts/logs/azureml/executionlogs.txt").is_file()
     assert not Path("logs/predictions.csv").exists()
+
+
+def test_partial_results_of_a_cancelled_job_say_what_is_missing(az: Az, gate: Gate) -> None:
+    with_deployment(az)
+    script = Path("code/score.py")
+    waiting = (
+        "    if mini_batch[0].endswith('6.txt'):\n"
+        f"        open('{gate.path}.in', 'w').close()\n"
+        f"        open('{gate.path}.out').close()\n"
+        "    return ["
+    )
+    script.write_text(script.read_text().replace("    return [", waiting))
+    settings = "retry_settings.timeout=600 mini_batch_size=1 max_concurrency_per_instance=1"
+    az(f"batch-deployment create -f deployment.yml --set {settings} -o none")
+    name = invoked(az)
+    gate.await_run()
+    deadline = time.monotonic() + 60
+    while az(f"job show -n {name} --query progress.mini_batches_done -o tsv").out != "6\n":
+        assert time.monotonic() < deadline
+    assert "Running" in az(f"job download --name {name} --partial", code=1).err
+    az(f"job cancel --name {name}")
+    az(f"job stream --name {name}")
+    az(f"job download --name {name} --partial")
+    assert Path("predictions.partial.csv").read_text() == "".join(ROWS.splitlines(keepends=True)[:6])
+    note = Path("predictions.partial.csv.missing.txt").read_text()
+    assert "6 of 7 mini-batches are done; 6 of 7 items were scored, 0 failed; 6 rows" in note
+    assert "missing (counted from 0): 6\n" in note
+    assert not Path("predictions.csv").exists()
 
 
 def test_partial_results_are_those_of_a_job_that_did_not_complete(az: Az, ended: str) -> None:

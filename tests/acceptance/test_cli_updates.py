@@ -1,14 +1,9 @@
 """Updates of deployments and endpoints: the next job uses them, a running one goes on with what it started with."""
 
-import os
 import venv
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
-from tests.acceptance.command_line import Az, invoked
+from tests.acceptance.command_line import Az, Gate, invoked
 
 #: One run() for all files. It says that it runs and waits to be let on; only then it looks at what may have changed.
 SCRIPT = """\
@@ -44,29 +39,6 @@ environment_variables:
 retry_settings:
   timeout: 3600
 """
-
-
-@dataclass
-class Gate:
-    """Two pipes: one says that run() has begun, the other lets it go on."""
-
-    path: Path
-
-    def await_run(self) -> None:
-        (Path(f"{self.path}.in")).read_bytes()
-
-    def open(self) -> None:
-        Path(f"{self.path}.out").write_bytes(b"")
-
-
-@pytest.fixture
-def gate(tmp_path: Path) -> Iterator[Gate]:
-    gate = Gate(tmp_path / "gate")
-    for end in ("in", "out"):
-        os.mkfifo(f"{gate.path}.{end}")
-    yield gate
-    # A job that still waits is let go, so that a failing test leaves nothing behind.
-    os.close(os.open(f"{gate.path}.out", os.O_RDWR | os.O_NONBLOCK))
 
 
 def deploy(az: Az) -> None:
