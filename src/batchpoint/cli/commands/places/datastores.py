@@ -34,19 +34,21 @@ def update(call: Call) -> object:
     """Change what is registered; credentials that are not named stay."""
     if not call.flags.name and not call.flags.file:
         raise CommandLineInvalid("datastore update needs --name, or a file that has one (--file)")
-    current = _current(call)
-    changed = documents.updated(call, current, {})
+    changed = _from_file(call) if call.flags.file else _amended(call)
     return call.client.datastores.create_or_update(changed, skip_validation=call.flags.skip_validation)
 
 
-def _current(call: Call) -> "Datastore":
+def _amended(call: Call) -> "Datastore":
+    return documents.updated(call, call.client.datastores.get(call.flags.name), {})
+
+
+def _from_file(call: Call) -> "Datastore":
+    """What the file and the flags say; the name must be there already."""
     from batchpoint.entities.datastore import Datastore
 
-    if not call.flags.file:
-        return call.client.datastores.get(call.flags.name)
     written = documents.load(call, Datastore, call.given("name"))
     there = call.client.datastores.get(written.name)
-    return written.model_copy(update={"credentials_type": there.credentials_type, "id": there.id})
+    return written.model_copy(update={"credentials_type": there.credentials_type})
 
 
 def delete(call: Call) -> None:
