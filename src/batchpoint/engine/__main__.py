@@ -1,7 +1,7 @@
 """``python -m batchpoint.engine JOB``: the driver process of one stored job, started by a supervisor.
 
-Exit status 0: the job has ended, or another driver has it. 1: there is no such job. 75: the store could not be
-reached; start again later.
+Exit status 0: the job has ended or was deleted, or another driver has it. 1: there never was such a job. 75: the store
+could not be reached; start again later.
 """
 
 import logging
@@ -34,7 +34,11 @@ def main(arguments: list[str]) -> int:
             store.epoch_of(arguments[0])
             return _once(arguments[0], store, settings)
     except ResourceNotFound as error:
-        # No folder is made for a name that is no job's. One that was canceled and deleted meanwhile is no fault.
+        # A supervisor makes the log before it starts a driver: the job was canceled and deleted since.
+        if job_folder(settings.home, arguments[0]).driver_log.exists():
+            log.info("%s It was deleted meanwhile.", error)
+            return 0
+        # No folder is made for a name that is no job's.
         print(f"{error} The jobs of this home: batchpoint job list --home {settings.home}", file=sys.stderr)
         return UNKNOWN
     except StoreUnavailable as error:
