@@ -5,6 +5,7 @@
 #   make faults   kill campaigns and other heavy faults (may need root)
 #   make check    format, lint, types
 #   make bench    our engine beside a bare loop and multiprocessing.Pool
+#   make bench-ray  a job on a Ray node beside the same job on this machine alone
 #   make lock     writes the lock files anew
 #   make clean    removes what the targets made, the demo's home included
 
@@ -21,7 +22,7 @@ ARGS ?=
 AZURITE_VERSION := 3.35.0
 AZURITE := .cache/azurite-$(AZURITE_VERSION)
 
-.PHONY: demo test faults check bench lock clean azurite
+.PHONY: demo test faults check bench bench-ray lock clean azurite
 
 demo: $(VENV)/.demo-ready
 	@$(PY) examples/digits/demo.py $(ARGS)
@@ -41,6 +42,9 @@ check: $(VENV)/.dev-ready
 
 bench: $(VENV)/.demo-ready
 	@$(PY) -m benchmarks.engine $(ARGS)
+
+bench-ray: $(VENV)/.dev-ready
+	@$(PY) -m benchmarks.ray $(ARGS)
 
 lock: $(VENV)/.dev-ready
 	set -e; compile="$(PY) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \

@@ -159,7 +159,13 @@ def fake(folder: Path, run: Callable[[int, int, int], Outcome] = lambda *_: Outc
 def on_ray(folder: Path, place: Place, code: Path = SCRIPTS, log_limit_bytes: int = 10_000_000, **terms: Any) -> Hall:
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     cargo = Cargo(str(code), terms.pop("model", ""), str(WORKER_PACKAGE), sys.executable, terms.pop("own", True))
-    chosen = Terms(terms.pop("patience_s", 60.0), terms.pop("silence_s", 30.0), log_limit_bytes, environment)
+    chosen = Terms(
+        terms.pop("patience_s", 60.0),
+        terms.pop("silence_s", 30.0),
+        log_limit_bytes,
+        environment,
+        terms.pop("always_ship", True),
+    )
     notes: list[str] = []
     pool = RayPool(place, cargo, folder, folder / "driver.log", chosen, notes.append)
     hall = Hall(folder, pool, time.monotonic, code)

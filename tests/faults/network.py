@@ -112,6 +112,13 @@ class Network:
         said = sh("ip", "netns", "pids", self.namespace(node))
         return [int(word) for word in said.split()]
 
+    def mend(self) -> None:
+        """Start again what was killed."""
+        for node in (1, 2):
+            if not self.pids(node):
+                self._start(node)
+                self._await_log(node)
+
     def kill(self, node: int) -> None:
         """Everything of a node dies at once."""
         for pid in self.pids(node):
@@ -129,6 +136,11 @@ class Network:
         """A command that sees this machine's files, and the network of the head."""
         return ["nsenter", f"--net=/run/netns/{self.namespace(0)}", *command]
 
+    def clear(self) -> None:
+        """Remove what killed nodes left in the memory that all of this machine share."""
+        for left in Path("/dev/shm").glob(f"batchpoint-*{self.folder.name}*"):
+            shutil.rmtree(left)
+
     def down(self) -> None:
         """Take everything away, and say what would not go."""
         deadline = time.monotonic() + 30.0
@@ -139,6 +151,7 @@ class Network:
                 time.sleep(0.05)
         for started in self._nodes:
             started.wait()
+        self.clear()
         for name in [*(self.namespace(node) for node in range(3)), f"{self.name}-hub"]:
             sh("ip", "netns", "del", name)
 

@@ -106,19 +106,25 @@ def files_of(wanted: set[str]) -> Iterator[metadata.PackagePath]:
         yield from found.files or ()
 
 
+@pytest.fixture(scope="module")
+def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
+    with network([tmp_path_factory.getbasetemp(), ROOT / "src", ROOT / "tests", ROOT / "examples"]) as net:
+        yield net
+
+
 @pytest.fixture
-def digits(prepared: Path, home: Path) -> Iterator[Digits]:
-    with network([prepared.parent, home.parent, ROOT / "src", ROOT / "tests", ROOT / "examples"]) as net:
-        made = Digits(prepared, home, net)
-        made.az("compute create --name batch-cluster --type amlcompute --max-instances 2 -o none")
-        made.az(
-            f"compute create --name farm --type ray --address {net.address} --token-path {net.token}"
-            " --cpus-per-instance 2 --max-instances 3 -o none"
-        )
-        made.az("batch-endpoint create --file endpoint.yml -o none")
-        made.deploy("farm")
-        yield made
-        eventually(lambda: not [pid for pid in net.pids(0) if b"batchpoint" in command(pid)], "commands are left")
+def digits(prepared: Path, net: Network, home: Path) -> Iterator[Digits]:
+    net.mend()
+    made = Digits(prepared, home, net)
+    made.az("compute create --name batch-cluster --type amlcompute --max-instances 2 -o none")
+    made.az(
+        f"compute create --name farm --type ray --address {net.address} --token-path {net.token}"
+        " --cpus-per-instance 2 --max-instances 3 -o none"
+    )
+    made.az("batch-endpoint create --file endpoint.yml -o none")
+    made.deploy("farm")
+    yield made
+    eventually(lambda: not [pid for pid in net.pids(0) if b"-m batchpoint" in command(pid)], "commands are left")
 
 
 def command(pid: int) -> bytes:

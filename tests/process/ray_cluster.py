@@ -96,8 +96,9 @@ class RayCluster:
 
     def jobs(self) -> list[Path]:
         """Folders of instances on the node."""
-        jobs = self.node_folder / "jobs"
-        return sorted(jobs.iterdir()) if jobs.is_dir() else []
+        memory = Path(f"/dev/shm/batchpoint-{os.getuid()}{str(self.node_folder).replace('/', '-')}")
+        folders = (self.node_folder / "jobs", memory)
+        return [path for folder in folders if folder.is_dir() for path in folder.iterdir()]
 
     def stop(self) -> None:
         """End it, and say what would not go."""

@@ -51,7 +51,14 @@ class Bridge:
         folder = Path(opening["job_folder"])
         self._joined = threading.Event()
         self._errand = Errand(
-            opening["name"], folder, cluster, supplies, self._joined, opening["silence_s"], self._tell
+            opening["name"],
+            folder,
+            cluster,
+            supplies,
+            self._joined,
+            opening["silence_s"],
+            self._tell,
+            opening["always_ship"],
         )
         self._instances: dict[int, Instance] = {}
         self._generation = 0

@@ -34,6 +34,7 @@ SHIPPED = (
     "compute/strays.py",
     "compute/ray/frames.py",
     "compute/ray/node/agent.py",
+    "compute/ray/node/inbox.py",
     "compute/ray/node/interpreters.py",
     "compute/ray/node/parcels.py",
     "compute/ray/node/returns.py",

@@ -22,6 +22,7 @@ from batchpoint.compute.ray.frames import PIECE, Header, frame
 _COMPILED = "__pycache__"
 #: Bytes of a file up to which it travels together with others.
 SMALL = 1 << 18
+FIRST_READ = 1 << 14
 TOGETHER_MAX = 10_000
 _LOCK = threading.RLock()
 
@@ -208,7 +209,9 @@ def _small(path: bytes) -> bytes | None:
     except OSError:
         return None
     try:
-        raw = os.read(descriptor, SMALL + 1)
+        raw = os.read(descriptor, FIRST_READ)  # a large buffer takes longer to make than a small file to read
+        if len(raw) == FIRST_READ:
+            raw += os.read(descriptor, SMALL + 1 - FIRST_READ)
     except OSError:
         return None
     finally:

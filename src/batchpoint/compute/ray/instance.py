@@ -18,6 +18,7 @@ from batchpoint.compute.ray.arrivals import Arrivals
 from batchpoint.compute.ray.cluster import Cluster
 from batchpoint.compute.ray.frames import PIECE, Header, frame, frames, only_header
 from batchpoint.compute.ray.freight import Input, Parcel
+from batchpoint.compute.ray.node.surroundings import sight
 from batchpoint.compute.ray.supplies import Supplies
 from batchpoint.errors import ComputeUnavailable, JobFailed
 
@@ -46,6 +47,8 @@ class Errand:
     #: Seconds without an answer after which an instance counts as lost.
     silence_s: float
     tell: Tell
+    #: Bring input also to a node that could read it where it is.
+    always_ship: bool = False
 
 
 class Instance:
@@ -67,6 +70,8 @@ class Instance:
         self._window: deque[tuple[bytes, Any]] = deque()
         #: When an answer last came.
         self._heard = 0.0
+        #: Whether its node sees the driver's files, so that input need not be brought.
+        self._reads_in_place = False
         self._arrivals = Arrivals(errand.job_folder)
         threading.Thread(target=self._run, args=(self._send,), daemon=True, name=f"to {self._name}").start()
 
@@ -152,7 +157,8 @@ class Instance:
         python = supplies.python(self._ask, hello["node"])
         for parcel, venv in supplies.parcels(python):
             self._bring(parcel, venv)
-        self._ask(supplies.ready(python))
+        self._reads_in_place = not self._errand.always_ship and hello["sight"] == sight() != ""
+        self._ask(supplies.ready(python, reads_in_place=self._reads_in_place))
         log.info("instance %s is on %s, Python %s", self._name, hello["node"], hello["python"])
         self.settled.set()
 
@@ -203,7 +209,7 @@ class Instance:
 
     def _loaded(self, header: Header, raw: bytes) -> Iterator[bytes]:
         """An order, and before it the input that it speaks of."""
-        if header["t"] == "line":
+        if header["t"] == "line" and not self._reads_in_place:
             worker = header["worker"]
             yield from self._inputs.setdefault(worker, Input()).frames(worker, raw)
         elif header["t"] == "kill":

@@ -57,6 +57,8 @@ class Terms:
     log_limit_bytes: int
     #: Of the bridge's process.
     environment: Mapping[str, str]
+    #: Bring input also to a node that could read it where it is.
+    always_ship: bool = False
 
 
 class RayPool:
@@ -156,6 +158,7 @@ class RayPool:
                 "cargo": asdict(self._cargo),
                 "patience_s": self._terms.patience_s,
                 "silence_s": self._terms.silence_s,
+                "always_ship": self._terms.always_ship,
                 "log_limit_bytes": self._terms.log_limit_bytes,
             }
         )

@@ -74,12 +74,13 @@ class Supplies:
         if self._environment is not None and self._venv is not None:
             yield self._environment, {**self._venv.header, "base": python.base}
 
-    def ready(self, python: Python) -> Header:
+    def ready(self, python: Python, *, reads_in_place: bool) -> Header:
         """Where each parcel belongs, in the driver's paths."""
         environment = "" if python.here or self._environment is None else self._environment.digest
         model = self._model
         return {
             "t": "ready",
+            "reads_in_place": reads_in_place,
             "job": self._job_folder,
             "code": {"path": str(self._code.root), "parcel": self._code.digest},
             "package": self._package.digest,

@@ -52,6 +52,9 @@ class Policy:
     init_timeout_s: float
     #: Failed items beyond which the job stops; -1 never.
     error_threshold: int
+    #: Longer where every message costs more than a pipe's.
+    message_s: float = MESSAGE_S
+    ahead_s: float = AHEAD_S
 
 
 class Dispatcher:
@@ -328,15 +331,15 @@ class Dispatcher:
         return [Score(hand.worker, tuple(work))]
 
     def _message_size(self) -> int:
-        """Mini-batches in one message: about MESSAGE_S of work, ever fewer towards the end of the job."""
+        """Mini-batches in one message: about ``message_s`` of work, ever fewer towards the end of the job."""
         if self._mean_s is None:
             return 1
         guided = len(self._pending) // (4 * len(self.policy.slots))
-        return max(1, min(int(MESSAGE_S / max(self._mean_s, 1e-9)), guided, MESSAGE_MAX))
+        return max(1, min(int(self.policy.message_s / max(self._mean_s, 1e-9)), guided, MESSAGE_MAX))
 
     def _window(self) -> int:
         """Mini-batches that a worker may hold: one message ahead when they are short, else the running one only."""
-        ahead = self._mean_s is not None and self._mean_s < AHEAD_S
+        ahead = self._mean_s is not None and self._mean_s < self.policy.ahead_s
         return 2 * self._message_size() if ahead else 1
 
     def _start_parked(self, now: float) -> list[Action]:

@@ -4,14 +4,20 @@
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from batchpoint.compute.local import LocalPool
 from batchpoint.compute.pool import WorkerPool
-from batchpoint.engine.preparation.workers import WORKER_PACKAGE
+from batchpoint.engine.dispatch import Policy
+from batchpoint.engine.preparation.workers import WORKER_PACKAGE, slots
 from batchpoint.entities.job import Job
 from batchpoint.settings import Settings
 from batchpoint.storage.job_folder import JobFolder
+
+#: As the dispatcher's own, for calls that cost a millisecond or two of several processes.
+RAY_MESSAGE_S = 0.100
+RAY_AHEAD_S = 0.500
 
 
 def open_pool(job: Job, folder: JobFolder, settings: Settings, python: str, note: Callable[[str], None]) -> WorkerPool:
@@ -34,7 +40,12 @@ def open_pool(job: Job, folder: JobFolder, settings: Settings, python: str, note
     return RayPool(place, cargo, folder.path, folder.driver_log, terms, note)
 
 
-def init_timeout_s(job: Job, settings: Settings) -> float:
-    """Seconds from the request for a worker to the end of its init(): a cluster may first have to make room."""
-    waits = settings.ray_patience_s if job.settings.place.type == "ray" else 0.0
-    return settings.init_timeout_s + waits
+def policy_of(job: Job, settings: Settings) -> Policy:
+    """What the dispatcher is asked: by the deployment, and by how far away the workers are."""
+    chosen = job.settings
+    policy = Policy(slots(job), chosen.max_retries, chosen.timeout_s, settings.init_timeout_s, chosen.error_threshold)
+    if chosen.place.type != "ray":
+        return policy
+    # A cluster may first have to make room, and input travels while the mini-batch before it is scored.
+    waits = settings.init_timeout_s + settings.ray_patience_s
+    return replace(policy, init_timeout_s=waits, message_s=RAY_MESSAGE_S, ahead_s=RAY_AHEAD_S)

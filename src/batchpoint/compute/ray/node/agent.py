@@ -23,14 +23,18 @@ from batchpoint.compute.local import LocalPool
 from batchpoint.compute.pool import Exited, PoolEvent, Said
 from batchpoint.compute.ray.frames import Header, frame, frames, only_header
 from batchpoint.compute.ray.node import interpreters
+from batchpoint.compute.ray.node.inbox import Inbox, memory_folder
 from batchpoint.compute.ray.node.parcels import Parcels
 from batchpoint.compute.ray.node.returns import Returns
 from batchpoint.compute.ray.node.seats import Seats
+from batchpoint.compute.ray.node.surroundings import sight
 
 log = logging.getLogger(__name__)
 
 #: Seconds that a call waits for something to happen.
 PULL_S = 1.0
+#: Seconds to let answers gather while every worker has work ahead: a call costs as much as scoring many small files.
+LINGER_S = 0.030
 #: Seconds without a word from the driver after which the workers are ended: the node is cut off.
 LOST_S = 120.0
 #: Bytes of files in one answer, and of lines.
@@ -46,7 +50,9 @@ class Agent:
         self._lock = _claim(Path(root, "jobs"), self._folder)
         self._parcels = Parcels(Path(root, "parcels"))
         self._pool = LocalPool(self._folder / "job", log_limit_bytes)
-        self._seats = Seats(self._folder, self._pool, self._parcels)
+        self._memory = memory_folder(Path(root), name, self._folder / "in")
+        self._inbox = Inbox(self._memory, self._folder / "in", self._folder / "job" / "plan.items")
+        self._seats = Seats(self._folder / "job", self._pool, self._parcels, self._inbox)
         self._returns = Returns(self._folder / "job")
         self._orders: deque[tuple[Header, bytes]] = deque()
         self._events: deque[PoolEvent] = deque()
@@ -70,7 +76,7 @@ class Agent:
         asked = only_header(message)
         answer: Header = {}
         if asked["t"] == "hello":
-            answer = {"node": socket.gethostname(), "python": platform.python_version(), "pid": os.getpid()}
+            answer = {"node": socket.gethostname(), "python": platform.python_version(), "sight": sight()}
         elif asked["t"] == "want":
             answer = {"answer": self._parcels.want(asked["parcel"])}
         elif asked["t"] == "python":
@@ -101,7 +107,7 @@ class Agent:
         elif kind == "sealed":
             self._parcels.seal(header["parcel"], header["venv"])
         elif kind in ("plan", "files", "item"):
-            self._seats.take_input(header, raw)
+            self._inbox.take(header, raw)
         else:
             self._orders.append((header, raw))
             self._pool.wake()
@@ -113,12 +119,20 @@ class Agent:
             number, answer = self._answered
             if only_header(message)["seq"] != number:
                 return answer
-            with self._happened:
-                if self._round is None and not self._events:
-                    self._happened.wait(PULL_S)
+            if self._round is None:
+                self._await_events()
             answer = frame({"seq": number + 1}) + b"".join(self._pieces())
             self._answered = number + 1, answer
             return answer
+
+    def _await_events(self) -> None:
+        """Return soon after something happened: at once when a worker waits for work, else a moment later."""
+        with self._happened:
+            if not self._events:
+                self._happened.wait(PULL_S)
+            deadline = time.monotonic() + LINGER_S
+            while self._events and self._inbox.all_busy and (left := deadline - time.monotonic()) > 0:
+                self._happened.wait(left)
 
     def _pieces(self) -> Iterator[bytes]:
         if self._round is None:
@@ -198,7 +212,7 @@ class Agent:
     def _end(self) -> None:
         self._pool.close()
         self._parcels.close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        _remove(self._folder)
         os.close(self._lock)
 
 
@@ -244,10 +258,19 @@ def _clear(left: Path) -> None:
     try:
         lock = os.open(left / "lock", os.O_RDWR | os.O_CLOEXEC)
     except FileNotFoundError:  # it was killed as it came or went
-        shutil.rmtree(left, ignore_errors=True)
+        _remove(left)
         return
     with contextlib.suppress(BlockingIOError):
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         strays.end_strays(strays.mark(left / "job"))
-        shutil.rmtree(left, ignore_errors=True)
+        _remove(left)
     os.close(lock)
+
+
+def _remove(left: Path) -> None:
+    memory = memory_folder(left.parents[1], left.name, left)
+    if memory != left:
+        shutil.rmtree(memory, ignore_errors=True)
+        with contextlib.suppress(OSError):  # others may have theirs beside it
+            memory.parent.rmdir()
+    shutil.rmtree(left, ignore_errors=True)

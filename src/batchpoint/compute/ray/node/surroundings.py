@@ -15,6 +15,15 @@ _NOT_INHERITED = ("RAY_", "BATCHPOINT_", "PYTHON", "VIRTUAL_ENV", "LD_PRELOAD")
 _GPUS = "CUDA_VISIBLE_DEVICES"
 
 
+def sight() -> str:
+    """What tells whether two processes see the same files under the same names: machine, mounts, user."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+        return f"{boot} {Path('/proc/self/ns/mnt').readlink()} {Path('/proc/self/root').readlink()} {os.getuid()}"
+    except OSError:
+        return ""
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """How paths of the driver's machine are spelled on this node."""
@@ -50,10 +59,14 @@ class Surroundings:
             merged[_GPUS] = devices[process] if process < len(devices) else ""
         return merged
 
-    def first_line(self, line: bytes, input_root: Path) -> bytes:
-        """The Start message with the paths of this node."""
-        start: dict[str, Any] = {key: self._value(value) for key, value in json.loads(line).items()}
-        start["input_root"] = str(input_root)
+    def first_line(self, line: bytes, input_root: str | None) -> bytes:
+        """The Start message with the paths of this node; input and plan are read in place where no root is given."""
+        said = json.loads(line)
+        start: dict[str, Any] = {key: self._value(value) for key, value in said.items()}
+        if input_root is None:
+            start |= {"input_root": said["input_root"], "plan_items": said["plan_items"]}
+        else:
+            start["input_root"] = input_root
         return json.dumps(start, separators=(",", ":")).encode() + b"\n"
 
     def _value(self, value: object) -> object:
