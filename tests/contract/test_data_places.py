@@ -1,5 +1,6 @@
 """Every way to name an input and an output, resolved against a home with datastores, assets and a job."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from batchpoint.arm.envelope import ids
 from batchpoint.entities.data import DataAsset, Input
 from batchpoint.entities.datastore import Datastore
+from batchpoint.entities.from_yaml import load
 from batchpoint.entities.job import Job, JobSettings
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import BatchpointError
@@ -16,6 +18,7 @@ from batchpoint.server.intake.data_places import frozen_input, frozen_output
 from batchpoint.server.intake.datastores import create_datastore
 from batchpoint.server.lookup import ControlPlane, Desk
 from batchpoint.settings import Settings
+from batchpoint.storage.uri import LocalPath, parse_uri
 from batchpoint.store.store import open_store
 
 WS = Workspace("sub", "group", "ws")
@@ -167,3 +170,20 @@ def test_an_output_that_is_no_folder_of_a_datastore_is_refused(desk: Desk, text:
     with pytest.raises(BatchpointError) as raised:
         frozen_output(desk, "j", text)
     assert raised.value.message
+
+
+GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "data.md"
+
+
+def test_every_input_that_the_guide_shows_is_read(desk: Desk) -> None:
+    shown = re.findall(r"`--input ([^` ]+)", GUIDE.read_text())
+    assert len(shown) >= 12
+    for text in shown:
+        found = parse_uri(text.replace("<datastore>", "blobs"))
+        assert not isinstance(found, LocalPath) or ":" not in text, text
+
+
+def test_the_datastore_that_the_guide_shows_can_be_loaded(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```yaml\n(name: photos.*?)```", GUIDE.read_text(), re.S)
+    (tmp_path / "photos.yml").write_text(block)
+    assert load(Datastore, tmp_path / "photos.yml").place == "https://contosophotos.blob.core.windows.net/originals"

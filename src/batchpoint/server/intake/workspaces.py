@@ -11,6 +11,7 @@ from batchpoint.entities.workspace_record import ResourceGroup, WorkspaceRecord
 from batchpoint.errors import ReferenceInvalid, ResourceConflict, ResourceNotFound
 from batchpoint.server.intake.creation import context
 from batchpoint.server.lookup import ControlPlane, Desk
+from batchpoint.storage.objects import secrets
 
 #: The group that exists without being created; the default workspace is in it.
 DEFAULT_GROUP = "default"
@@ -78,6 +79,8 @@ def delete(plane: ControlPlane, workspace: Workspace) -> bool:
             "example: batch-endpoint delete --name NAME --yes",
             target=workspace.name,
         )
+    for datastore in plane.store.list_datastores(workspace.key):
+        secrets.forget(plane.settings.home, datastore)
     return plane.store.delete_workspace(workspace.key)
 
 
