@@ -131,7 +131,7 @@ def test_a_job_reads_blobs_writes_objects_and_is_read_by_the_next_one(
     single = finished(az, f"--input wasbs://{box}@{ACCOUNT}.blob.core.windows.net/in/3.txt --output-path {to}-single")
     assert downloaded(az, single) == "3.txt: 103\n"
     told = "".join(
-        az(f"{line} --debug").out
+        az(f"{line} --debug").out + az(f"{line} --debug").err
         for line in (f"job show -n {job}", "job list", "datastore list", "datastore show -n objects")
     )
     written = b"".join(

@@ -1,5 +1,6 @@
 """Jobs that read from and write to object stores: Azurite for blobs, moto for S3."""
 
+import threading
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,7 +14,8 @@ from batchpoint.entities.job import JobStatus
 from batchpoint.storage.datastores import OpenDatastore, open_datastore
 from batchpoint.storage.objects import secrets
 from tests.object_stores import BlobService, S3Service
-from tests.process.engine_jobs import Ended, Engine, eventually, good
+from tests.process.engine_jobs import Ended, Engine, W, eventually, good
+from tests.websites import site, xml_page
 
 WRITES_FILES = """
 import os
@@ -230,3 +232,51 @@ def test_an_output_of_an_earlier_job_inside_the_input_folder_is_no_input(engine:
     third = engine.run("good.py", source, name="third")
     assert third.lines == second.lines
     assert "2 files were left out: they are outputs of earlier jobs" in third.log("azureml/executionlogs.txt")
+
+
+def test_a_job_is_canceled_while_its_input_is_on_its_way(engine: Engine) -> None:
+    asked, go = threading.Event(), threading.Event()
+
+    def answer(path: str) -> tuple[int, str, bytes]:
+        if "comp=list" in path:
+            return 200, "application/xml", xml_page([f"in/{number}" for number in range(50)])
+        asked.set()
+        go.wait(60)
+        return 200, "text/plain", b"1"
+
+    with site(answer) as host:
+        source = Input(type="uri_folder", path=f"http://{host}/account/box/in?sig=SECRET")
+        engine.job("good.py", engine.outside, input=source)
+        driver = engine.start_driver("job", BATCHPOINT_INPUT_HOSTS_ALLOWED=host)
+        assert asked.wait(60)
+        engine.store.request_cancel(W, "job")
+        ended = engine.wait(driver)
+        go.set()
+    assert ended.status is JobStatus.CANCELED
+    assert engine.driver_log() == ""
+
+
+def test_a_new_driver_fetches_only_what_is_missing(engine: Engine) -> None:
+    asked: list[str] = []
+    held = threading.Event()
+
+    def answer(path: str) -> tuple[int, str, bytes]:
+        if "comp=list" in path:
+            return 200, "application/xml", xml_page([f"in/{number:02}" for number in range(40)])
+        asked.append(path)
+        if len(asked) == 30:
+            held.wait(60)
+        return 200, "text/plain", b"1"
+
+    with site(answer) as host:
+        source = Input(type="uri_folder", path=f"http://{host}/account/box/in")
+        engine.job("good.py", engine.outside, input=source)
+        first = engine.start_driver("job", BATCHPOINT_INPUT_HOSTS_ALLOWED=host)
+        eventually(lambda: len(asked) >= 30, "thirty files")
+        first.kill()
+        first.wait()
+        held.set()
+        before = len(asked)
+        ended = engine.wait(engine.start_driver("job", BATCHPOINT_INPUT_HOSTS_ALLOWED=host))
+    assert ended.lines == good([f"{number:02}" for number in range(40)])
+    assert 0 < len(asked) - before < 40

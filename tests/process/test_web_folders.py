@@ -4,11 +4,8 @@ import functools
 import http.server
 import os
 import re
-import socketserver
-import threading
 import uuid
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
@@ -21,6 +18,7 @@ from batchpoint.storage.web.blob_list import BlobFolder
 from batchpoint.storage.web.fetch import FetchLimits
 from batchpoint.storage.web.folder import WebFolder
 from tests.object_stores import BlobService
+from tests.websites import serving, site, xml_page
 
 AT_ONCE = FetchLimits(pause_s=0)
 ODD_NAMES = ["a b", "c%20d", "e#f", "g?h", "i+j", "ü€😀", "k&l=m;n", "s?#t%zz"]
@@ -128,52 +126,6 @@ def test_container_and_prefix_are_read_from_the_address(url: str, account: str, 
 
 
 # Lists that go wrong
-
-
-class Answering(http.server.BaseHTTPRequestHandler):
-    """Answers what the test says, by the path and query that is asked."""
-
-    protocol_version = "HTTP/1.1"
-    answer: Callable[[str], tuple[int, str, bytes]]
-    seen: list[str]
-
-    def do_GET(self) -> None:
-        type(self).seen.append(self.path)
-        status, kind, body = type(self).answer(self.path)
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        if status in (301, 302):
-            self.send_header("Location", body.decode())
-            body = b""
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-
-@contextmanager
-def site(answer: Callable[[str], tuple[int, str, bytes]]) -> Iterator[str]:
-    handler = type("Handler", (Answering,), {"answer": staticmethod(answer), "seen": []})
-    with serving(handler) as host:
-        yield host
-
-
-@contextmanager
-def serving(handler: Callable[..., socketserver.BaseRequestHandler]) -> Iterator[str]:
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:  # type: ignore[arg-type]
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield f"127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
-
-
-def xml_page(names: list[str], marker: str = "") -> bytes:
-    blobs = "".join(f"<Blob><Name>{name}</Name><Properties/></Blob>" for name in names)
-    inside = f"<Blobs>{blobs}</Blobs><NextMarker>{marker}</NextMarker>"
-    return f"<?xml version='1.0'?><EnumerationResults>{inside}</EnumerationResults>".encode()
 
 
 def listed(host: str, path: str = "/account/box/in") -> list[str]:

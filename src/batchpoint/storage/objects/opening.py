@@ -3,6 +3,7 @@
 ``ObjectStore`` is built on it. Names are taken as they are: what looks like a query or a version in one is part of it.
 """
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 from batchpoint.entities.datastore import Credentials, Datastore
@@ -19,6 +20,9 @@ _CONNECT_S = 15
 
 def open_file_system(datastore: Datastore, credentials: Credentials | None) -> "AbstractFileSystem":
     """The file system that ``<container>/<name>`` is a path in. Raises NotSupported where the library is missing."""
+    for library in ("adlfs", "aiobotocore", "azure", "botocore", "fsspec", "s3fs"):
+        # They log requests with their headers and queries.
+        logging.getLogger(library).setLevel(logging.WARNING)
     secrets = credentials.revealed() if credentials else {}
     try:
         return _s3(datastore, secrets) if datastore.type == "s3" else _azure(datastore, secrets)

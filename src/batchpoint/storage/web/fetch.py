@@ -3,6 +3,7 @@
 The engine brings inputs here with it, the server models and code. Which hosts may be asked is decided in ``hosts``.
 """
 
+import logging
 import os
 import random
 import re
@@ -101,6 +102,9 @@ class Visitor:
         limits: FetchLimits = LIMITS,
         still_wanted: Callable[[], None] = lambda: None,
     ) -> None:
+        for library in ("httpx", "httpcore"):
+            # They log whole addresses, and a query may be a signature.
+            logging.getLogger(library).setLevel(logging.WARNING)
         self._hosts_allowed = hosts_allowed
         self._limits = limits
         self._still_wanted = still_wanted
