@@ -428,6 +428,77 @@ def test_code_is_found_by_its_content(api: Api, files: Path) -> None:
     assert api.get(f"{BASE}/codes/whatever/versions?hash={'cd' * 32}")["value"] == []
 
 
+def test_a_datastore_keeps_its_secrets_for_those_who_ask_for_them(api: Api) -> None:
+    path = f"{BASE}/datastores/blobs"
+    account = {"accountName": "acct", "containerName": "box", "endpoint": "core.windows.net", "protocol": "https"}
+    secret = {"credentialsType": "AccountKey", "secrets": {"secretsType": "AccountKey", "key": "SECRET="}}
+    made = api.put(
+        f"{path}?skipValidation=true", {"properties": {"datastoreType": "AzureBlob", **account, "credentials": secret}}
+    )
+    assert made["properties"]["credentials"] == {"credentialsType": "AccountKey"}
+    assert {key: made["properties"][key] for key in account} == account
+    assert api.get(path) == made
+    assert api.post(f"{path}/listSecrets", {}, 200) == {"secretsType": "AccountKey", "key": "SECRET="}
+    # What was read may be sent again, and says nothing about the key.
+    again = {key: value for key, value in made["properties"].items() if key != "credentials"}
+    api.put(f"{path}?skipValidation=true", {"properties": {**again, "description": "d"}}, 200)
+    assert api.post(f"{path}/listSecrets", {}, 200)["key"] == "SECRET="
+    none = {**again, "credentials": {"credentialsType": "None"}}
+    api.put(f"{path}?skipValidation=true", {"properties": none}, 200)
+    assert "no credentials" in message_of(api.post(f"{path}/listSecrets", {}, 404))
+    principal = {
+        "credentialsType": "ServicePrincipal",
+        "tenantId": "t",
+        "clientId": "c",
+        "secrets": {"secretsType": "ServicePrincipal", "clientSecret": "S"},
+    }
+    api.put(f"{path}?skipValidation=true", {"properties": {**again, "credentials": principal}}, 200)
+    assert api.post(f"{path}/listSecrets", {}, 200) == {"secretsType": "ServicePrincipal", "clientSecret": "S"}
+    assert api.http.delete(path).status_code == 200
+    assert list((api.home / "secrets").iterdir()) == []
+
+
+def test_datastores_are_chosen_and_sorted_by_what_is_asked(api: Api) -> None:
+    for name in ("beta", "alpha", "betamax"):
+        body = {"properties": {"datastoreType": "S3", "bucket": name, "credentials": {"credentialsType": "None"}}}
+        api.put(f"{BASE}/datastores/{name}?skipValidation=TRUE", body)
+
+    def listed(query: str) -> list[str]:
+        return [found["name"] for found in api.get(f"{BASE}/datastores?{query}")["value"]]
+
+    assert listed("") == ["alpha", "beta", "betamax", "workspaceblobstore"]
+    assert listed("isDefault=false&orderByAsc=false") == ["betamax", "beta", "alpha"]
+    assert listed("searchText=BETA") == ["beta", "betamax"]
+    assert listed("names=alpha,betamax,none") == ["alpha", "betamax"]
+    assert listed("isDefault=False&orderBy=createdAt") == ["beta", "alpha", "betamax"]
+    assert listed("count=1&$skip=1") == ["beta"]
+
+
+@pytest.mark.parametrize(
+    ("properties", "told"),
+    [
+        ({"datastoreType": "AzureFile", "accountName": "a", "fileShareName": "f"}, "mount the share"),
+        ({"datastoreType": "AzureDataLakeGen1", "storeName": "s"}, "shut down in 2024"),
+        ({"datastoreType": "AzureBlob", "accountName": "a"}, "container_name"),
+        ({"datastoreType": "AzureBlob", "accountName": "a", "containerName": "../x"}, "without slashes"),
+        ({"datastoreType": "S3"}, "add bucket"),
+        ({"datastoreType": "LocalFolder", "path": "relative"}, "absolute path"),
+        (
+            {
+                "datastoreType": "AzureBlob",
+                "accountName": "a",
+                "containerName": "c",
+                "credentials": {"credentialsType": "Certificate"},
+            },
+            "Certificate are not offered",
+        ),
+    ],
+)
+def test_a_datastore_that_cannot_be_served_is_refused(api: Api, properties: dict[str, Any], told: str) -> None:
+    assert told in message_of(api.put(f"{BASE}/datastores/x?skipValidation=true", {"properties": properties}, 400))
+    api.get(f"{BASE}/datastores/x", 404)
+
+
 @pytest.mark.parametrize("form", ["path", "datastore"])
 @pytest.mark.parametrize(("kind", "key"), [("models", "modelUri"), ("codes", "codeUri")])
 def test_a_model_or_code_on_the_servers_machine_is_copied_by_its_content(
