@@ -5,14 +5,17 @@ import threading
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from azure.storage.blob import ContainerSasPermissions, generate_container_sas
 
-from batchpoint.entities.datastore import Datastore
+from batchpoint.entities.datastore import Credentials, Datastore
 from batchpoint.errors import DatastoreUnavailable, ReferenceInvalid, ResourceNotFound
 from batchpoint.storage.datastores import OpenDatastore, open_datastore
 from batchpoint.storage.listing import Found
+from tests.object_stores import ACCOUNT, ACCOUNT_KEY, BlobService
 
 #: More than one piece of an upload and of a download.
 LARGE = bytes(range(256)) * (9 << 12)
@@ -228,7 +231,31 @@ def test_a_service_that_does_not_answer_is_named_after_a_few_attempts(
         list(open_datastore(datastore, tmp_path).files("in/"))
 
 
-def test_a_wrong_key_is_answered_with_the_codes_of_the_storage(blob_service, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_a_signature_opens_a_container_and_only_for_what_it_allows(blob_service: BlobService, tmp_path: Path) -> None:
+    name = f"c{uuid.uuid4().hex}"
+    blob_service.container(name, {"in/a b": b"1"}).close()
+    may_read = ContainerSasPermissions(read=True, list=True)
+    until = datetime.now(UTC) + timedelta(hours=1)
+    token = generate_container_sas(ACCOUNT, name, account_key=ACCOUNT_KEY, permission=may_read, expiry=until)
+    signed = Credentials.model_validate({"sas_token": f"?{token}"})
+    store = open_datastore(blob_service.datastore(name).model_copy(update={"credentials": signed}), tmp_path)
+    assert names(store, "in/") == ["in/a b"]
+    assert b"".join(store.blocks("in/a b")) == b"1"
+    (tmp_path / "new").write_bytes(b"2")
+    with pytest.raises(DatastoreUnavailable, match="AuthorizationPermissionMismatch") as raised:
+        store.put_new(tmp_path / "new", "in/new")
+    assert "sig=" not in raised.value.message
+
+
+def test_without_credentials_a_public_container_is_read(blob_service: BlobService, tmp_path: Path) -> None:
+    name = f"c{uuid.uuid4().hex}"
+    blob_service.container(name, {"in/a": b"1"}, public=True).close()
+    store = open_datastore(blob_service.datastore(name, key=None), tmp_path)
+    assert names(store, "in/") == ["in/a"]
+    assert b"".join(store.blocks("in/a")) == b"1"
+
+
+def test_a_wrong_key_is_answered_with_the_codes_of_the_storage(blob_service: BlobService, tmp_path: Path) -> None:
     name = f"c{uuid.uuid4().hex}"
     blob_service.container(name, {"in/a": b"1"}).close()
     wrong = blob_service.datastore(name, key="d3Jvbmcga2V5")
