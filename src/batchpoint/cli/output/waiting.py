@@ -33,7 +33,8 @@ def wait(call: Call, started: "Job", *, limit_s: float | None = None, fetch_to: 
         report(error)
         return _unfinished(call, started, "Its state is unknown now.")
     if not job.status.is_terminal:
-        return _unfinished(call, job, f"It is {job.status} after {limit_s:g} seconds.")
+        waits = f": {job.waiting_for}" if job.waiting_for else "."
+        return _unfinished(call, job, f"It is {job.status} after {limit_s:g} seconds{waits}")
     if job.error is not None:
         report_job(job.error)
     code = {"Completed": DONE, "Failed": FAILED}.get(job.status, NOT_FINISHED)
@@ -71,7 +72,7 @@ def _follow(call: Call, job: "Job", limit_s: float | None) -> "Job":
             time.sleep(min(pause, left))
             pause = min(pause * 1.3, LONGEST_PAUSE_S)
             job = call.client.jobs.get(job.name)
-            bar.show(job.progress, str(job.status), at_once=True)
+            bar.show(job.progress, job.waiting_for or str(job.status), at_once=True)
     return job
 
 
