@@ -12,7 +12,7 @@ from batchpoint.arm.envelope.reading import Body
 from batchpoint.entities.assets import Code, Environment, EnvironmentBuild, Model
 from batchpoint.entities.compute import Compute
 from batchpoint.entities.data import DataAsset, Input, Invocation
-from batchpoint.entities.datastore import Datastore
+from batchpoint.entities.datastore import Credentials, Datastore
 from batchpoint.entities.deployment import CodeConfiguration, Deployment, Resources, RetrySettings
 from batchpoint.entities.endpoint import Endpoint, EndpointDefaults
 from batchpoint.entities.job import FailureReason, Job, JobError, JobSettings, JobStatus, Progress
@@ -242,8 +242,37 @@ def test_a_compute_with_too_many_instances_at_least_is_refused_by_its_own_key() 
         compute.from_json(Body(sent), "c")
 
 
-def test_a_datastore_comes_back_as_it_went() -> None:
-    assert datastore.from_json(travelled(datastore.to_json(DATASTORE, WS))) == DATASTORE
+BLOBS = Datastore(name="b", type="azure_blob", account_name="acct", container_name="box", tags={"a": "b"})
+LAKE = Datastore(name="l", type="azure_data_lake_gen2", account_name="acct", filesystem="fs", protocol="http")
+BUCKET = Datastore(name="s", type="s3", bucket="b", prefix="team/", endpoint_url="http://minio:9000", region="r")
+
+
+@pytest.mark.parametrize("sent", [DATASTORE, BLOBS, LAKE, BUCKET], ids=lambda sent: sent.type)
+def test_a_datastore_comes_back_as_it_went(sent: Datastore) -> None:
+    back = datastore.from_json(travelled(datastore.to_json(sent, WS)))
+    assert back == sent.model_copy(update={"credentials_type": "none", "id": ids.datastore_id(WS, sent.name)})
+
+
+@pytest.mark.parametrize(
+    ("store", "secrets"),
+    [
+        (BLOBS, {"account_key": "K"}),
+        (BLOBS, {"sas_token": "?sig=x"}),
+        (LAKE, {"tenant_id": "t", "client_id": "c", "client_secret": "S", "authority_url": "https://login"}),
+        (BUCKET, {"access_key": "A", "secret_key": "S"}),
+        (BUCKET, {"access_key": "A", "secret_key": "S", "session_token": "T"}),
+    ],
+)
+def test_the_secrets_of_a_datastore_travel_in_requests_only(store: Datastore, secrets: dict[str, str]) -> None:
+    full = store.model_copy(update={"credentials": Credentials.model_validate(secrets)})
+    read = datastore.from_json(travelled(datastore.request_to_json(full, WS)))
+    assert read.credentials is not None
+    assert read.credentials.revealed() == secrets
+    answered = datastore.to_json(full, WS)
+    assert not {"K", "?sig=x", "S", "A", "T"} & set(answered["properties"]["credentials"].values())
+    # What was read from a server is sent back without a word about credentials, so that they stay.
+    kept = full.model_copy(update={"credentials": None, "credentials_type": read.credentials.type})
+    assert "credentials" not in datastore.request_to_json(kept, WS)["properties"]
 
 
 @pytest.mark.parametrize(

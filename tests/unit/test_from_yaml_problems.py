@@ -156,10 +156,31 @@ def test_one_wrong_thing_in_a_deployment_is_one_problem(folder: Path, row: dict)
         (DataAsset, "name: d\npaths: [{file: a}, {file: b}]", "paths", 2, ["exactly one entry"]),
         (
             Datastore,
-            "name: s\ntype: azure_blob\naccount_name: a",
+            "name: s\ntype: azure_file\naccount_name: a\nfile_share_name: f",
             "type",
             2,
-            ["azure_blob datastores are not offered", "local_folder"],
+            ["azure_file datastores are not served", "type: local"],
+        ),
+        (
+            Datastore,
+            "name: s\ntype: azure_blob\naccount_name: a",
+            "container_name",
+            None,
+            ["needs this key", "add container_name: <container>"],
+        ),
+        (
+            Datastore,
+            "name: s\ntype: s3\nbucket: b\naccount_name: a",
+            "account_name",
+            4,
+            ["has no such key", "bucket"],
+        ),
+        (
+            Datastore,
+            "name: s\ntype: s3\nbucket: b\ncredentials:\n  access_key: a",
+            "credentials.secret_key",
+            4,
+            ["access_key credentials need access_key and secret_key"],
         ),
         (Invocation, "inputs: {a: {path: b}, c: {path: d}}", "inputs", 1, ["exactly one input"]),
         (
