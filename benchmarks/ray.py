@@ -1,7 +1,8 @@
 """`make bench-ray`: one job on this machine and on a Ray cluster of one node on the same cores, in turns.
 
 The cluster is started once, before anything is timed. Both jobs run the same script over the same images with two
-workers, and their outputs must be equal. Options: --rounds N (5), --items N (3000), --json FILE (everything measured).
+workers, and their outputs must be equal. A job of one image tells what it takes to begin; the bar is on what is beyond
+that. Options: --rounds N (5), --items N (40000), --json FILE (everything measured).
 """
 
 import argparse
@@ -31,20 +32,21 @@ def main() -> int:
     options = parse()
     os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "BATCHPOINT_HOME": str(CACHE / "home")}
     inputs.model(CACHE)
-    folder = inputs.images(CACHE, options.items)
-    inputs.read_all(folder)
+    folders = {count: inputs.images(CACHE, count) for count in (1, options.items)}
+    inputs.read_all(folders[options.items])
     with ray_cluster(cpus=WORKERS) as cluster:
         places = {"local": Place(), "ray": cluster.place(cpus=WORKERS)}
-        seconds: dict[str, list[float]] = {name: [] for name in places}
-        outputs: set[bytes] = set()
+        seconds: dict[str, dict[int, list[float]]] = {name: {count: [] for count in folders} for name in places}
         for number in range(-1, options.rounds):  # the first brings what nodes keep
-            for name in list(places)[:: 1 if number % 2 else -1]:
-                took, output = run(name, places[name], folder)
-                outputs.add(output)
-                if number >= 0:
-                    seconds[name].append(took)
-    if len(outputs) > 1:
-        raise SystemExit("the outputs differ")
+            for count, folder in folders.items():
+                outputs: set[bytes] = set()
+                for name in list(places)[:: 1 if number % 2 else -1]:
+                    took, output = run(name, places[name], folder)
+                    outputs.add(output)
+                    if number >= 0:
+                        seconds[name][count].append(took)
+                if len(outputs) > 1:
+                    raise SystemExit("the outputs differ")
     report(seconds, options.items)
     if options.json:
         Path(options.json).write_text(json.dumps(seconds, indent=1), encoding="utf-8")
@@ -54,7 +56,7 @@ def main() -> int:
 def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench-ray", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--items", type=int, default=3000)
+    parser.add_argument("--items", type=int, default=40000)
     parser.add_argument("--json", default="")
     return parser.parse_args()
 
@@ -91,12 +93,15 @@ def run(name: str, place: Place, folder: Path) -> tuple[float, bytes]:
     return took, (out / "output" / "predictions.csv").read_bytes()
 
 
-def report(seconds: dict[str, list[float]], items: int) -> None:
-    medians = {name: statistics.median(took) for name, took in seconds.items()}
-    for name, took in seconds.items():
-        spread = f"{min(took):.2f} to {max(took):.2f}"
-        print(f"{name:>6}  {medians[name]:6.2f} s  ({spread})  {items / medians[name]:,.0f} images/s")
-    ratio = medians["ray"] / medians["local"]
+def report(seconds: dict[str, dict[int, list[float]]], items: int) -> None:
+    beyond = {}
+    for name, by_count in seconds.items():
+        start, whole = statistics.median(by_count[1]), statistics.median(by_count[items])
+        beyond[name] = whole - start
+        spread = f"{min(by_count[items]):.2f} to {max(by_count[items]):.2f}"
+        print(f"{name:>6}  one image {start:5.2f} s   {items:,} images {whole:6.2f} s ({spread})")
+        print(f"        beyond the start {whole - start:.2f} s")
+    ratio = beyond["ray"] / beyond["local"]
     print(f"   ray / local = {ratio:.2f}; the bar is 1.3", "" if ratio <= 1.3 else "MISSED", file=sys.stdout)
 
 

@@ -34,6 +34,10 @@ class Network:
     def address(self) -> str:
         return f"{NET}.10:{PORT}"
 
+    @property
+    def client_address(self) -> str:
+        return f"{NET}.10:10001"
+
     def namespace(self, node: int) -> str:
         return f"{self.name}-n{node}"
 

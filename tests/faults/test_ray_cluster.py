@@ -113,8 +113,15 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
 
 
 @pytest.fixture
-def digits(prepared: Path, net: Network, home: Path) -> Iterator[Digits]:
+def mended(net: Network) -> Network:
+    """The three nodes, whatever the test before did to them."""
     net.mend()
+    return net
+
+
+@pytest.fixture
+def digits(prepared: Path, mended: Network, home: Path) -> Iterator[Digits]:
+    net = mended
     made = Digits(prepared, home, net)
     made.az("compute create --name batch-cluster --type amlcompute --max-instances 2 -o none")
     made.az(
@@ -156,6 +163,16 @@ def test_only_the_name_of_the_compute_tells_a_job_on_three_nodes_from_one_on_thi
     assert len(nodes) == 3, "every node had an instance"
     digits.deploy("batch-cluster")
     assert digits.finish(digits.invoke(instances=1)) == expected
+
+
+def test_a_driver_outside_the_cluster_goes_through_its_client_port(digits: Digits, expected: bytes) -> None:
+    net = digits.net
+    digits.az(
+        f"compute create --name far --type ray --address ray://{net.client_address} --token-path {net.token}"
+        " --cpus-per-instance 2 --max-instances 3 -o none"
+    )
+    digits.deploy("far")
+    assert digits.finish(digits.invoke(instances=2)) == expected
 
 
 def test_a_node_that_dies_in_the_middle_changes_no_byte(digits: Digits, expected: bytes) -> None:

@@ -162,7 +162,7 @@ class Cluster:
         except raised.ActorUnavailableError as error:
             raise ConnectionError(_sentence(error)) from error
         except raised.RayError as error:
-            log.warning("Ray reports: %s", error)
+            log.info("Ray reports: %s", error)
             raise ConnectionResetError(_sentence(error)) from error
         except ValueError as error:
             raise ConnectionResetError(_sentence(error)) from error

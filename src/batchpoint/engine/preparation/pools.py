@@ -16,7 +16,7 @@ from batchpoint.settings import Settings
 from batchpoint.storage.job_folder import JobFolder
 
 #: As the dispatcher's own, for calls that cost a millisecond or two of several processes.
-RAY_MESSAGE_S = 0.100
+RAY_MESSAGE_S = 0.250
 RAY_AHEAD_S = 0.500
 
 

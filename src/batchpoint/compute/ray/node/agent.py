@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 #: Seconds that a call waits for something to happen.
 PULL_S = 1.0
 #: Seconds to let answers gather while every worker has work ahead: a call costs as much as scoring many small files.
-LINGER_S = 0.030
+LINGER_S = 0.080
 #: Seconds without a word from the driver after which the workers are ended: the node is cut off.
 LOST_S = 120.0
 #: Bytes of files in one answer, and of lines.
@@ -131,7 +131,7 @@ class Agent:
             if not self._events:
                 self._happened.wait(PULL_S)
             deadline = time.monotonic() + LINGER_S
-            while self._events and self._inbox.all_busy and (left := deadline - time.monotonic()) > 0:
+            while self._events and self._seats.all_busy and (left := deadline - time.monotonic()) > 0:
                 self._happened.wait(left)
 
     def _pieces(self) -> Iterator[bytes]:

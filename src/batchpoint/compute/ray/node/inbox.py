@@ -40,11 +40,6 @@ class Inbox:
         #: The beginning of a mini-batch's names, while the rest is on its way.
         self._names = b""
 
-    @property
-    def all_busy(self) -> bool:
-        """Whether every worker has a mini-batch to answer for."""
-        return all(list(self._workers.values()))
-
     def root(self, worker: int) -> str:
         """The input folder, as this worker sees it."""
         return os.fsdecode(self._root(self._memory, worker))

@@ -27,6 +27,8 @@ class Seats:
         self._surroundings = Surroundings((), ("", ""))
         self._reads_in_place = False
         self._is_greeted: set[int] = set()
+        #: Mini-batches that each worker has not answered for.
+        self._unanswered: dict[int, int] = {}
 
     def prepare(self, said: Header) -> None:
         """Everything is here: make the job's folders, as they are on the driver's machine."""
@@ -69,7 +71,14 @@ class Seats:
             log_folder = json.loads(line).get("entry_log")
             if log_folder:
                 Path(log_folder).mkdir(parents=True, exist_ok=True)
+        elif line.startswith(b'{"t":"Score"'):
+            self._unanswered[worker] = self._unanswered.get(worker, 0) + len(json.loads(line)["work"])
         self._pool.send(worker, line)
+
+    @property
+    def all_busy(self) -> bool:
+        """Whether every worker has a mini-batch to answer for."""
+        return all(list(self._unanswered.values()))
 
     def heard(self, said: Said) -> None:
         """A worker that has answered for a mini-batch needs its files no more."""
@@ -78,9 +87,11 @@ class Seats:
         with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
             line = json.loads(said.line)
             if line["t"] in ("Scored", "Failed"):
+                self._unanswered[said.worker] -= 1
                 self._inbox.answered(said.worker, line["m"])
 
     def leave(self, worker: int) -> None:
         """A worker is gone."""
         self._inbox.leave(worker)
+        self._unanswered.pop(worker, None)
         shutil.rmtree(self._job / "scratch" / str(worker), ignore_errors=True)
