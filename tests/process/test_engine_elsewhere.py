@@ -81,6 +81,8 @@ def run(engine: Engine, script: str | Path = "good.py", source: Path | None = No
     return engine.run(script, source or engine.outside / "unused", **settings)
 
 
+#: For what does not depend on the kind of store.
+BLOBS_ALONE = pytest.mark.parametrize("elsewhere", ["azure_blob"], indirect=True)
 FILES = {"in/b.txt": "b", "in/a.txt": "a", "in/_logs/x": "1", "in/.marker": "1", "in/sub/c.txt": "c", "in2/d.txt": "d"}
 
 
@@ -94,18 +96,21 @@ def test_a_folder_of_a_datastore_is_scored_in_the_order_of_its_names(elsewhere: 
     assert not ended.folder.input.exists()
 
 
+@BLOBS_ALONE
 def test_include_and_exclude_decide_what_is_fetched(elsewhere: Make, engine: Engine) -> None:
     place = elsewhere(FILES)
     ended = run(engine, **place.input("in", include=("*.txt",), exclude=("sub/",)))
     assert ended.lines == good(["a.txt", "b.txt"])
 
 
+@BLOBS_ALONE
 @pytest.mark.parametrize("kind", ["uri_file", "uri_folder"])
 def test_a_single_file_is_found_whatever_was_said_of_it(elsewhere: Make, engine: Engine, kind: str) -> None:
     place = elsewhere(FILES)
     assert run(engine, **place.input("in/sub/c.txt", kind)).lines == good(["c.txt"])
 
 
+@BLOBS_ALONE
 @pytest.mark.parametrize(
     ("path", "kind", "code", "told"),
     [
@@ -126,7 +131,7 @@ def test_an_input_that_is_not_there_is_named(
     assert told in ended.error.message
 
 
-@pytest.mark.parametrize("elsewhere", ["azure_blob"], indirect=True)
+@BLOBS_ALONE
 def test_credentials_that_are_wrong_fail_the_job_with_what_to_do(elsewhere: Make, engine: Engine) -> None:
     place, wrong = elsewhere(FILES), "d3Jvbmc="
     secrets.keep(engine.home, place.datastore, Credentials.model_validate({"account_key": wrong}))
@@ -146,6 +151,7 @@ def test_a_file_that_cannot_be_fetched_costs_that_file_and_says_why(elsewhere: M
     assert "is a file and the folder of other files" in ended.reason.message
 
 
+@BLOBS_ALONE
 def test_files_that_cannot_be_fetched_count_for_the_error_threshold(elsewhere: Make, engine: Engine) -> None:
     place = elsewhere({"in/a": "file", "in/a/below": "1", "in/b": "2"})
     ended = run(engine, **place.input("in/"), error_threshold=0)
@@ -174,6 +180,7 @@ def test_an_output_that_is_there_is_refused_before_anything_is_scored(elsewhere:
     assert place.text("out/predictions.csv") == "theirs"
 
 
+@BLOBS_ALONE
 def test_an_output_that_appears_while_the_job_runs_is_not_replaced(elsewhere: Make, engine: Engine) -> None:
     place = elsewhere()
     script = engine.script(f"""
@@ -213,6 +220,7 @@ def test_what_scripts_write_themselves_goes_to_a_datastore(elsewhere: Make, engi
     assert place.text("out/sub/001.txt") == "summary of 001.txt"
 
 
+@BLOBS_ALONE
 def test_a_container_that_is_not_there_is_said_before_anything_is_scored(elsewhere: Make, engine: Engine) -> None:
     place = elsewhere()
     key = "bucket" if place.datastore.type == "s3" else "container_name"
