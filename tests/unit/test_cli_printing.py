@@ -13,7 +13,7 @@ from batchpoint.entities.data import Input
 from batchpoint.entities.deployment import CodeConfiguration, Deployment
 from batchpoint.entities.endpoint import Endpoint, EndpointDefaults
 from batchpoint.entities.job import Job, JobError, JobSettings
-from batchpoint.errors import Problem, ResourceNotFound, ValidationFailed
+from batchpoint.errors import Problem, ResourceNotFound, UserError, ValidationFailed
 
 WORKSPACE = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.MachineLearningServices/workspaces/ws"
 ENDPOINT = Endpoint(
@@ -81,6 +81,22 @@ def test_a_table_has_scalar_columns_only_and_begins_with_the_name() -> None:
 
 def test_a_table_shows_the_last_name_of_an_id() -> None:
     assert render([{"compute": f"azureml:{WORKSPACE}/computes/c1"}], "table") == "Compute\n-------\nc1"
+
+
+def test_a_table_names_the_version_of_an_asset_with_its_name() -> None:
+    assert render([{"model": f"azureml:{WORKSPACE}/models/svc/versions/3"}], "table") == "Model\n-----\nsvc:3"
+
+
+def test_what_a_query_spells_out_is_printed_whole_and_in_its_order(capsys: pytest.CaptureFixture[str]) -> None:
+    query = "[].{size: size, id: id, name: name}"
+    assert printed(ROWS, "tsv", query, capsys) == "3\t/a\ta\nNone\t/b\tb\n"
+    assert printed(ROWS, "table", query, capsys) == "Size  Id  Name\n----  --  ----\n3     /a  a\n      /b  b\n"
+    assert printed(ROWS[0], "tsv", "@", capsys) == "/a\ta\t2\ttrue\t3\t\n"
+
+
+def test_a_query_that_does_not_fit_the_result_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(UserError, match=r"--query .*length.*null.*was carried out"):
+        printed(ROWS, "json", "length(name)", capsys)
 
 
 def test_yaml_is_sorted_block_style() -> None:

@@ -5,6 +5,7 @@
 
 import json
 import sys
+from collections import OrderedDict
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -46,7 +47,7 @@ def put(value: object, style: str, query: "ParsedResult | None" = None, *, serve
 
     result = shaped(value, server)
     if query is not None:
-        result = query.search(result)
+        result = _searched(query, result)
     if result is None:
         return
     text = render(result, style)
@@ -57,6 +58,21 @@ def put(value: object, style: str, query: "ParsedResult | None" = None, *, serve
         print(text.encode(encoding, "backslashreplace").decode(encoding))
 
 
+def _searched(query: "ParsedResult", result: Any) -> Any:
+    """What the expression finds; the maps that it spells out itself are OrderedDicts, all others plain dicts."""
+    from jmespath import Options
+    from jmespath.exceptions import JMESPathError
+
+    try:
+        return query.search(result, Options(dict_cls=OrderedDict))
+    except JMESPathError as error:
+        raise UserError(
+            f"--query does not fit the result: {error}. The command itself was carried out; look at its result with "
+            "-o json and without --query.",
+            target="--query",
+        ) from error
+
+
 def render(result: Any, style: str) -> str:
     """``result`` as text, without the last newline."""
     if style in ("json", "jsonc"):
@@ -64,7 +80,8 @@ def render(result: Any, style: str) -> str:
     if style in ("yaml", "yamlc"):
         import yaml
 
-        text: str = yaml.safe_dump(result, sort_keys=True, default_flow_style=False, allow_unicode=True)
+        plain = json.loads(json.dumps(result))
+        text: str = yaml.safe_dump(plain, sort_keys=True, default_flow_style=False, allow_unicode=True)
         return text.removesuffix("\n").removesuffix("\n...")
     return _tsv(result) if style == "tsv" else _table(result)
 
@@ -75,7 +92,9 @@ def _tsv(result: Any) -> str:
 
 def _tsv_row(row: Any) -> str:
     if isinstance(row, dict):
-        return "\t".join(_tsv_cell(row[key]) for key in sorted(row))
+        # Who spells a map out in --query means its order: scripts read the columns by their place.
+        keys = row if isinstance(row, OrderedDict) else sorted(row)
+        return "\t".join(_tsv_cell(row[key]) for key in keys)
     if isinstance(row, list):
         return "\t".join(_tsv_cell(cell) for cell in row)
     return _plain(row)
@@ -103,7 +122,8 @@ def _table(result: Any) -> str:
     columns: list[str] = []
     for row in rows:
         columns += [key for key in row if key not in columns]
-    columns = [key for key in _TABLE_STARTS if key in columns] + [key for key in columns if key not in _TABLE_STARTS]
+    if not all(isinstance(row, OrderedDict) for row in _rows(result)):
+        columns.sort(key=lambda key: _TABLE_STARTS.index(key) if key in _TABLE_STARTS else len(_TABLE_STARTS))
     if not columns:
         return ""
     cells = [[row.get(key, "") for key in columns] for row in rows]
@@ -122,16 +142,24 @@ def _table_row(row: Any) -> dict[str, str]:
     if not isinstance(row, dict):
         return {"result": _plain(row)}
     scalars = {key: value for key, value in row.items() if not isinstance(value, dict | list)}
+    if isinstance(row, OrderedDict):
+        return {key: _one_line(value) for key, value in scalars.items()}
     # A table of nothing but skipped columns would be empty: then they are what was asked for.
     kept = {key: value for key, value in scalars.items() if key.lower() not in _TABLE_SKIPS} or scalars
     return {key: _table_cell(value) for key, value in kept.items()}
 
 
 def _table_cell(value: Any) -> str:
-    text = "" if value is None else _plain(value).replace("\n", " ")
-    # An id of six names would push the other columns out of sight; its last name says enough.
-    is_id = text.removeprefix("azureml:").startswith("/subscriptions/")
-    return text.rpartition("/")[2] if is_id else text
+    text = _one_line(value)
+    if not text.removeprefix("azureml:").startswith("/subscriptions/"):
+        return text
+    # An id of six names would push the other columns out of sight; its last name says enough, with its version.
+    *_, name, versions, last = text.split("/")
+    return f"{name}:{last}" if versions == "versions" else last
+
+
+def _one_line(value: Any) -> str:
+    return "" if value is None else _plain(value).replace("\n", " ")
 
 
 def _title(key: str) -> str:
