@@ -16,7 +16,8 @@ import pytest
 from batchpoint.entities.job import JobStatus
 from batchpoint.store.store import open_store
 from tests.faults.network import Network, network
-from tests.process.engine_jobs import PATIENCE_S, eventually
+from tests.process.engine_jobs import PATIENCE_S, Engine, eventually
+from tests.process.ray_cluster import RayCluster, ray_cluster
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "digits"
@@ -112,6 +113,13 @@ def net(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
         yield net
 
 
+@pytest.fixture(scope="module")
+def restarted() -> Iterator[RayCluster]:
+    """A cluster that a test may kill."""
+    with ray_cluster() as cluster:
+        yield cluster
+
+
 @pytest.fixture
 def mended(net: Network) -> Network:
     """The three nodes, whatever the test before did to them."""
@@ -195,3 +203,26 @@ def test_a_node_that_is_cut_off_for_a_while_changes_no_byte(
     digits.net.heal(1)
     assert digits.finish(job) == expected
     assert ("nothing was heard of it" in digits.log(job)) == (cut_s > silence_s)
+
+
+SLOW = """
+import os, time
+def init(): pass
+def run(paths):
+    time.sleep(0.1)
+    return [os.path.basename(path) for path in paths]
+"""
+
+
+def test_a_job_goes_on_when_the_whole_cluster_was_killed_and_started_again(
+    engine: Engine, restarted: RayCluster
+) -> None:
+    source = engine.items(100)
+    engine.job(engine.script(SLOW), source, place=restarted.place(), instance_count=2)
+    driver = engine.start_driver("job", BATCHPOINT_RAY_SILENCE_S="5")
+    eventually(lambda: engine.store.ledger("job", 0), "no first commit")
+    restarted.die()
+    assert engine.ended().status is JobStatus.RUNNING
+    restarted.start()
+    assert engine.wait(driver).lines == sorted(path.name for path in source.iterdir())
+    restarted.stop()

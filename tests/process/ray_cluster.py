@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -30,6 +30,11 @@ class RayCluster:
     address: str = ""
 
     @property
+    def port(self) -> int:
+        """Where it was before, if it was."""
+        return int(self.address.rpartition(":")[2] or 0)
+
+    @property
     def token(self) -> Path:
         return self.folder / "token"
 
@@ -47,10 +52,11 @@ class RayCluster:
         return Place(type="ray", **chosen)  # type: ignore[arg-type]
 
     def start(self) -> None:
-        self.token.write_text(secrets.token_hex(32))
-        self.token.chmod(0o600)
+        if not self.token.exists():
+            self.token.write_text(secrets.token_hex(32))
+            self.token.chmod(0o600)
         ray = Path(sys.executable).parent / "ray"
-        command = [str(ray), "start", "--head", "--block", "--port=0", "--include-dashboard=false"]
+        command = [str(ray), "start", "--head", "--block", f"--port={self.port}", "--include-dashboard=false"]
         command += [f"--temp-dir={self.folder}", f"--num-cpus={self.cpus}"]
         command += ["--object-store-memory=100000000", "--disable-usage-stats"]
         with self.log.open("wb") as log:
@@ -100,10 +106,17 @@ class RayCluster:
         folders = (self.node_folder / "jobs", memory)
         return [path for folder in folders if folder.is_dir() for path in folder.iterdir()]
 
+    def die(self) -> None:
+        """Everything of it is killed; the bridges of drivers, which are not part of it, live on."""
+        self._kill(lambda: [pid for pid in self.processes() if b"ray.bridge" not in command_line(pid)])
+
     def stop(self) -> None:
         """End it, and say what would not go."""
+        self._kill(self.processes)
+
+    def _kill(self, processes: Callable[[], list[int]]) -> None:
         deadline = time.monotonic() + GONE_S
-        while left := self.processes():
+        while left := processes():
             assert time.monotonic() < deadline, f"processes of Ray are left: {left}"
             for pid in left:
                 with contextlib.suppress(ProcessLookupError):
@@ -111,6 +124,13 @@ class RayCluster:
             time.sleep(0.05)
         if self.process is not None:
             self.process.wait()
+
+
+def command_line(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
 
 
 @contextlib.contextmanager
