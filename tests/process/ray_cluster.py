@@ -44,6 +44,11 @@ class RayCluster:
         return self.folder / "node"
 
     @property
+    def memory(self) -> Path:
+        """Where they keep small files of input."""
+        return Path(f"/dev/shm/batchpoint-{os.getuid()}{str(self.node_folder).replace('/', '-')}")
+
+    @property
     def log(self) -> Path:
         return self.folder / "start.log"
 
@@ -102,8 +107,7 @@ class RayCluster:
 
     def jobs(self) -> list[Path]:
         """Folders of instances on the node."""
-        memory = Path(f"/dev/shm/batchpoint-{os.getuid()}{str(self.node_folder).replace('/', '-')}")
-        folders = (self.node_folder / "jobs", memory)
+        folders = (self.node_folder / "jobs", self.memory)
         return [path for folder in folders if folder.is_dir() for path in folder.iterdir()]
 
     def die(self) -> None:
@@ -144,4 +148,5 @@ def ray_cluster(cpus: int = 4) -> Iterator[RayCluster]:
         yield cluster
     finally:
         cluster.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        for left in (folder, cluster.memory):  # what was killed in the memory, no next instance will remove
+            shutil.rmtree(left, ignore_errors=True)
