@@ -182,6 +182,12 @@ def test_a_download_leaves_what_is_there_alone(az: Az) -> None:
     assert os.listdir("thing") == ["mine.txt"]
 
 
+def test_a_download_below_a_file_says_which(az: Az) -> None:
+    az("model create -n svc -p model -o none")
+    refused = az("model download -n svc -v 1 -p endpoint.yml/models", code=1)
+    assert "endpoint.yml is a file" in refused.err and "--download-path" in refused.err
+
+
 def test_a_download_that_breaks_off_leaves_nothing(az: Az, home: Path) -> None:
     Path("model/second.txt").write_text("2")
     create(az, "model", "1")

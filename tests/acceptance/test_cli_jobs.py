@@ -40,6 +40,36 @@ def test_an_archived_job_is_hidden_from_lists_until_it_is_restored(az: Az, ended
     assert names(az, "-r 1 --all-results") == [other, ended]
 
 
+@pytest.mark.parametrize("verb", ["archive", "restore", "cancel", "stream", "download", "update --set tags.a=b"])
+def test_a_job_that_is_not_there_is_named_with_the_way_to_see_those_that_are(verb: str, az: Az) -> None:
+    verb, _, flags = verb.partition(" ")
+    assert "(ResourceNotFound) There is no job nope" in az(f"job {verb} --name nope {flags}", code=1).err
+
+
+def test_jobs_of_an_endpoint_that_never_was_are_no_empty_list(az: Az) -> None:
+    assert "There is no endpoint nope" in az("batch-endpoint list-jobs -n nope", code=1).err
+    az("batch-endpoint create -n digits -o none")
+    assert az("batch-endpoint list-jobs -n digits").json == []
+    assert "Deployment name blue not found" in az("batch-deployment list-jobs -e digits -n blue", code=1).err
+
+
+def test_jobs_stay_listed_when_their_deployment_and_endpoint_are_gone(az: Az, ended: str) -> None:
+    az("batch-endpoint delete -n digits --yes")
+    for line in ("batch-endpoint list-jobs -n digits", "batch-deployment list-jobs -e digits -n blue"):
+        assert [job["name"] for job in az(line).json] == [ended]
+    az(f"job archive --name {ended}")
+    assert az("batch-endpoint list-jobs -n digits").json == []
+
+
+def test_a_count_larger_than_any_list_is_no_complaint(az: Az) -> None:
+    assert az(f"job list --max-results {'9' * 30}").json == []
+
+
+def test_a_download_into_what_is_no_folder_says_so(az: Az, ended: str) -> None:
+    refused = az(f"job download --name {ended} --download-path endpoint.yml", code=1)
+    assert "endpoint.yml is a file" in refused.err and "--download-path" in refused.err
+
+
 def test_only_a_job_that_has_ended_is_archived(az: Az) -> None:
     with_deployment(az)
     gate = Path("gate").absolute()

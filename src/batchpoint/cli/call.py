@@ -5,9 +5,10 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from batchpoint.errors import ResourceNotFound, UserError
+from batchpoint.errors import ResourceConflict, ResourceNotFound, UserError
 from batchpoint.settings import Settings
 
 if TYPE_CHECKING:
@@ -53,6 +54,20 @@ class Call:
         """The named flags that were given, by attribute."""
         values = {name: getattr(self.flags, name, None) for name in attributes}
         return {name: value for name, value in values.items() if value is not None}
+
+    def download_folder(self) -> Path:
+        """The folder of ``--download-path``, which need not exist yet.
+
+        Raises ResourceConflict where it, or a folder that it is to lie in, is a file.
+        """
+        folder = Path(self.flags.download_path).expanduser()
+        for place in (folder, *folder.parents):
+            if place.exists() and not place.is_dir():
+                raise ResourceConflict(
+                    f"{place} is a file, so nothing can be put into {folder}. Name a folder with --download-path.",
+                    target=str(place),
+                )
+        return folder
 
     def remove(self, question: str, delete: Callable[[], object]) -> None:
         """Delete after a yes; that there is nothing to delete is no error.

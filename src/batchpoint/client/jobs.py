@@ -16,6 +16,8 @@ from batchpoint.errors import ResourceConflict, ResourceNotFound
 
 #: The log that ``stream_events`` follows.
 EXECUTION_LOG = "logs/azureml/executionlogs.txt"
+#: More than any list is long.
+_TOP_MAX = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class Jobs:
     def list(self, limit: int | None = None, view: ListView = "ActiveOnly", parent: str | None = None) -> Sequence[Job]:
         """Newest first; with ``parent`` the one step of that job."""
         found: list[Job] = []
-        query = {"listViewType": view} | ({"$top": str(limit)} if limit else {})
+        query = {"listViewType": view} | ({"$top": str(min(limit, _TOP_MAX))} if limit else {})
         query |= {"parentJobName": parent} if parent else {}
         for body in self._requests.pages(self._path, query):
             if limit and len(found) == limit:
@@ -62,6 +64,8 @@ class Jobs:
 
     def archive(self, name: str, *, archived: bool = True) -> None:
         """Hide a job that has ended from lists, or show it again. ResourceConflict while it has not ended."""
+        # A PUT to a name that is not there would be about making a job.
+        self.get(name)
         self._requests.json("PUT", f"{self._path}/{segment(name)}", {"properties": {"isArchived": archived}})
 
     def update(self, name: str, edit: JobEdit) -> Job:

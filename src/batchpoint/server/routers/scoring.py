@@ -64,8 +64,7 @@ def invoke_deployment(
 
 @router.get(_SCORING)
 def list_jobs(request: Request, desk: AtEndpoint, endpoint: str) -> dict[str, Any]:
-    jobs = desk.store.list_jobs(desk.key, endpoint, request.query_params.get("deployment"), view_of(request))
-    return page(request, [_shown(desk, job) for job in jobs])
+    return _listed(request, desk, endpoint, request.query_params.get("deployment"))
 
 
 @router.get(f"{_ARM}/jobs")
@@ -76,8 +75,7 @@ def list_jobs_by_id(request: Request, desk: AtDesk, endpoint: str) -> dict[str, 
 
 @router.get(f"{_ARM}/deployments/{{deployment}}/jobs")
 def list_jobs_of_deployment(request: Request, desk: AtDesk, endpoint: str, deployment: str) -> dict[str, Any]:
-    jobs = desk.store.list_jobs(desk.key, endpoint, deployment, view_of(request))
-    return page(request, [_shown(desk, job) for job in jobs])
+    return _listed(request, desk, endpoint, deployment)
 
 
 @router.get(f"{_SCORING}/{{job}}")
@@ -96,6 +94,17 @@ def get_job_of_deployment(desk: AtDesk, endpoint: str, deployment: str, job: str
     if found.deployment_name != deployment:
         raise ResourceNotFound(f"Job {job} is no job of deployment {deployment}.", target=job)
     return _shown(desk, found)
+
+
+def _listed(request: Request, desk: Desk, endpoint: str, deployment: str | None) -> dict[str, Any]:
+    """Jobs outlive what they were sent to; ResourceNotFound where there is neither."""
+    jobs = desk.store.list_jobs(desk.key, endpoint, deployment, view_of(request))
+    if not jobs and not desk.store.list_jobs(desk.key, endpoint, deployment, "All"):
+        if deployment is None:
+            desk.endpoint(endpoint)
+        else:
+            desk.deployment(endpoint, deployment)
+    return page(request, [_shown(desk, job) for job in jobs])
 
 
 def _shown(desk: Desk, job: Job) -> dict[str, Any]:

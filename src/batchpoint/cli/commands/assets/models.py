@@ -1,7 +1,6 @@
 """``model``: versioned models, and their way back to a folder of yours."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchpoint.cli import documents, listing
@@ -34,8 +33,9 @@ def list_all(call: Call) -> object:
 def download(call: Call) -> None:
     """Put the model's files into a folder named after it."""
     version, label = which(call)
+    parent = call.download_folder()
     model = call.client.models.get(call.flags.name, version=version, label=label)
-    folder = call.client.downloads.model(model, Path(call.flags.download_path).expanduser())
+    folder = call.client.downloads.model(model, parent)
     call.say(f"Downloaded model {model.name} version {model.version} to {folder}")
 
 
@@ -55,7 +55,14 @@ COMMANDS = (
         example="model create --name digits-svc --path model/",
     ),
     *MODELS.showing(),
-    MODELS.listed(list_all, (Flag("--stage -s", "Only models of this stage; default all.", "TEXT"),)),
+    MODELS.listed(
+        list_all,
+        (
+            Flag(
+                "--stage -s", "Only versions of this stage, without --name models whose latest is; default all.", "TEXT"
+            ),
+        ),
+    ),
     *MODELS.changing((Flag("--stage -s", "Stage; default as it is.", "TEXT"),)),
     Command(
         "model download",

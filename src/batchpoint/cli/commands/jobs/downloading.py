@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def download(call: Call) -> None:
     """Copy what the job left into a folder."""
-    name, folder = call.flags.name, Path(call.flags.download_path).expanduser()
+    name, folder = call.flags.name, call.download_folder()
     if call.flags.partial:
         if call.flags.all:
             raise CommandLineInvalid("--partial and --all exclude each other; run the command once with each")
