@@ -81,7 +81,9 @@ class Settings:
         Raises UserError when a value has the wrong type or ``config.toml`` does not parse.
         """
         environ = os.environ if environ is None else environ
-        folder = Path(home or environ.get("BATCHPOINT_HOME") or Path.home() / ".batchpoint").expanduser().absolute()
+        given = Path(home or environ.get("BATCHPOINT_HOME") or Path.home() / ".batchpoint").expanduser()
+        # Processes of a home know each other by its path: there must be one, also through links and dots.
+        folder = Path(os.path.realpath(given))
         values = _from_file(folder / "config.toml")
         values |= {
             f.name: environ[f"BATCHPOINT_{f.name.upper()}"]

@@ -365,14 +365,32 @@ def test_a_driver_that_was_stopped_is_a_problem(wrong: Look, engine: Engine) -> 
     assert wrong() == []
 
 
-def test_a_driver_with_nothing_left_to_do_is_told(
-    wrong: Look, home: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch
+def test_a_server_that_was_stopped_is_a_problem(wrong: Look, home: Path) -> None:
+    server = subprocess.Popen(["sleep", "600"])
+    (home / "server.json").write_text(json.dumps({"url": "http://127.0.0.1:1", "pid": server.pid}))
+    try:
+        with try_lock(home / "server.lock"):
+            assert wrong() == []
+            os.kill(server.pid, signal.SIGSTOP)
+            finding = eventually(lambda: wrong(), "the stop to show")
+        finding = the_one(finding)
+        assert f"The server (process {server.pid}) was stopped" in finding.message
+        assert f"kill -CONT {server.pid}" in finding.remedy
+    finally:
+        server.kill()
+        server.wait()
+
+
+@pytest.mark.parametrize("path", ["home", "link", "link/../home"])
+def test_a_driver_with_nothing_left_to_do_is_told_by_whatever_path_it_came_to_the_home(
+    wrong: Look, home: Path, engine: Engine, monkeypatch: pytest.MonkeyPatch, path: str
 ) -> None:
     done(engine)
+    (home.parent / "link").symlink_to(home)
     monkeypatch.setattr(processes, "_LINGERS_S", 0.0)
     # Of the process only the command line and the environment are looked at.
     program = "import time; time.sleep(600)"
-    environment = {**os.environ, "BATCHPOINT_HOME": str(home)}
+    environment = Settings.load(home=f"{home.parent}/{path}").child_environ()
     left = subprocess.Popen([sys.executable, "-c", program, "-m", "batchpoint.engine", "job"], env=environment)
     try:
         eventually(lambda: wrong(), "the process to have begun")
