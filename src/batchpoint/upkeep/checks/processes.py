@@ -4,6 +4,7 @@ What is told from the mark and the home in a process's environment needs /proc; 
 """
 
 import contextlib
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -41,6 +42,7 @@ def findings(store: Store, home: Path, start_supervisor: Callable[[], None]) -> 
         *_undriven(store, home, start_supervisor),
         *_orphan_workers(home),
         *(finding for process in _processes(home) for finding in _process(process, store)),
+        *_stopped_server(home),
         *_dead_server(home),
     ]
     yield from found or [ok("processes", _at_work(store, home))]
@@ -146,14 +148,31 @@ def _processes(home: Path) -> Iterator[_Process]:
             role = next((role for word, role in _ROLES.items() if word in words), "")
             if role and own in (entry / "environ").read_bytes().split(b"\0"):
                 job = os.fsdecode(words[-2]) if role == "driver" and len(words) > 1 else ""
-                # After the name, which may hold anything: the state, and much later the moment of the start.
-                status = (entry / "stat").read_text().rpartition(")")[2].split()
+                status = _status(entry)
                 yield _Process(int(entry.name), role, job, status[0] == "T", _age(int(status[19])))
+
+
+def _status(process: Path) -> list[str]:
+    """What stands after the name, which may hold anything: the state, and much later the moment of the start."""
+    return (process / "stat").read_text().rpartition(")")[2].split()
 
 
 def _age(started_ticks: int) -> float:
     up_s = float((_PROC / "uptime").read_text().split()[0])
     return up_s - started_ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _stopped_server(home: Path) -> Iterator[Finding]:
+    if not is_locked(home / "server.lock"):
+        return
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        pid = int(json.loads((home / "server.json").read_text(encoding="utf-8"))["pid"])
+        if _status(_PROC / str(pid))[0] == "T":
+            yield problem(
+                "server",
+                f"The server (process {pid}) was stopped by a signal: other commands on this home wait for its answer.",
+                f"kill -CONT {pid} lets it go on; after kill -KILL {pid} commands do without a server.",
+            )
 
 
 def _dead_server(home: Path) -> Iterator[Finding]:
