@@ -82,6 +82,15 @@ def test_a_job_is_deleted_and_it_is_said_where_its_output_stays(az: Az, job: str
     assert list(home.rglob("predictions.csv"))
 
 
+def test_of_a_job_that_published_nothing_no_output_is_promised(az: Az, job: str, home: Path) -> None:
+    taken = f"azureml://datastores/workspaceblobstore/paths/azureml/{job}/score"
+    az(f"batch-endpoint invoke -n digits --input data --job-name second --output-path {taken} -o none")
+    az("job stream -n second", code=1)
+    eventually(lambda: not is_locked(job_folder(home, "second").lock), "the driver to go")
+    assert az("job delete -n second --yes").err == "Deleted job second. It had published nothing.\n"
+    assert list(home.rglob("predictions.csv"))
+
+
 def test_in_a_script_prune_lists_as_json_and_removes_only_with_yes(az: Az, job: str, home: Path) -> None:
     assert az("prune").json == []
     (listed,) = az("prune --older-than 0").json

@@ -87,16 +87,15 @@ def show_services(call: Call) -> object:
 def delete(call: Call) -> None:
     """Forget the job and say where its output stays."""
     name = call.flags.name
-    kept: list[str] = []
 
     def forget() -> None:
         job = call.client.jobs.get(name)
         call.client.jobs.delete(name)
-        kept.append(job.settings.output_uri or job.settings.output_folder)
+        place = job.settings.output_uri or job.settings.output_folder
+        left = f"What it published was left where it is: {place}"
+        call.say(f"Deleted job {name}. {left if job.status == 'Completed' else 'It had published nothing.'}")
 
     call.remove(f"Delete job {name} with its logs? What it published stays.", forget)
-    for place in kept:
-        call.say(f"Deleted job {name}. What it published was left where it is: {place}")
 
 
 _NAME = named("job")
