@@ -90,7 +90,7 @@ def test_a_clean_home_has_no_problem_and_says_what_was_looked_at(home: Path, eng
         *("environments", "store", "jobs", "processes"),
     }
     said = {finding.check: finding.message for finding in found}
-    assert sys.version.split()[0] in said["interpreters"] and "1 jobs" in said["jobs"]
+    assert sys.version.split()[0] in said["interpreters"] and said["jobs"].startswith("1 job, each")
 
 
 def test_a_home_with_a_job_that_is_running_is_clean(wrong: Look, engine: Engine) -> None:
@@ -338,7 +338,7 @@ def test_workers_without_a_driver_are_a_problem_and_are_killed(wrong: Look, home
     left = subprocess.Popen(["sleep", "600"], env={**os.environ, strays.MARK: mark}, start_new_session=True)
     try:
         finding = the_one(wrong())
-        assert "1 processes of job job" in finding.message and f"kill -KILL {left.pid}" in finding.remedy
+        assert "Of job job processes are left (1)" in finding.message and f"kill -KILL {left.pid}" in finding.remedy
         with try_lock(ended.folder.lock):
             assert wrong() == [], "they have a driver"
         mended(finding)

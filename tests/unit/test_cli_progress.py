@@ -82,5 +82,5 @@ def test_the_summary_groups_reasons_the_commonest_first() -> None:
         "  ScriptRaised: ValueError: bad header",
         "    20 items in 2 mini-batches",
         "  MiniBatchTimeout: run() took more than 30 s",
-        "    1 item in 1 mini-batch, a among them",
+        "    1 item in 1 mini-batch: a",
     ]

@@ -126,7 +126,8 @@ class Chronicle:
         if action.mini_batch is not None and plan is not None:
             first = plan.first_item(action.mini_batch)
             last = first + plan.size(action.mini_batch) - 1
-            subject = f"mini-batch {action.mini_batch} (items {first} to {last})"
+            which = f"items {first} to {last}" if last > first else f"item {first}"
+            subject = f"mini-batch {action.mini_batch} ({which})"
             self._report_failed(action, action.mini_batch, plan)
         slot, failure = self._seats[action.worker].slot, action.failure
         self.logs.user_error(slot.node, slot.agent, subject, failure.message, failure.traceback)

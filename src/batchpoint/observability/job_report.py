@@ -133,7 +133,7 @@ class JobReport:
         told: dict[str, list[str]] = {}
         for number, _, process, _, items, succeeded, _, process_s, run_s, _ in self._waiting:
             told.setdefault(process, []).append(
-                f"mini-batch {number} ({items} items): {succeeded} succeeded, {process_s:.6f} s, "
+                f"mini-batch {number} ({items} item{'s' * (items != 1)}): {succeeded} succeeded, {process_s:.6f} s, "
                 f"of which run() {run_s:.6f} s"
             )
         return told

@@ -111,6 +111,6 @@ def summary(progress: "Progress", failures: Sequence["FailureReason"]) -> list[s
 
 def _reason(reason: "FailureReason") -> list[str]:
     batches = "1 mini-batch" if reason.mini_batches == 1 else f"{reason.mini_batches:,} mini-batches"
-    example = f", {reason.example} among them" if reason.example else ""
+    example = reason.example and (f", {reason.example} among them" if reason.items > 1 else f": {reason.example}")
     items = "1 item" if reason.items == 1 else f"{reason.items:,} items"
     return [f"  {reason.code}: {reason.message}", f"    {items} in {batches}{example}"]

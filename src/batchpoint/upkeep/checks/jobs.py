@@ -41,7 +41,8 @@ def findings(store: Store, home: Path, deep: bool) -> Iterator[Finding]:
         if path.name not in known and not is_driven(path):
             yield _orphan(path, store)
     if not wrong:
-        yield ok("jobs", f"{len(kept):,} jobs, each with what it needs" + (", read again in full." if deep else "."))
+        count = f"{len(kept):,} job{'s' * (len(kept) != 1)}"
+        yield ok("jobs", f"{count}, each with what it needs" + (", read again in full." if deep else "."))
 
 
 def _orphan(path: Path, store: Store) -> Finding:

@@ -50,7 +50,7 @@ def findings(store: Store, home: Path, start_supervisor: Callable[[], None]) -> 
 
 def _at_work(store: Store, home: Path) -> str:
     server = "a server runs" if is_locked(home / "server.lock") else "no server runs"
-    return f"{len(store.open_jobs()):,} jobs have not ended, each in a driver's or supervisor's hand; {server}."
+    return f"Jobs that have not ended: {len(store.open_jobs()):,}, each in a driver's or supervisor's hand; {server}."
 
 
 def _undriven(store: Store, home: Path, start_supervisor: Callable[[], None]) -> Iterator[Finding]:
@@ -64,12 +64,12 @@ def _undriven(store: Store, home: Path, start_supervisor: Callable[[], None]) ->
 
     def start() -> str:
         start_supervisor()
-        return f"A supervisor was started; it gives {len(names):,} jobs their drivers."
+        return f"A supervisor was started; it gives each job its driver ({len(names):,} in all)."
 
     said = problem(
         "processes",
         f"Nobody drives {', '.join(names[:3])}{' and others' if len(names) > 3 else ''}: "
-        f"{len(names):,} jobs have not ended, and no supervisor or server runs.",
+        f"not ended ({len(names):,} in all), and no supervisor or server runs.",
         "doctor --fix starts a supervisor, and so does any other command on this home, as job list.",
     )
     yield replace(said, mend=start)
@@ -90,7 +90,7 @@ def _orphan_workers(home: Path) -> Iterator[Finding]:
     for folder, pids in orphans.items():
         said = problem(
             "processes",
-            f"{len(pids)} processes of job {folder.name} are left although its driver is gone: "
+            f"Of job {folder.name} processes are left ({len(pids)}) although its driver is gone: "
             f"{', '.join(map(str, sorted(pids)[:5]))}.",
             f"doctor --fix kills them, and so does: kill -KILL {' '.join(map(str, sorted(pids)[:5]))}",
         )
@@ -112,7 +112,7 @@ def _killing(folder: Path) -> Callable[[], str]:
             # With the lock held no driver can start workers meanwhile.
             if folder.is_dir() and not stack.enter_context(try_lock(JobFolder(folder).lock, 1.0)):
                 return ""
-            return f"{strays.end_strays(strays.mark(folder))} processes of job {folder.name} were killed."
+            return f"What was left of job {folder.name} was killed ({strays.end_strays(strays.mark(folder))} in all)."
 
     return kill
 
