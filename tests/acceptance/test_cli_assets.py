@@ -212,6 +212,24 @@ def test_a_count_that_is_none_is_a_usage_error(count: str, az: Az) -> None:
         assert "--max-results" in az(f"{group} list --max-results={count}", code=2).err
 
 
+def test_an_update_of_an_environment_is_refused_with_its_article(az: Az) -> None:
+    az("environment create -n sk --image any --conda-file conda.yml -o none")
+    assert "The image of an environment" in az("environment update -n sk -v 1 --set image=other", code=1).err
+
+
+@pytest.mark.parametrize(("tags", "said"), [("a=", "--tags a: a tag needs a value"), ("=b", "--tags =b: the name")])
+def test_a_tag_has_a_name_and_a_value(tags: str, said: str, az: Az) -> None:
+    assert said in az(f"model create -n svc -p model --tags {tags}", code=2 if tags == "=b" else 1).err
+    assert az("model list").json == []
+
+
+def test_another_datastore_for_an_upload_is_said_to_be_left_out(az: Az) -> None:
+    told = az("model create -n svc -p model --datastore elsewhere --query path -o tsv")
+    assert told.out.startswith("azureml://datastores/workspaceblobstore/paths/")
+    assert "--datastore elsewhere" in told.err and "workspaceblobstore" in told.err
+    assert az("model create -n svc -p model --datastore workspaceblobstore -o none").err == ""
+
+
 def test_data_is_described_by_one_letter(az: Az) -> None:
     az("data create -n thing -v 1 -p data -t uri_folder -d Mine -o none")
     assert az("data show -n thing -v 1 --query description -o tsv").out == "Mine\n"

@@ -222,5 +222,7 @@ def pairs(words: Sequence[str] | None, flag: str) -> dict[str, str]:
             if following is None:
                 raise CommandLineInvalid(f"{flag} {word}: the value is missing; write {flag} {word}=VALUE")
             value = following
+        if not key:
+            raise CommandLineInvalid(f"{flag} {word}: the name before = is missing; write {flag} NAME{word}")
         found[key] = value
     return found

@@ -51,8 +51,15 @@ class Assets(Generic[A]):
         raise AssertionError
 
     def create_or_reuse(self, asset: A) -> A:
-        """As ``create_or_update``, but the latest version is taken again when it has the same content."""
+        """As ``create_or_update``, but what is there with the same content is taken again.
+
+        Of a named asset that is its latest version, of code whatever has its content.
+        """
         located = self._located(asset)
+        if isinstance(located, Code) and not asset.name and located.content_hash:
+            query = {"hash": located.content_hash}
+            for body in self._requests.pages(f"{self._path}/{segment(located.name or '')}/versions", query):
+                return wire.from_json(self._kind, body)
         if located.version or not located.name:
             return self._create(located)
         latest, _ = self._container_versions(located.name)
@@ -87,10 +94,11 @@ class Assets(Generic[A]):
         old, new = (one.model_dump(exclude=free) for one in (before, asset))
         changed = [key for key in old if old[key] != new[key]]
         if changed:
-            what = f"{changed[0]} of a {_word(self._kind)}"
+            word = _word(self._kind)
+            article = "an" if word.startswith("e") else "a"
             raise ResourceConflict(
-                f"The {what} cannot be changed: versions keep their content. What can be changed: "
-                f"{', '.join(asset.mutable)}. Create a new version for anything else.",
+                f"The {changed[0]} of {article} {word} cannot be changed: versions keep their content. What can be "
+                f"changed: {', '.join(asset.mutable)}. Create a new version for anything else.",
                 target=changed[0],
             )
         return self._put(asset, asset.version or "")

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from batchpoint.cli import documents
 from batchpoint.cli.call import Call
-from batchpoint.cli.commands.assets.verbs import Versioned, creating, path_given, refuse_registry
+from batchpoint.cli.commands.assets.verbs import Versioned, creating, path_given, refuse_registry, say_of_datastore
 from batchpoint.cli.commands.refusals import refused
 from batchpoint.cli.grammar import Command, Flag
 
@@ -19,6 +19,7 @@ def create(call: Call) -> object:
     from batchpoint.entities.data import DataAsset
 
     refuse_registry(call)
+    say_of_datastore(call)
     values = call.given("name", "version", "type", "datastore") | path_given(call) | documents.described(call)
     return call.client.data.create_or_update(documents.load(call, DataAsset, values))
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from batchpoint.cli import documents
 from batchpoint.cli.call import Call
-from batchpoint.cli.commands.assets.verbs import Versioned, creating, refuse_registry
+from batchpoint.cli.commands.assets.verbs import Versioned, creating, refuse_registry, say_of_datastore
 from batchpoint.cli.commands.refusals import refused
 from batchpoint.cli.grammar import Command, Flag
 
@@ -18,6 +18,7 @@ def create(call: Call) -> object:
     from batchpoint.entities.assets import Environment
 
     refuse_registry(call)
+    say_of_datastore(call)
     values = call.given("name", "version", "image", "conda_file", "python", "os_type", "datastore")
     if call.flags.build_context:
         values["build.path"] = call.flags.build_context

@@ -5,7 +5,15 @@ from typing import TYPE_CHECKING
 
 from batchpoint.cli import documents, listing
 from batchpoint.cli.call import Call
-from batchpoint.cli.commands.assets.verbs import ONE_VERSION, Versioned, creating, path_given, refuse_registry, which
+from batchpoint.cli.commands.assets.verbs import (
+    ONE_VERSION,
+    Versioned,
+    creating,
+    path_given,
+    refuse_registry,
+    say_of_datastore,
+    which,
+)
 from batchpoint.cli.commands.refusals import refused
 from batchpoint.cli.grammar import Command, Flag, named
 
@@ -19,6 +27,7 @@ def create(call: Call) -> object:
     from batchpoint.entities.assets import Model
 
     refuse_registry(call)
+    say_of_datastore(call)
     values = call.given("name", "version", "type", "stage", "datastore") | path_given(call) | documents.described(call)
     return call.client.models.create_or_update(documents.load(call, Model, values))
 

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 A = TypeVar("A", bound="Model | DataAsset | Environment | Code")
 
+#: Where everything that is uploaded goes.
+_OWN_DATASTORE = "workspaceblobstore"
+
 REGISTRY = Flag("--registry-name", "Not offered: there are no shared registries here.", "NAME", hidden=True)
 _TAGS = Flag("--tags", "Tags; default none.", "KEY=VALUE", many=True)
 DESCRIBED = (Flag("--description", "What it is for; default none.", "TEXT"), _TAGS)
@@ -60,6 +63,13 @@ def refuse_registry(call: Call) -> None:
             "is meant then.",
             target=name,
         )
+
+
+def say_of_datastore(call: Call) -> None:
+    """That ``--datastore`` leads nowhere else."""
+    name = call.flags.datastore
+    if name and name.removeprefix("azureml:") != _OWN_DATASTORE:
+        call.warn(f"--datastore {name} is left out: what is uploaded goes to {_OWN_DATASTORE}, the workspace's own")
 
 
 def which(call: Call) -> tuple[str | None, str | None]:
