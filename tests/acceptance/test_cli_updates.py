@@ -130,6 +130,53 @@ def test_values_of_a_deployment_are_set_added_removed_and_forced_to_be_text(az: 
         assert az("batch-deployment show -n blue -e digits").out == before
 
 
+def test_the_action_of_a_deployment_changes_although_it_has_a_file_name(az: Az) -> None:
+    deploy(az)
+    az("batch-deployment update -n blue -e digits --set output_action=summary_only -o none")
+    shown = az("batch-deployment show -n blue -e digits").json
+    assert (shown["output_action"], shown.get("output_file_name")) == ("summary_only", None)
+    both = "--set output_action=summary_only output_file_name=all.csv"
+    assert "no output file to name" in az(f"batch-deployment update -n blue -e digits {both}", code=1).err
+    az("batch-deployment update -n blue -e digits --set output_action=append_row output_file_name=all.csv -o none")
+    assert az("batch-deployment show -n blue -e digits --query output_file_name -o tsv").out == "all.csv\n"
+
+
+def test_what_is_required_is_changed_but_not_removed(az: Az) -> None:
+    deploy(az)
+    refused = az("batch-deployment update -n blue -e digits --remove compute", code=1)
+    assert "compute: this is required; to change it: --set compute=<value>" in refused.err
+    assert "--compute" not in refused.err
+
+
+def test_the_same_code_is_registered_once(az: Az) -> None:
+    deploy(az)
+    before = az("code list").json
+    az("batch-deployment create -f deployment.yml --name green -o none")
+    assert az("code list").json == before
+    Path("code/score.py").write_text(SCRIPT + "\n")
+    az("batch-deployment create -f deployment.yml --name green -o none")
+    assert len(az("code list").json) == len(before) + 1
+
+
+def test_a_file_that_names_no_default_leaves_the_default_as_it_is(az: Az) -> None:
+    deploy(az)
+    Path("endpoint.yml").write_text("name: digits\ndescription: Two\n")
+    az("batch-endpoint update --file endpoint.yml -o none")
+    shown = az("batch-endpoint show -n digits").json
+    assert (shown["description"], shown["defaults"]) == ("Two", {"deployment_name": "blue"})
+    az("batch-endpoint update -n digits --set defaults=null -o none")
+    assert az("batch-endpoint show -n digits").json["defaults"] == {}
+
+
+def test_an_endpoint_that_is_overwritten_without_its_default_says_so(az: Az) -> None:
+    deploy(az)
+    told = az("batch-endpoint create -n digits --query defaults")
+    assert told.json == {}
+    assert "digits had the default deployment blue and has none now" in told.err
+    assert "batch-endpoint update --name digits --set defaults.deployment_name=blue" in told.err
+    assert az("batch-endpoint create -n digits").err == ""
+
+
 def test_an_endpoint_is_updated_by_file_and_by_flags(az: Az) -> None:
     deploy(az)
     az("batch-deployment create -f deployment.yml --name green -o none")

@@ -9,7 +9,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from batchpoint.entities.deployment import Deployment
-from batchpoint.entities.from_yaml.changes import KeyPath
+from batchpoint.entities.from_yaml.changes import KeyPath, dotted
 from batchpoint.entities.from_yaml.document import typed
 from batchpoint.entities.from_yaml.fields import is_untyped, nested_noun, takes_text
 from batchpoint.entities.from_yaml.reading import Origin, Reading
@@ -142,7 +142,10 @@ def _missing(noun: type[Noun], key: str, at: KeyPath, reading: Reading) -> None:
         return
     example = noun.examples.get(key, f"{key}: …")
     flag = "--" + key.replace("_", "-")
-    if not at and reading.file is None:
+    if reading.amends:
+        written = dotted(here)
+        reading.problem(here, f"this is required; to change it: --set {written}=<value>")
+    elif not at and reading.file is None:
         reading.problem_at(Origin((key,), "flag"), f"this is required; write {flag} <value>, or {example} in a file")
     else:
         also = f" or give {flag}" if not at and key in ("name", "endpoint_name") else ""

@@ -69,6 +69,8 @@ class Reading:
 
     def written(self, origin: Origin) -> str:
         name = dotted(origin.path)
+        if origin.source == "flag" and origin.path[0] == "tags":
+            return " ".join(["--tags", *(str(step) for step in origin.path[1:])])
         if origin.source == "flag":
             name = _FLAGS.get(name, name)
             return "--" + name.removesuffix(".path").replace("_", "-").replace(".", "-")

@@ -46,6 +46,9 @@ def _deployment(values: Values, at: KeyPath, reading: Reading) -> None:
     if compute is not None and f"compute={compute.lower()}" not in Deployment.refusals:
         values["compute"] = _compute(compute, (*at, "compute"), reading)
     _note_variables(values, at, reading)
+    if reading.is_kept((*at, "output_file_name")) and str(values.get("output_action")).lower() == "summary_only":
+        # A deployment always has a name for its file; an update that does away with the file does not mean it.
+        values.pop("output_file_name", None)
     if values.get("code_configuration") is None:
         inline = values.get("model")
         no_code = isinstance(inline, Model) and (*at, "model") not in reading.failed and inline.type == "mlflow_model"

@@ -4,13 +4,30 @@ from batchpoint.cli import documents
 from batchpoint.cli.call import Call
 from batchpoint.cli.commands.endpoints import invocation
 from batchpoint.cli.grammar import EDITS, FILE, NO_WAIT, SET, YES, Command, Flag, named
+from batchpoint.errors import ResourceNotFound
 
 
 def create(call: Call) -> object:
     """Create the endpoint, or overwrite it."""
     from batchpoint.entities.endpoint import Endpoint
 
-    return call.client.endpoints.create_or_update(documents.load(call, Endpoint, call.given("name")))
+    wanted = documents.load(call, Endpoint, call.given("name"))
+    before = _default_of(call, wanted.name)
+    created = call.client.endpoints.create_or_update(wanted)
+    if before and not created.defaults.deployment_name:
+        call.warn(
+            f"{created.name} had the default deployment {before} and has none now, because it was overwritten by what "
+            f"names none. To have it again: batch-endpoint update --name {created.name} "
+            f"--set defaults.deployment_name={before}"
+        )
+    return created
+
+
+def _default_of(call: Call, name: str) -> str | None:
+    try:
+        return call.client.endpoints.get(name).defaults.deployment_name
+    except ResourceNotFound:
+        return None
 
 
 def show(call: Call) -> object:
@@ -29,7 +46,9 @@ def update(call: Call) -> object:
     if call.flags.file:
         endpoint = documents.load(call, Endpoint, call.given("name"), sets=sets)
         # An update makes nothing new.
-        call.client.endpoints.get(endpoint.name)
+        current = call.client.endpoints.get(endpoint.name)
+        if "defaults" not in endpoint.model_fields_set:
+            endpoint = endpoint.model_copy(update={"defaults": current.defaults})
     else:
         current = call.client.endpoints.get(documents.needed(call, "name"))
         endpoint = documents.updated(call, current, {}, sets=sets)
