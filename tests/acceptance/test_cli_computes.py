@@ -100,6 +100,11 @@ def test_each_way_to_change_a_compute_is_shown(az: Az) -> None:
         assert (shown[key], shown["description"]) == (value, "kept"), flags
 
 
+def test_a_compute_is_found_by_its_type_in_any_case_and_its_idle_time_has_a_letter(az: Az) -> None:
+    az("compute create -n cluster -t AmlCompute -d 60 -o none")
+    assert az("compute list --type AmlCompute --query [].idle_time_before_scale_down").json == [60]
+
+
 def test_a_minimum_above_the_maximum_is_refused(az: Az) -> None:
     az("compute create --name cluster --type amlcompute -o none")
     refused = az("compute update --name cluster --min-instances 5", code=1)

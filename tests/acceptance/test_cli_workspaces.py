@@ -89,6 +89,19 @@ def test_a_workspace_sees_its_own_things_only(az: Az) -> None:
     assert (az("compute list -w one").json, az("model list -w one").json) == ([], [])
 
 
+def test_a_command_that_is_recommended_is_about_the_same_workspace(az: Az) -> None:
+    az("workspace create --name one --resource-group research -o none")
+    there = "--workspace-name one --resource-group research"
+    for line in ("compute show -n c", "batch-endpoint show -n digits", "job show -n j", "model show -n m -v 1"):
+        assert az(f"{line} -w one -g research", code=3).err.splitlines()[0].endswith(there), line
+        assert "--workspace-name" not in az(line, code=3).err
+
+
+def test_a_group_is_not_where_its_first_workspace_is(az: Az) -> None:
+    az("workspace create --name one --location mars -o none")
+    assert az("group show --query location -o tsv").out == "local\n"
+
+
 def test_a_workspace_with_open_jobs_is_not_deleted_and_its_jobs_outlive_it(az: Az) -> None:
     az("workspace create --name one -o none")
     gate = Path("gate").absolute()

@@ -64,11 +64,20 @@ class Desk:
     def key(self) -> str:
         return self.workspace.key
 
+    @property
+    def _flags(self) -> str:
+        """What a command adds to be about this workspace rather than the default one."""
+        place = self.workspace
+        flags = "" if place.name.lower() == "default" else f" --workspace-name {place.name}"
+        return (
+            flags if place.resource_group.lower() == "default" else f"{flags} --resource-group {place.resource_group}"
+        )
+
     def endpoint(self, name: str) -> Endpoint:
         return self._found(
             self.store.get_endpoint(self.key, name),
             f"There is no endpoint {name} in workspace {self.workspace.name}. "
-            f"Create it with: batch-endpoint create --name {name}",
+            f"Create it with: batch-endpoint create --name {name}{self._flags}",
             name,
         )
 
@@ -87,7 +96,7 @@ class Desk:
         return self._found(
             self.store.get_compute(self.key, name),
             f"There is no compute {name} in workspace {self.workspace.name}. "
-            f"Create it with: compute create --type amlcompute --name {name}",
+            f"Create it with: compute create --type amlcompute --name {name}{self._flags}",
             name,
         )
 
@@ -122,7 +131,9 @@ class Desk:
     def _missing(self, kind: type[A], name: str, version: str = "") -> ResourceNotFound:
         """What to say of a version that is not there: which are, or how to see which names are."""
         versions = ", ".join(asset.version or "" for asset in self.store.list_versions(self.key, kind, name)[:_NAMED])
-        rest = f"; its versions: {versions}." if versions else f". See what there is with: {_KIND[kind]} list"
+        rest = (
+            f"; its versions: {versions}." if versions else f". See what there is with: {_KIND[kind]} list{self._flags}"
+        )
         message = f"There is no {WORD[kind]} {name}{version} in workspace {self.workspace.name}{rest}"
         return ResourceNotFound(message, target=name)
 
@@ -148,7 +159,7 @@ class Desk:
     def job(self, name: str) -> Job:
         return self._found(
             self.store.get_job(self.key, name),
-            f"There is no job {name} in workspace {self.workspace.name}. See what there is with: job list",
+            f"There is no job {name} in workspace {self.workspace.name}. See what there is with: job list{self._flags}",
             name,
         )
 

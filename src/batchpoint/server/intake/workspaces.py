@@ -58,7 +58,7 @@ def put(plane: ControlPlane, workspace: Workspace, wanted: WorkspaceRecord) -> W
     existing = plane.store.get_workspace(workspace.key)
     group = _group_key(workspace.subscription, workspace.resource_group)
     if plane.store.get_group(group) is None:
-        plane.store.put_group(group, ResourceGroup(name=workspace.resource_group, location=wanted.location))
+        plane.store.put_group(group, ResourceGroup(name=workspace.resource_group))
     complete = wanted.model_copy(
         update={
             "name": existing.name if existing else workspace.name,

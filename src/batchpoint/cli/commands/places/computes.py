@@ -21,7 +21,7 @@ def show(call: Call) -> object:
 
 def list_all(call: Call) -> object:
     """All computes, or those of one type."""
-    wanted = call.flags.type
+    wanted = call.flags.type and call.flags.type.lower()
     return [compute for compute in call.client.computes.list() if wanted in (None, compute.type)]
 
 
@@ -85,7 +85,7 @@ def _blocks(call: Call) -> dict[str, Any]:
 _SCALE = (
     Flag("--min-instances", "Instances that are always kept; default 0.", "N", number=int),
     Flag("--max-instances", "Instances at most; default 4.", "N", number=int),
-    Flag("--idle-time-before-scale-down", "Seconds an idle instance is kept; default 120.", "S", number=int),
+    Flag("--idle-time-before-scale-down -d", "Seconds an idle instance is kept; default 120.", "S", number=int),
 )
 _RAY = (
     Flag("--address", "Ray: auto, HOST:6379 or ray://HOST:10001.", "ADDRESS"),
