@@ -78,12 +78,18 @@ class Settings:
     def load(cls, environ: Mapping[str, str] | None = None, *, home: str | None = None) -> "Settings":
         """Defaults, overridden by ``<home>/config.toml``, overridden by the environment; ``home`` wins over all.
 
-        Raises UserError when a value has the wrong type or ``config.toml`` does not parse.
+        Raises UserError when a value has the wrong type, ``config.toml`` does not parse or the home can be no folder.
         """
         environ = os.environ if environ is None else environ
         given = Path(home or environ.get("BATCHPOINT_HOME") or Path.home() / ".batchpoint").expanduser()
         # Processes of a home know each other by its path: there must be one, also through links and dots.
         folder = Path(os.path.realpath(given))
+        above = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+        if not above.is_dir():
+            raise UserError(
+                f"{folder} cannot be a home: {above} is no folder. Name another with --home or BATCHPOINT_HOME.",
+                target=str(folder),
+            )
         values = _from_file(folder / "config.toml")
         values |= {
             f.name: environ[f"BATCHPOINT_{f.name.upper()}"]

@@ -163,6 +163,15 @@ def test_a_config_file_with_a_mistake_is_named(az: Az, home: Path) -> None:
     assert str(home / "config.toml") in said and "Mend or remove it" in said
 
 
+@pytest.mark.parametrize("inner", ["", "/inner"])
+def test_a_file_where_the_home_should_be_is_named(az: Az, tmp_path: Path, inner: str) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for command in ("job list", "doctor", "prune"):
+        said = az(f"{command} --home {file}{inner}", code=1).err
+        assert f"{file} is no folder" in said and "--home or BATCHPOINT_HOME" in said
+
+
 @pytest.mark.parametrize(
     ("line", "words"),
     [
