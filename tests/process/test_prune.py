@@ -104,6 +104,14 @@ def test_logs_and_whole_jobs_go_when_they_are_chosen(engine: Engine, home: Path)
     assert done.output.exists()
 
 
+def test_the_logs_of_a_living_server_are_not_offered(engine: Engine, home: Path) -> None:
+    chosen = Limits(frozenset({Kind.LOGS}), 0)
+    (home / "server.log").touch()
+    with try_lock(home / "server.lock"):
+        assert prune.look(home, chosen) == []
+    assert pruned(home, chosen) == [("logs", "server.log")]
+
+
 def test_a_job_that_has_not_ended_or_whose_driver_lives_keeps_everything(engine: Engine, home: Path) -> None:
     engine.job("good.py", engine.items(2), name="open")
     open_folder = job_folder(home, "open")

@@ -75,7 +75,11 @@ def take_inventory(store: Store, home: Path) -> Inventory:
         uploads=(*_uploads(home, store.referenced_hashes()), *_half_sent(home)),
         orphans=tuple(thing(path) for path in orphans if path.name not in known and not is_driven(path)),
         leftovers=(*_asides(home), *_unfinished(kept.job for kept in gone), *_stale_locks(home)),
-        logs=tuple(thing(path) for path in (home / "server.log", home / "supervisor.log") if path.is_file()),
+        logs=tuple(
+            thing(path, is_needed=is_attended(home))
+            for path in (home / "server.log", home / "supervisor.log")
+            if path.is_file()
+        ),
     )
 
 
@@ -113,6 +117,11 @@ def job_folders(home: Path) -> Iterator[Path]:
 def is_driven(folder: Path) -> bool:
     """Whether a living driver holds the job with this folder."""
     return is_locked(JobFolder(folder).lock)
+
+
+def is_attended(home: Path) -> bool:
+    """Whether a living server or supervisor writes to the logs of the home."""
+    return any(is_locked(home / f"{who}.lock") for who in ("server", "supervisor"))
 
 
 def upload_folder(home: Path) -> Path:

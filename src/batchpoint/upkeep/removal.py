@@ -14,10 +14,11 @@ from batchpoint.server.retention import delete_job
 from batchpoint.storage.atomic import is_aside
 from batchpoint.storage.discarding import discard, set_aside
 from batchpoint.storage.job_folder import JobFolder, job_folder
-from batchpoint.storage.lock import is_locked, try_lock
+from batchpoint.storage.lock import try_lock
 from batchpoint.store.store import Store
 from batchpoint.upkeep.inventory import (
     environments_in_use,
+    is_attended,
     last_change,
     log_paths,
     segment_paths,
@@ -67,7 +68,7 @@ def _remove(removal: Removal, store: Store, home: Path) -> bool:
             folder = job_folder(home, removal.name)
             return _remove_parts(folder, log_paths(folder), lambda: _has_ended(store, removal.name))
         case Kind.LOGS, Path() as path:
-            return not any(is_locked(home / f"{who}.lock") for who in ("server", "supervisor")) and _removed(path)
+            return not is_attended(home) and _removed(path)
         case Kind.ENVIRONMENTS, Path() as path:
             return _remove_environment(path, store, home)
         case Kind.UPLOADS, Path() as path:
