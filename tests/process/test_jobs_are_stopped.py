@@ -144,6 +144,8 @@ def test_a_job_is_canceled_while_its_environment_is_built(client: Client, settin
         client.deployments.create_or_update(found, skip_script_validation=True)
         job = client.endpoints.invoke("ep1", wanted).name
         assert registry.asked.wait(60)
+        log = job_folder(settings.home, job).execution_log
+        eventually(lambda: log.exists() and "environment_build_log.txt" in log.read_text(), "a line about the build")
         assert_stopped(client, settings, job)
 
 

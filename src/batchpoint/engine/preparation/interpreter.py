@@ -16,6 +16,8 @@ from batchpoint.storage.job_folder import JobFolder
 
 #: Seconds between two looks at a running build.
 LOOK_EVERY_S = 0.1
+#: After so many a person is told what takes so long; an environment that is there already takes fewer.
+LOOKS_IN_SILENCE = 15
 
 
 def interpreter(
@@ -44,7 +46,7 @@ def interpreter(
         start_new_session=True,
     )
     try:
-        answer = _await_build(build, json.dumps(request).encode(), still_wanted)
+        answer = _await_build(build, json.dumps(request).encode(), note, still_wanted)
     finally:
         if build.poll() is None:
             build.terminate()  # it ends its installers
@@ -52,15 +54,21 @@ def interpreter(
     return _built(answer, build.returncode, folder, note)
 
 
-def _await_build(build: "subprocess.Popen[bytes]", request: bytes, still_wanted: Callable[[], None]) -> bytes:
+def _await_build(
+    build: "subprocess.Popen[bytes]", request: bytes, note: Callable[[str], None], still_wanted: Callable[[], None]
+) -> bytes:
     assert build.stdin is not None
     build.stdin.write(request)
     build.stdin.close()
     build.stdin = None
+    looks = 0
     while True:
         try:
             return build.communicate(timeout=LOOK_EVERY_S)[0]
         except subprocess.TimeoutExpired:
+            looks += 1
+            if looks == LOOKS_IN_SILENCE:
+                note("Building the environment; how far it is: logs/azureml/environment_build_log.txt")
             still_wanted()
 
 
