@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from batchpoint.errors import ReferenceInvalid
+from batchpoint.local import connect
+from batchpoint.settings import Settings
 from tests.acceptance.command_line import Az, with_deployment
 
 GROUPS = {
@@ -125,6 +128,16 @@ def test_a_deleted_version_is_gone_and_its_number_is_free(group: str, az: Az) ->
     assert names(az, group, "--include-archived") == []
     create(az, group, "1", "--description Again")
     assert versions(az, group) == ["1"]
+
+
+@pytest.mark.parametrize("which", [{"version": ""}, {"label": ""}])
+def test_an_empty_version_never_stands_for_all(which: dict[str, str], az: Az) -> None:
+    az("model create -n svc -p model -o none")
+    with connect(Settings.load()) as client:
+        for act in (client.models.delete, client.models.archive):
+            with pytest.raises(ReferenceInvalid):
+                act("svc", **which)
+    assert az("model list -n svc --query [].version").json == ["1"]
 
 
 def test_an_asset_that_a_deployment_uses_is_not_deleted_but_can_be_archived(az: Az) -> None:

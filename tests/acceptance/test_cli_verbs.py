@@ -165,6 +165,31 @@ def test_deleting_what_is_not_there_is_fine_once_confirmed(line: str, az: Az) ->
     assert az(f"{line} --yes").out == ""
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        "batch-endpoint show --name ''",
+        "model list --name ' '",
+        "model delete --name svc --version '' --yes",
+        "model archive --name svc --label ''",
+        "batch-endpoint list --workspace-name ''",
+    ],
+)
+def test_an_empty_name_or_version_means_nothing_rather_than_all(line: str, az: Az) -> None:
+    # What a script types whose variable is not set.
+    az("model create --name svc --path model -o none")
+    assert "the value is empty; is a variable of the shell not set?" in az(line, code=2).err
+    assert az("model list --query [].name").json == ["svc"]
+
+
+def test_a_key_with_dots_is_told_how_to_be_written(az: Az) -> None:
+    az("batch-endpoint create -n digits -o none")
+    refused = az("batch-endpoint update -n digits --set tags.team.lead=me", code=1)
+    assert "tags.team" in refused.err and 'a key with dots as ["a.b"]' in refused.err
+    tags = az("""batch-endpoint update -n digits --set 'tags["team.lead"]=me' --query tags""").json
+    assert tags == {"team.lead": "me"}
+
+
 def test_an_error_of_a_file_comes_with_every_problem(az: Az) -> None:
     Path("bad.yml").write_text("name: digits\ndescripton: x\nauth_mode: nobody\n")
     told = az("batch-endpoint create -f bad.yml", code=1).err

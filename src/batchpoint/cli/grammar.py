@@ -93,6 +93,10 @@ _UNQUOTED = frozenset(
     {"NAME", "REF", "ID", "VERSION", "LABEL", "PATH", "FILE", "DIR", "URI", "URL", "DATA", "SCRIPT", "EXE", "TYPE"}
 )
 
+#: Placeholders of values that say which one is meant. An empty one is a variable of the shell that was not set; taken
+#: for "not given" it could mean all of them.
+_NEVER_EMPTY = frozenset({"NAME", "VERSION", "LABEL"})
+
 GLOBAL_FLAGS = (
     Flag("--output -o", f"{', '.join(FORMATS)}; default json.", "FORMAT", choices=FORMATS, default="json"),
     Flag("--query", "JMESPath expression over the result; without it the whole result.", "EXPR"),
@@ -173,6 +177,8 @@ def _options(flag: Flag) -> dict[str, Any]:
         options |= {"type": lambda text: unquoted(text).lower(), "choices": flag.choices}
     elif flag.number:
         options["type"] = _number_reader(flag.number)
+    elif flag.value in _NEVER_EMPTY:
+        options["type"] = _said
     elif flag.value in _UNQUOTED:
         options["type"] = unquoted
     return options
@@ -181,6 +187,12 @@ def _options(flag: Flag) -> dict[str, Any]:
 def unquoted(text: str) -> str:
     """``"name"`` → ``name``: quotes that belonged to the syntax of another shell and arrived as letters."""
     return text[1:-1] if len(text) > 2 and text[0] == text[-1] and text[0] in "\"'" else text
+
+
+def _said(text: str) -> str:
+    if not text.strip():
+        raise argparse.ArgumentTypeError("the value is empty; is a variable of the shell not set?")
+    return unquoted(text)
 
 
 def _number_reader(number: type[int] | type[float]) -> Callable[[str], float]:

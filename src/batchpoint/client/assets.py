@@ -110,7 +110,7 @@ class Assets(Generic[A]):
 
         ResourceConflict on restoring one version of a name that is archived as a whole.
         """
-        if not version and not label:
+        if version is None and label is None:
             self._requests.json("PUT", f"{self._path}/{segment(name)}", {"properties": {"isArchived": archived}})
             return
         if not archived:
@@ -134,10 +134,10 @@ class Assets(Generic[A]):
         ResourceConflict while a deployment uses it, ResourceNotFound when there is none.
         """
         what = f"{_word(self._kind)} {name}"
-        if label:
+        if label is not None:
             version = self.get(name, label=label).version
         path = f"{self._path}/{segment(name)}"
-        if version:
+        if version is not None:
             path, what = f"{path}/versions/{segment(version)}", f"{what} with version {version}"
         self._requests.delete(path, what)
 

@@ -85,6 +85,11 @@ def _wants(what: str) -> _Say:
     return lambda value, _: f"{shown(value)} is not {what}"
 
 
+def _no_text(value: object, _: Mapping[str, object]) -> str:
+    dots = ', and a key with dots as ["a.b"]' if isinstance(value, dict) else ""
+    return f"{shown(value)} is not text; write a single value{dots}"
+
+
 def _bound(words: str, name: str) -> _Say:
     return lambda value, context: f"{shown(value)} is out of range; it has to be {words} {context[name]}"
 
@@ -101,7 +106,7 @@ _SENTENCES: dict[str, _Say] = {
     **dict.fromkeys(("int_parsing", "int_type", "int_from_float", "int_parsing_size"), _wants("a whole number")),
     **dict.fromkeys(("float_parsing", "float_type", "finite_number"), _wants("a number")),
     **dict.fromkeys(("bool_parsing", "bool_type"), _wants("true or false")),
-    **dict.fromkeys(("string_type", "string_sub_type", "string_unicode"), _wants("text; write a single value")),
+    **dict.fromkeys(("string_type", "string_sub_type", "string_unicode"), _no_text),
     **dict.fromkeys(("tuple_type", "list_type"), _wants("a list")),
     **dict.fromkeys(("dict_type", "model_type", "model_attributes_type"), _wants("a block of keys with values")),
     **dict.fromkeys(("datetime_parsing", "datetime_type", "datetime_from_date_parsing"), _wants("a date with time")),
