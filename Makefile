@@ -27,8 +27,9 @@ AZURITE := .cache/azurite-$(AZURITE_VERSION)
 demo: $(VENV)/.demo-ready
 	@$(PY) examples/digits/demo.py $(ARGS)
 
+# Three at a time on two cores: most of a test is waiting for processes. A file's tests share what they start.
 test: $(VENV)/.dev-ready $(AZURITE)/.ready
-	$(PY) -m pytest $(ARGS)
+	$(PY) -m pytest -n 3 --dist loadfile $(ARGS)
 
 # Exit status 5: there is no test to run.
 faults: $(VENV)/.dev-ready $(AZURITE)/.ready

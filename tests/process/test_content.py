@@ -148,5 +148,5 @@ def test_a_datastore_resolves_paths_inside_itself_only(tmp_path: Path) -> None:
 
 def test_a_datastore_of_another_kind_is_refused_with_what_to_do(tmp_path: Path) -> None:
     blob = default_datastore(tmp_path).model_copy(update={"type": "azure_blob", "name": "blob"})
-    with pytest.raises(NotSupported, match="register that folder"):
+    with pytest.raises(NotSupported, match="Name one in a datastore of type local"):
         local_path(blob, "a", tmp_path)
