@@ -1,6 +1,7 @@
 """Small websites on this machine that answer what a test says."""
 
 import contextlib
+import http.client
 import http.server
 import socketserver
 import threading
@@ -53,3 +54,39 @@ def xml_page(names: list[str], marker: str = "") -> bytes:
     blobs = "".join(f"<Blob><Name>{name}</Name><Properties/></Blob>" for name in names)
     inside = f"<Blobs>{blobs}</Blobs><NextMarker>{marker}</NextMarker>"
     return f"<?xml version='1.0'?><EnumerationResults>{inside}</EnumerationResults>".encode()
+
+
+@contextmanager
+def relay(port: int, refuses: Callable[[str, str], bool]) -> Iterator[str]:
+    """Stands before a server of this machine; what it refuses, by method and path, is answered with 503."""
+
+    class Relay(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def handle_any(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if refuses(self.command, self.path):
+                self.send_response(503)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+                return
+            with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port)) as behind:
+                behind.request(self.command, self.path, body, dict(self.headers))
+                answer = behind.getresponse()
+                data = answer.read()
+                self.send_response(answer.status)
+                for name, value in answer.getheaders():
+                    if name.lower() not in ("content-length", "transfer-encoding", "connection"):
+                        self.send_header(name, value)
+                length = answer.getheader("Content-Length") if self.command == "HEAD" else str(len(data))
+                self.send_header("Content-Length", length or "0")
+                self.end_headers()
+                self.wfile.write(data)
+
+        do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = handle_any  # noqa: N815 - so the server looks for them
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with serving(Relay) as host:
+        yield host

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from azure.storage.blob import ContainerSasPermissions, generate_container_sas
@@ -16,6 +17,7 @@ from batchpoint.errors import DatastoreUnavailable, ReferenceInvalid, ResourceNo
 from batchpoint.storage.datastores import OpenDatastore, open_datastore
 from batchpoint.storage.listing import Found
 from tests.object_stores import ACCOUNT, ACCOUNT_KEY, BlobService
+from tests.websites import relay
 
 #: More than one piece of an upload and of a download.
 LARGE = bytes(range(256)) * (9 << 12)
@@ -229,6 +231,30 @@ def test_a_service_that_does_not_answer_is_named_after_a_few_attempts(
     datastore = elsewhere(endpoint_url="http://127.0.0.1:9/account")
     with pytest.raises(DatastoreUnavailable, match=rf"attempts.*datastore show --name {datastore.name}"):
         list(open_datastore(datastore, tmp_path).files("in/"))
+
+
+def test_an_upload_that_breaks_off_in_a_piece_leaves_nothing_and_the_repeat_is_whole(
+    elsewhere: Callable[..., Datastore], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("batchpoint.storage.objects.store._PAUSE_S", 0.0)
+    datastore, pieces, stood = elsewhere(), [], []
+    direct = open_datastore(datastore, tmp_path)
+
+    def refuses(method: str, path: str) -> bool:
+        if method != "PUT" or ("comp=block&" not in path and "partNumber=" not in path):
+            return False
+        pieces.append(path)
+        stood.append(direct.size("out/large"))
+        return len(pieces) == 1
+
+    address = urlsplit(datastore.endpoint_url or "")
+    (tmp_path / "large").write_bytes(LARGE)
+    with relay(address.port or 0, refuses) as host:
+        url = address._replace(netloc=host).geturl()
+        store = open_datastore(datastore.model_copy(update={"endpoint_url": url}), tmp_path)
+        assert store.put_new(tmp_path / "large", "out/large")
+    assert direct.holds("out/large", tmp_path / "large")
+    assert stood == [None] * 3
 
 
 def test_a_signature_opens_a_container_and_only_for_what_it_allows(blob_service: BlobService, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@
 the container stays inside.
 """
 
+import contextlib
 import hashlib
 import random
 import time
@@ -158,9 +159,15 @@ class ObjectStore:
         if source.stat().st_size <= BLOCK_BYTES:
             self._fs.pipe_file(path, source.read_bytes(), mode="create")
             return
-        with source.open("rb") as reader, self._fs.open(path, "xb", block_size=BLOCK_BYTES) as writer:
-            while block := reader.read(BLOCK_BYTES):
-                writer.write(block)
+        with source.open("rb") as reader:
+            writer = self._fs.open(path, "xb", block_size=BLOCK_BYTES)
+            try:
+                while block := reader.read(BLOCK_BYTES):
+                    writer.write(block)
+                writer.close()
+            except BaseException:
+                _throw_away(writer)
+                raise
 
     def _require_container(self) -> None:
         try:
@@ -204,6 +211,15 @@ class ObjectStore:
 
     def _missing(self, path: str) -> ResourceNotFound:
         return ResourceNotFound(f"There is no file {self.shown(path)}.", target=path)
+
+
+def _throw_away(writer: Any) -> None:
+    """Closing alone, or the end of the object, would make a file of the pieces that have arrived."""
+    writer.forced = True
+    # Pieces that cannot be removed now are for the store to forget; they are no file.
+    with contextlib.suppress(Exception):
+        writer.close()
+        writer.discard()
 
 
 def _is_refusal(error: BaseException) -> bool:
