@@ -91,7 +91,7 @@ def _path_inside(datastore: Datastore, url: ObjectStoreUrl) -> str | None:
     start = "/".join(relative_parts(datastore.prefix))
     if not start:
         return url.path
-    return url.path.removeprefix(f"{start}/") if f"{url.path}/".startswith(f"{start}/") else None
+    return url.path.removeprefix(start).removeprefix("/") if f"{url.path}/".startswith(f"{start}/") else None
 
 
 def local_path_of(desk: Desk, uri: str) -> Path:
