@@ -6,9 +6,9 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from batchpoint.cli.commands.endpoints.invocation import invoke
 
 from batchpoint.cli.call import Call
+from batchpoint.cli.commands.endpoints.invocation import invoke
 from batchpoint.cli.grammar import Command, read_flags
 from batchpoint.cli.groups import resolve
 from batchpoint.client import Client
