@@ -227,7 +227,7 @@ def test_a_key_of_the_other_type_is_refused_by_its_name() -> None:
 
 
 def test_a_ray_compute_without_an_address_is_refused_with_an_example() -> None:
-    with pytest.raises(ValidationFailed, match="address: .*ray://<host>:10001"):
+    with pytest.raises(ValidationFailed, match=r"address: .*ray://<host>:10001"):
         compute.from_json(Body({"properties": {"computeType": "Ray"}}), "c")
 
 

@@ -87,7 +87,7 @@ def installed(uv: str) -> list[Python]:
 
 def _patches_away(version: str, wanted: str) -> tuple[int, int]:
     """Sorts the nearest patch first; of two that are equally near the newer one."""
-    distance = _key(version)[2] - (_key(wanted) + [0, 0])[2]
+    distance = _key(version)[2] - [*_key(wanted), 0, 0][2]
     return abs(distance), -distance
 
 
