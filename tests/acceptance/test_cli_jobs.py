@@ -173,7 +173,9 @@ def test_partial_results_of_a_failed_job_never_get_the_name_of_its_output(az: Az
     Path("data/8.txt").write_text("no number")
     name = invoked(az, "--set error_threshold=0 --mini-batch-size 1")
     az(f"job stream --name {name}", code=1)
-    assert "published no output" in az(f"job download --name {name}", code=1).err
+    told = az(f"job download --name {name}", code=1).err
+    assert "published no output" in told
+    assert f"job download --name {name} --partial" in told
     az(f"job download --name {name} --partial --download-path got")
     assert sorted(os.listdir("got")) == ["predictions.partial.csv", "predictions.partial.csv.missing.txt"]
     rows = Path("got/predictions.partial.csv").read_text()

@@ -129,6 +129,8 @@ class Jobs:
         entries = [body.text("path") or "" for body in self._requests.pages(f"{_ours(name)}/outputs")]
         if not entries:
             message = f"Job {name} is {job.status} and published no output in {job.settings.output_uri}."
+            if job.progress.rows:
+                message += f" What it had scored by then: job download --name {name} --partial"
             raise ResourceNotFound(message, target=name)
         address = f"{_ours(name)}/outputs"
         return [fetch(self._requests, f"{address}/{quoted(path)}", place_in(folder, path)) for path in entries]

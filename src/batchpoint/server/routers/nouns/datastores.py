@@ -67,5 +67,5 @@ def _is_asked_for(datastore: Datastore, asked: dict[str, str]) -> bool:
 
 def _keep_default(name: str) -> None:
     if name == DEFAULT_DATASTORE:
-        message = f"{name} is the default datastore of every workspace; it can be neither replaced nor deleted."
+        message = f"{name} is the default datastore of every workspace; it can be neither changed nor deleted."
         raise ResourceConflict(message, target=name)
