@@ -183,6 +183,16 @@ def test_it_is_too_late_to_cancel_what_is_being_published(engine: Engine) -> Non
         engine.store.request_cancel(W, job.name)
 
 
+def test_a_canceled_job_counts_what_its_ledger_holds(engine: Engine) -> None:
+    engine.job("sleeps_in_run.py", engine.items(400), mini_batch_size=1, environment={"SLEEP_S": "0.02"})
+    driver = engine.start_driver("job")
+    eventually(lambda: engine.store.ledger("job", 0), "the first rows")
+    engine.store.request_cancel(W, "job")
+    found = engine.wait(driver)
+    assert found.status is JobStatus.CANCELED
+    assert (found.progress.items, found.progress.mini_batches_done) == (400, len(found.rows))
+
+
 def test_a_job_ends_when_its_lifetime_is_over(engine: Engine, tmp_path: Path) -> None:
     gate = tmp_path / "gate"
     job = engine.job(
@@ -192,6 +202,7 @@ def test_a_job_ends_when_its_lifetime_is_over(engine: Engine, tmp_path: Path) ->
     found = engine.drive(job.name)
     assert found.error.code == "JobLifetimeExceeded"
     assert "job_lifetime_s" in found.error.message
+    assert found.progress.items == 2, "what it had of its input is still said"
     assert workers_of(found.folder) == []
     assert not found.output.exists()
 

@@ -19,7 +19,7 @@ from batchpoint.engine.preparation.plan import Plan, item_path
 from batchpoint.engine.preparation.workers import WorkerStart
 from batchpoint.engine.tries import Remembered, TryRecord
 from batchpoint.entities.job import Progress
-from batchpoint.errors import CancelRequested, EnvironmentBuildFailed
+from batchpoint.errors import CancelRequested, EnvironmentBuildFailed, JobFailed
 from batchpoint.observability.job_logs import JobLogs
 from batchpoint.store.records import Fence, JobLedger, LedgerRow, Part
 
@@ -161,7 +161,11 @@ class Driver:
 
     def _beat(self, now: float) -> None:
         self._next_beat = now + BEAT_EVERY_S
-        self.check_lifetime()
+        try:
+            self.check_lifetime()
+        except JobFailed as error:
+            # Not raised further: what was scored until now is committed first, and counted.
+            self._end = EndJob(Failure(error.code, error.message))
         progress = self.progress()
         if self.commits.due is None:
             self.on_progress(progress)

@@ -181,10 +181,13 @@ class JobRun:
         )
 
     def _take_stock(self, job: Job, fence: Fence, plan: Plan, driver: Driver) -> list[LedgerRow]:
-        self._progress = driver.progress()
         if driver.first_result_at is not None:
             self.first_result_s = driver.first_result_at - self._began
         rows = self.ledger.ledger(job.name, fence.revision)
+        # A canceled job takes no rows any more: what its workers answered since is not counted.
+        totals = {"mini_batches": plan.mini_batches, "items": plan.items}
+        tried = {"failed_attempts": driver.progress().failed_attempts}
+        self._progress = _progress_of(rows).model_copy(update=totals | tried)
         self.failures = self._reasons(rows, plan)
         return rows
 
