@@ -353,7 +353,7 @@ def test_a_driver_that_was_stopped_is_a_problem(wrong: Look, engine: Engine) -> 
     engine.job("sleeps_in_run.py", engine.items(2), environment={"SLEEP_S": "0.2"})
     driver = engine.start_driver("job")
     eventually(lambda: engine.store.epoch_of("job"), "the claim")
-    os.kill(driver.pid, signal.SIGSTOP)
+    engine.pause(driver)
     try:
         eventually(lambda: [one for one in wrong() if "was stopped" in one.message], "the stop to show")
         finding = the_one(wrong())
