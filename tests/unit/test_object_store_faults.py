@@ -1,5 +1,6 @@
 """An object store that misbehaves: answers get lost, come short or say no; conditions are ignored."""
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from batchpoint.entities.data import Input
 from batchpoint.entities.datastore import Credentials, Datastore
 from batchpoint.entities.job import Job, JobSettings
 from batchpoint.errors import DatastoreUnavailable, NotSupported, OutputUnwritable, ResourceNotFound
-from batchpoint.storage.bring import EVERYTHING, bring
+from batchpoint.storage.bring import EVERYTHING, Choice, bring
 from batchpoint.storage.datastores import LocalFolder, open_datastore
 from batchpoint.storage.job_folder import JobFolder
 from batchpoint.storage.listing import Found
@@ -147,6 +148,31 @@ def test_what_an_earlier_driver_fetched_is_not_fetched_again(tmp_path: Path) -> 
     assert bring(store, "in/", tmp_path, EVERYTHING).failed == {}
     assert asked.count("before get_file") == 1
     assert (tmp_path / "b").read_bytes() == b"22"
+
+
+def test_a_transfer_that_is_no_longer_wanted_lets_go_of_its_folder(tmp_path: Path) -> None:
+    before, begun, stopped = set(threading.enumerate()), threading.Event(), threading.Event()
+
+    class Slow(LocalFolder):
+        def fetch(self, found: Found, target: Path) -> None:
+            begun.set()
+            assert stopped.wait(60)
+            super().fetch(found, target)
+
+    class NoLongerWanted(Exception):
+        pass
+
+    def still_wanted() -> None:
+        if begun.is_set():
+            stopped.set()
+            raise NoLongerWanted
+
+    for number in range(50):
+        (tmp_path / "there" / f"{number}").mkdir(parents=True)
+        (tmp_path / "there" / f"{number}" / "x").write_bytes(b"1")
+    with pytest.raises(NoLongerWanted):
+        bring(Slow(tmp_path / "there"), "", tmp_path / "here", Choice(still_wanted=still_wanted))
+    assert set(threading.enumerate()) == before
 
 
 def job_writing_to(folder: Path) -> tuple[Job, JobFolder]:

@@ -26,6 +26,8 @@ HANDS = 16
 #: Between two looks at what the hands have done.
 _LOOK_S = 0.2
 _TELL_EVERY_S = 15.0
+#: For the hands to finish what is nearly done when nothing more is wanted.
+_LAST_MOMENT_S = 1.0
 #: So many failures without one success between them are no accident of single files.
 _HOPELESS = 100
 _SEGMENT_BYTES = 255
@@ -183,7 +185,14 @@ class _Transfer:
         try:
             self._look_on()
         finally:
-            self._stopped.set()
+            self._stop()
+
+    def _stop(self) -> None:
+        """The caller may remove what has come: who is about to put a file there, does it before or not at all."""
+        self._stopped.set()
+        until = time.monotonic() + _LAST_MOMENT_S
+        for hand in self._hands:
+            hand.join(max(0.0, until - time.monotonic()))
 
     def _make_folders(self) -> None:
         for folder in {os.path.dirname(item) for item, _ in self._wanted}:  # noqa: PTH120 - paths are bytes here
