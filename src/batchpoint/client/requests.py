@@ -113,8 +113,9 @@ class Requests:
                 with _reachable(self._http):
                     response = self._http.request(method, path, content=content, params=query, headers=sent)
                 break
-            except ServerUnreachable:
-                if attempt == _ATTEMPTS:
+            except ServerUnreachable as error:
+                # One that took the request and then said nothing for so long would do so again.
+                if attempt == _ATTEMPTS or isinstance(error.__cause__, httpx.ReadTimeout):
                     raise
         _raise_for(response)
         return response
@@ -131,6 +132,12 @@ def segment(name: str) -> str:
 def _reachable(http: httpx.Client) -> Iterator[None]:
     try:
         yield
+    except httpx.ReadTimeout as error:
+        raise ServerUnreachable(
+            f"The Batchpoint server at {http.base_url} took the request and said nothing for {http.timeout.read:g} s. "
+            "On its machine, 'batchpoint doctor' says whether it was stopped, and its home's server.log what it does.",
+            target=str(http.base_url),
+        ) from error
     except httpx.TransportError as error:
         raise ServerUnreachable(
             f"No Batchpoint server answers at {http.base_url} ({error or type(error).__name__}). Start one with "

@@ -150,7 +150,7 @@ def _instance_count(desk: Desk, deployment: Deployment, invocation: Invocation) 
     if count > compute.max_instances:
         raise UserError(
             f"instance_count is {count}, but compute {compute.name} has at most {compute.max_instances} instances. "
-            f"Ask for fewer, or raise it: compute update --name {compute.name} --max-instances {count}",
+            f"{'Ask for fewer, or raise it' if compute.max_instances else 'Raise it'}: compute update --name {compute.name} --max-instances {count}",
             target="instance_count",
         )
     return count
