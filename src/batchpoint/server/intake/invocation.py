@@ -148,9 +148,10 @@ def _instance_count(desk: Desk, deployment: Deployment, invocation: Invocation) 
     compute = desk.compute(deployment.compute)
     limits.check_instance_count(desk.settings, count)
     if count > compute.max_instances:
+        remedy = "Ask for fewer, or raise it" if compute.max_instances else "Raise it"
         raise UserError(
             f"instance_count is {count}, but compute {compute.name} has at most {compute.max_instances} instances. "
-            f"{'Ask for fewer, or raise it' if compute.max_instances else 'Raise it'}: compute update --name {compute.name} --max-instances {count}",
+            f"{remedy}: compute update --name {compute.name} --max-instances {count}",
             target="instance_count",
         )
     return count
