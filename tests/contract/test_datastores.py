@@ -220,8 +220,11 @@ def elsewhere(request: pytest.FixtureRequest) -> Iterator[Callable[..., Datastor
 def test_a_container_that_does_not_exist_is_named(elsewhere: Callable[..., Datastore], tmp_path: Path) -> None:
     datastore = elsewhere()
     key = "bucket" if datastore.type == "s3" else "container_name"
-    with pytest.raises(ResourceNotFound, match="There is no container or bucket nowhere"):
-        list(open_datastore(datastore.model_copy(update={key: "nowhere"}), tmp_path).files("in/"))
+    (tmp_path / "source").write_bytes(b"1")
+    store = open_datastore(datastore.model_copy(update={key: "nowhere"}), tmp_path)
+    for act in (lambda: list(store.files("in/")), lambda: store.put_new(tmp_path / "source", "out/x")):
+        with pytest.raises(ResourceNotFound, match="There is no container or bucket nowhere"):
+            act()
 
 
 def test_a_service_that_does_not_answer_is_named_after_a_few_attempts(
@@ -289,3 +292,11 @@ def test_a_wrong_key_is_answered_with_the_codes_of_the_storage(blob_service: Blo
         list(open_datastore(wrong, tmp_path).files("in/"))
     assert "datastore update --name blobs --set credentials" in raised.value.message
     assert "d3Jvbmcga2V5" not in raised.value.message
+
+
+def test_a_key_that_is_none_is_told_from_a_service_that_does_not_answer(
+    blob_service: BlobService, tmp_path: Path
+) -> None:
+    store = open_datastore(blob_service.datastore("box", key="no key"), tmp_path)
+    with pytest.raises(DatastoreUnavailable, match=r"Check the credentials: datastore update --name blobs"):
+        list(store.files("in/"))

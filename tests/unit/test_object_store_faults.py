@@ -60,7 +60,10 @@ class FileSystem:
         self.trouble("after pipe_file")
 
     def rm_file(self, path: str) -> None:
+        if path not in self.files:
+            raise FileNotFoundError(path)
         del self.files[path]
+        self.trouble("after rm_file")
 
 
 def failing(when: str, error: Exception, times: int = 1) -> Callable[[str], None]:
@@ -90,6 +93,12 @@ def test_a_reply_that_is_lost_after_the_write_is_found_out(source: Path) -> None
     files = FileSystem({}, failing("after pipe_file", ConnectionResetError("reset")))
     assert store_of(files).put_new(source, "x")
     assert files.files == {"box/x": b"mine"}
+
+
+def test_a_reply_that_is_lost_after_the_removal_is_no_failure() -> None:
+    files = FileSystem({"x": b"mine"}, failing("after rm_file", ConnectionResetError("reset")))
+    store_of(files).remove("x")
+    assert files.files == {}
 
 
 def test_a_write_that_did_not_arrive_is_repeated(source: Path) -> None:

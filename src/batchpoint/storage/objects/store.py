@@ -4,6 +4,7 @@
 the container stays inside.
 """
 
+import binascii
 import contextlib
 import hashlib
 import random
@@ -30,6 +31,7 @@ _ATTEMPTS = 4
 #: Before the second attempt at most; doubled for each further one.
 _PAUSE_S = 0.5
 _TELLING = 300
+_NO_CONTAINER = frozenset({"ContainerNotFound", "NoSuchBucket"})
 
 
 class _ShortRead(OSError):
@@ -126,9 +128,11 @@ class ObjectStore:
         return self._tried(put, what)
 
     def remove(self, path: str) -> None:
-        """Remove a file of our own. Raises DatastoreUnavailable."""
+        """Remove a file of our own, if it is there. Raises DatastoreUnavailable."""
         full = self._full(path)
-        self._tried(lambda: self._fs.rm_file(full), f"remove {self.shown(path)}")
+        # A reply may be lost after the store has done what it was asked.
+        with contextlib.suppress(ResourceNotFound):
+            self._tried(lambda: self._fs.rm_file(full), f"remove {self.shown(path)}")
 
     def holds(self, path: str, source: Path) -> bool:
         """Whether ``path`` has the bytes of ``source``."""
@@ -191,8 +195,12 @@ class ObjectStore:
             try:
                 return act()
             except FileNotFoundError as error:
+                if _code(error) in _NO_CONTAINER:
+                    raise self._no_container() from error
                 raise ResourceNotFound(f"Could not {what}: there is none. {_said(error)}", target=what) from error
             except self._troubles as error:
+                if _code(error) in _NO_CONTAINER:
+                    raise self._no_container() from error
                 if attempt == _ATTEMPTS or _is_refusal(error):
                     raise self._failed(what, error, attempt) from error
             # Full jitter: those who failed together do not come back together.
@@ -225,15 +233,23 @@ def _throw_away(writer: Any) -> None:
 def _is_refusal(error: BaseException) -> bool:
     """An answer that will be the same the next time."""
     status = getattr(error, "status_code", None)
-    if isinstance(error, PermissionError) or status in (400, 401, 403):
+    if isinstance(error, PermissionError | binascii.Error) or status in (400, 401, 403):
         return True
     return error.__cause__ is not None and _is_refusal(error.__cause__)
 
 
 def _said(error: BaseException) -> str:
     """What the store said, on one line: its code where it gave one."""
-    code = getattr(error, "error_code", None) or getattr(error.__cause__, "error_code", None)
-    if code is None:
-        code = (getattr(error.__cause__, "response", None) or {}).get("Error", {}).get("Code")
+    code = _code(error)
     text = str(error).strip().partition("\n")[0][:_TELLING].rstrip(".") or type(error).__name__
-    return f"{getattr(code, 'value', code)}: {text}" if code else text
+    return f"{code}: {text}" if code else text
+
+
+def _code(error: BaseException) -> str:
+    """The word of the store for what is wrong, or ""."""
+    code = getattr(error, "error_code", None) or getattr(error.__cause__, "error_code", None)
+    # One library has a dict there, the other an answer of its own kind.
+    answer = getattr(error.__cause__, "response", None)
+    if code is None and isinstance(answer, dict):
+        code = answer.get("Error", {}).get("Code")
+    return str(getattr(code, "value", code) or "")
