@@ -1,5 +1,7 @@
 """Jobs that read from and write to object stores: Azurite for blobs, moto for S3."""
 
+import os
+import sys
 import threading
 import uuid
 from collections.abc import Callable, Mapping
@@ -139,6 +141,19 @@ def test_credentials_that_are_wrong_fail_the_job_with_what_to_do(elsewhere: Make
     assert ended.error.code == "InputUnreadable"
     assert "datastore update --name blobs --set credentials" in ended.error.message
     assert wrong not in ended.error.message
+
+
+@BLOBS_ALONE
+def test_an_input_whose_library_is_not_installed_fails_the_job_with_the_line_that_installs_it(
+    elsewhere: Make, engine: Engine
+) -> None:
+    (engine.outside / "missing").mkdir()
+    (engine.outside / "missing" / "adlfs.py").write_text("raise ModuleNotFoundError('none', name='adlfs')")
+    engine.job("good.py", engine.outside, **elsewhere(FILES).input("in/"))
+    path = os.pathsep.join([str(engine.outside / "missing"), *sys.path])
+    ended = engine.wait(engine.start_driver("job", PYTHONPATH=path))
+    assert ended.error.code == "InputUnreadable"
+    assert "pip install 'batchpoint[azure]'" in ended.error.message
 
 
 def test_a_file_that_cannot_be_fetched_costs_that_file_and_says_why(elsewhere: Make, engine: Engine) -> None:

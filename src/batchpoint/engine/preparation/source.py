@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchpoint.entities.job import Job
-from batchpoint.errors import DatastoreUnavailable, InputEmpty, InputUnreadable, ResourceNotFound
+from batchpoint.errors import DatastoreUnavailable, InputEmpty, InputUnreadable, NotSupported, ResourceNotFound
 from batchpoint.settings import Settings
 from batchpoint.storage.atomic import write_atomically
 from batchpoint.storage.bring import Brought, Choice, Place, bring, bring_file
@@ -128,7 +128,7 @@ class Preparation:
             source = self._brought(store, folder, store.shown(folder))
             is_one_file = source.brought == Brought() and path and not place.is_folder
             return self._file_from_store(store, path) if is_one_file and store.size(path) is not None else source
-        except (DatastoreUnavailable, ResourceNotFound) as error:
+        except (DatastoreUnavailable, NotSupported, ResourceNotFound) as error:
             raise InputUnreadable(f"The input {chosen.input.path} cannot be read. {error.message}") from error
 
     def _file_from_store(self, store: OpenDatastore, path: str) -> Source:
