@@ -98,6 +98,9 @@ def test_every_override_arrives() -> None:
     [
         (f"folder:{STORE}/out", f"{STORE}/out"),
         (f"{STORE}/out", f"{STORE}/out"),
+        ("wasbs://box@acct.blob.core.windows.net/out", "wasbs://box@acct.blob.core.windows.net/out"),
+        ("folder:s3://bucket/out", "s3://bucket/out"),
+        ("runs:/run/out", "runs:/run/out"),
         ("there", "{work}/there"),
         ("folder:there", "{work}/there"),
     ],

@@ -75,15 +75,16 @@ def _input(call: Call) -> dict[str, Any]:
 
 
 def _output_path(text: str) -> str:
-    """A folder of a registered datastore, or (ours) a local one."""
+    """A folder of a registered datastore by any of its names, which the server reads, or (ours) a local one."""
     path = text.removeprefix("folder:")
-    if "://" in path and not path.startswith("azureml:"):
+    if path.lower().startswith(("http://", "https://")):
         raise UserError(
             f"--output-path {text}: the output goes to a folder of a registered datastore, "
             "azureml://datastores/NAME/paths/FOLDER, or to a local folder.",
             target="--output-path",
         )
-    return path if path.startswith(("azureml:", "/subscriptions/")) else str(Path(path).expanduser().absolute())
+    is_uri = "://" in path or path.startswith(("azureml:", "/subscriptions/", "runs:"))
+    return path if is_uri else str(Path(path).expanduser().absolute())
 
 
 def _map_words(key: str, words: list[str] | None) -> list[str]:
