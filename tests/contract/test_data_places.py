@@ -8,7 +8,7 @@ import pytest
 
 from batchpoint.arm.envelope import ids
 from batchpoint.entities.data import DataAsset, Input
-from batchpoint.entities.datastore import Datastore
+from batchpoint.entities.datastore import Credentials, Datastore
 from batchpoint.entities.from_yaml import load
 from batchpoint.entities.job import Job, JobSettings
 from batchpoint.entities.workspace import Workspace
@@ -166,6 +166,16 @@ def test_a_place_that_cannot_be_used_is_answered_with_what_to_do(desk: Desk, tex
     with pytest.raises(BatchpointError) as raised:
         frozen_input(desk, Input(path=text))
     assert told in raised.value.message
+
+
+def test_of_two_datastores_for_one_place_the_one_with_credentials_is_meant(desk: Desk) -> None:
+    keys = Credentials.model_validate({"access_key": "a", "secret_key": "b"})
+    for name, credentials in (("a-open", None), ("b-keys", keys), ("c-keys", keys)):
+        datastore = Datastore(name=name, type="s3", bucket="shared", credentials=credentials)
+        create_datastore(desk, datastore, skip_validation=True)
+    found = frozen_input(desk, Input(path="s3://shared/in/"))
+    assert found.store is not None
+    assert found.store.name == "b-keys"
 
 
 @pytest.mark.parametrize("text", ["https://host/x/", "azureml:far:3", "relative", "s3://unknown/x"])

@@ -73,10 +73,11 @@ def _job_output(desk: Desk, job: str, path: str) -> Path | StoredPath:
 
 def _registered(desk: Desk, url: ObjectStoreUrl) -> StoredPath:
     """The same place by the name of its datastore: credentials belong to datastores, never to URLs."""
-    for datastore in desk.datastores():
-        inside = _path_inside(datastore, url)
-        if inside is not None:
-            return StoredPath(datastore, inside)
+    every = ((datastore, _path_inside(datastore, url)) for datastore in desk.datastores())
+    known = [StoredPath(datastore, inside) for datastore, inside in every if inside is not None]
+    if known:
+        # One with credentials may do there what one without may, and more.
+        return min(known, key=lambda place: place.datastore.credentials_type in (None, "none"))
     what = f"bucket {url.container}" if not url.account else f"container {url.container} of account {url.account}"
     raise ReferenceInvalid(
         f"{url.url} is in the {what}, and no datastore of workspace {desk.workspace.name} stands for it. Register one "
