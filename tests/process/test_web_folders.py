@@ -231,6 +231,19 @@ def test_an_html_index_is_followed_below_the_folder_only(tree: Path, tmp_path: P
     assert (tmp_path / "target" / "sub" / "ü.txt").read_text() == "data/sub/ü.txt"
 
 
+def test_a_name_that_is_no_utf_8_comes_as_its_bytes(tmp_path: Path) -> None:
+    page = b"<html><title>Index of /d</title><a href='caf%E9.txt'>caf\xe9</a>"
+
+    def answer(path: str) -> tuple[int, str, bytes]:
+        if path == "/d/caf%E9.txt":
+            return 200, "text/plain", b"1"
+        return (200, "text/html", page) if path == "/d/" else (404, "", b"")
+
+    with site(answer) as host:
+        items, failed = fetched(f"http://{host}/d", host, tmp_path / "target")
+    assert (items, failed) == ([os.fsdecode(b"caf\xe9.txt")], {})
+
+
 def test_a_folder_that_links_back_to_itself_is_an_error_in_finite_time(tree: Path) -> None:
     (tree / "data" / "loop").symlink_to("..")
     with serving(functools.partial(Quiet, directory=str(tree))) as host, pytest.raises(InputUnreadable, match="deep"):

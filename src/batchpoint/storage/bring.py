@@ -128,7 +128,7 @@ def _chosen(listed: Iterable[Found], folder: str, choice: Choice) -> tuple[Broug
         if name in folders and not by_name[name].size:
             continue  # stands for a folder
         problem = _problem_with(name, name in folders)
-        item = os.fsencode(quote(name, safe="") if problem else name)
+        item = os.fsencode(quote(name, safe="", errors="surrogateescape") if problem else name)
         brought.items.append(item)
         if problem:
             brought.failed[item] = problem

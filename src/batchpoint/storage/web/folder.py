@@ -56,7 +56,7 @@ class WebFolder:
 
     def _address(self, name: str) -> str:
         parts = urlsplit(self._base)
-        path = parts.path + quote(name, safe="/")
+        path = parts.path + quote(name, safe="/", errors="surrogateescape")
         return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
 
     def _advice(self) -> str:

@@ -46,9 +46,9 @@ def _below(visitor: Visitor, base: str, page: "_Index") -> Iterator[Found]:
         inside, page = ahead.pop()
         for name in sorted(page.names):
             if not name.endswith("/"):
-                yield Found(inside + unquote(name))
+                yield Found(inside + unquote(name, errors="surrogateescape"))
                 continue
-            deeper = inside + unquote(name)
+            deeper = inside + unquote(name, errors="surrogateescape")
             # Hidden folders are skipped in any case; asking for them would only cost time.
             if name.startswith((".", "_")) or urljoin(page.url, name) in seen:
                 continue
