@@ -212,6 +212,22 @@ def test_the_probe_of_a_driver_that_was_stopped_in_the_middle_is_no_obstacle(tmp
     assert files.files == {}
 
 
+def test_a_store_that_lets_write_and_not_read_is_left_as_it_was(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def trouble(when: str) -> None:
+        if when == "before info":
+            asked.append(when)
+            if len(asked) > 1:
+                raise PermissionError("403 Forbidden")
+
+    job, folder = job_writing_to(tmp_path)
+    files = FileSystem({}, trouble)
+    with pytest.raises(OutputUnwritable, match="403 Forbidden"):
+        StorePlace(job, folder, lambda: store_of(files)).refuse_now()
+    assert files.files == {}
+
+
 def test_publishing_again_after_a_stop_in_the_middle_changes_nothing(tmp_path: Path) -> None:
     files, (job, folder) = FileSystem({}), job_writing_to(tmp_path)
     (folder.staging / "sub").mkdir(parents=True)

@@ -138,8 +138,10 @@ class StorePlace:
             # A driver before this one was stopped between the two.
             store.remove(key)
             store.put_new(first, key)
-        replaces = store.put_new(second, key)
-        store.remove(key)
+        try:
+            replaces = store.put_new(second, key)
+        finally:
+            store.remove(key)
         if replaces:
             raise OutputUnwritable(
                 f"The store behind {store.shown(self._root)} replaces files although it is asked not to "
