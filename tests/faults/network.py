@@ -70,7 +70,10 @@ class Network:
         # The head shares its sockets with drivers; the others have a /tmp of their own, token and all.
         lines = [f"mount -t tmpfs none {path}" for path in self._hidden]
         if node:
-            lines = [f"T=$(cat {self.token})", *lines, "mount -t tmpfs none /tmp", f"mkdir -p {self.folder}"]
+            # The interpreter is as installed on each node, also where it lies below what is hidden.
+            lines = [f"T=$(cat {self.token}); exec 9<{sys.prefix}", *lines, "mount -t tmpfs none /tmp"]
+            lines.append(f"mkdir -p {self.folder} {sys.prefix}")
+            lines.append(f"mount --no-canonicalize --bind /proc/self/fd/9 {sys.prefix}; exec 9<&-")
             lines.append(f"(umask 077; printf %s $T > {self.token})")
         where = (
             ["--head", f"--port={PORT}", "--include-dashboard=false"] if node == 0 else [f"--address={self.address}"]

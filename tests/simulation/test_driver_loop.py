@@ -16,6 +16,7 @@ from batchpoint.engine.preparation.plan import Plan, write_plan
 from batchpoint.engine.preparation.workers import WorkerStart
 from batchpoint.entities.data import Input
 from batchpoint.entities.job import Job, JobSettings
+from batchpoint.errors import Fenced
 from batchpoint.observability.job_logs import JobLogs
 from batchpoint.storage.job_folder import JobFolder
 from batchpoint.store.memory import MemoryLedger
@@ -94,6 +95,21 @@ def test_a_hang_costs_its_time_out_and_its_mini_batch_only(tmp_path: Path) -> No
     failed = [row for row in stage.rows() if row.failed_items]
     assert [(row.mini_batch, row.attempt, row.reason_code) for row in failed] == [(0, MAX_TRIES, "MiniBatchTimeout")]
     assert clock.now < MAX_TRIES * TIMEOUT_S + 1
+
+
+def test_a_driver_that_was_stopped_blames_nobody_for_what_it_slept_through(tmp_path: Path) -> None:
+    def run(worker: int, mini_batch: int, attempt: int) -> Outcome:
+        if mini_batch < 3:
+            return Outcome("scores")
+        stage.ledger.claim("j", 1, "other", "elsewhere", 2)
+        clock.now += 60
+        return Outcome("raises")
+
+    clock = VirtualClock()
+    stage = Stage(tmp_path, FakePool(clock, run=run), clock, mini_batches=6, workers=1)
+    with pytest.raises(Fenced):
+        stage.play()
+    assert not (tmp_path / "logs" / "user" / "error.txt").exists()
 
 
 def test_an_init_that_fails_everywhere_ends_the_job_at_once(tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two signs of life; also how soon a cancel is seen.
 BEAT_EVERY_S = 1.0
+#: A driver that is so many seconds late with a sign of life asks first whether the job is still its own.
+LATE_S = 5.0
 #: Seconds to let answers gather while every worker has work ahead: fewer, larger turns leave the cores to them.
 LINGER_S = 0.003
 #: Exit status of a worker whose channel to the driver was closed by the script.
@@ -154,7 +156,11 @@ class Driver:
         return min(moment for moment in due if moment is not None)
 
     def _receive(self, timeout_s: float) -> None:
-        for event in self.pool.receive(timeout_s):
+        events = self.pool.receive(timeout_s)
+        if self.clock() - self._next_beat > LATE_S:
+            # Stopped meanwhile, perhaps for long: what went wrong in its workers may be the next driver's doing.
+            self.ledger.beat(self.fence, self.progress())
+        for event in events:
             understood = self._understand(event)
             if understood is not None:
                 self._perform(self.dispatcher.handle(understood, self.clock()))
