@@ -1,4 +1,4 @@
-"""Workers that are gone when their test is over."""
+"""Workers that are gone when their test is over, and a client with its home."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -7,6 +7,10 @@ from typing import Any
 
 import pytest
 
+from batchpoint.client import Client
+from batchpoint.local import connect
+from batchpoint.settings import Settings
+from batchpoint.store.store import Store, open_store
 from tests.process.engine_jobs import Engine
 from tests.process.worker_process import WorkerProcess, interpreter
 
@@ -14,6 +18,24 @@ StartWorker = Callable[..., WorkerProcess]
 
 VERSIONS = ("3.6", "3.7", "3.13")
 PYTHONS = {"this": sys.executable, **{version: found for version in VERSIONS if (found := interpreter(version))}}
+
+
+@pytest.fixture
+def settings(home: Path) -> Settings:
+    return Settings.load()
+
+
+@pytest.fixture
+def client(settings: Settings) -> Iterator[Client]:
+    with connect(settings) as client:
+        yield client
+
+
+@pytest.fixture
+def store(settings: Settings, client: Client) -> Iterator[Store]:
+    """A second look at the client's home."""
+    with open_store(settings.home) as store:
+        yield store
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,7 +19,7 @@ from batchpoint.errors import ResourceConflict
 from batchpoint.local import connect
 from batchpoint.settings import Settings
 from batchpoint.storage.job_folder import job_folder
-from batchpoint.store.store import Store, open_store
+from batchpoint.store.store import Store
 from tests.process.engine_jobs import Engine, W, store_is_free, workers_of
 from tests.process.homes import deploy, ended, eventually
 from tests.process.test_supervisor import driver_of, supervisor_of
@@ -71,23 +70,6 @@ class Unhurried:
         for connection in self._open:
             connection.close()
         self._listener.close()
-
-
-@pytest.fixture
-def settings(home: Path) -> Settings:
-    return Settings.load()
-
-
-@pytest.fixture
-def client(settings: Settings) -> Iterator[Client]:
-    with connect(settings) as client:
-        yield client
-
-
-@pytest.fixture
-def store(settings: Settings, client: Client) -> Iterator[Store]:
-    with open_store(settings.home) as store:
-        yield store
 
 
 def assert_stopped(client: Client, settings: Settings, job: str) -> None:

@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,26 +15,8 @@ from batchpoint.server.supervisor import lock_of, pause_after, start_detached
 from batchpoint.settings import Settings
 from batchpoint.storage.job_folder import job_folder
 from batchpoint.storage.lock import is_locked, try_lock
-from batchpoint.store.store import Store, open_store
+from batchpoint.store.store import Store
 from tests.process.homes import deploy, ended, eventually, expected_rows
-
-
-@pytest.fixture
-def settings(home: Path) -> Settings:
-    return Settings.load()
-
-
-@pytest.fixture
-def client(settings: Settings) -> Iterator[Client]:
-    with connect(settings) as client:
-        yield client
-
-
-@pytest.fixture
-def store(settings: Settings, client: Client) -> Iterator[Store]:
-    """A second look at the client's home."""
-    with open_store(settings.home) as store:
-        yield store
 
 
 def driver_of(store: Store, job: str) -> int:
