@@ -3,7 +3,6 @@
 import os
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,10 +13,8 @@ from batchpoint.entities.job import JobStatus
 from batchpoint.environments.builder import ensure
 from batchpoint.environments.spec import read_spec
 from batchpoint.errors import ResourceConflict, ResourceNotFound
-from batchpoint.local import connect
 from batchpoint.server.lookup import ControlPlane
 from batchpoint.server.routers.partial import describe
-from batchpoint.settings import Settings
 from batchpoint.storage.atomic import aside_path
 from batchpoint.storage.content import store_content
 from batchpoint.storage.job_folder import job_folder
@@ -33,12 +30,6 @@ from tests.process.homes import deploy, ended, eventually, expected_rows
 PLAIN = Environment(conda_file={"dependencies": ["python=3.11"]})
 NOW = Limits(older_than_s=0)
 LONG_AGO = time.time() - 90 * 86400
-
-
-@pytest.fixture
-def client(home: Path) -> Iterator[Client]:
-    with connect(Settings.load()) as client:
-        yield client
 
 
 def pruned(home: Path, limits: Limits = NOW) -> list[tuple[str, str]]:

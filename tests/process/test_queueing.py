@@ -41,6 +41,14 @@ class Shared:
     def job(self, name: str) -> Job:
         return self.client.jobs.get(name)
 
+    def one_runs_and_one_waits(self) -> tuple[str, str]:
+        """Two jobs for a compute that has room for one."""
+        first = self.invoke()
+        self.running(first)
+        second = self.invoke()
+        self.queued(second)
+        return first, second
+
     def running(self, job: str) -> None:
         """Return when the job stands at the gate."""
         reached = self.gate / "reached"
@@ -132,10 +140,7 @@ def test_jobs_take_their_turns_endpoint_by_endpoint_and_no_small_one_overtakes(p
 
 def test_a_queue_outlives_its_supervisor(place: Shared) -> None:
     place.compute(max_instances=1)
-    first = place.invoke()
-    place.running(first)
-    second = place.invoke()
-    place.queued(second)
+    first, second = place.one_runs_and_one_waits()
     os.kill(supervisor_of(place.settings), signal.SIGKILL)
     eventually(lambda: not is_locked(lock_of(place.settings.home)), "the supervisor's death")
     place.open()
@@ -147,10 +152,7 @@ def test_a_queue_outlives_its_supervisor(place: Shared) -> None:
 
 def test_a_queued_job_is_canceled_at_once_although_nobody_supervises(place: Shared) -> None:
     place.compute(max_instances=1)
-    first = place.invoke()
-    place.running(first)
-    second = place.invoke()
-    place.queued(second)
+    first, second = place.one_runs_and_one_waits()
     os.kill(supervisor_of(place.settings), signal.SIGKILL)
     place.client.jobs.cancel(second)
     assert place.job(second).status is JobStatus.CANCELED
@@ -160,10 +162,7 @@ def test_a_queued_job_is_canceled_at_once_although_nobody_supervises(place: Shar
 
 def test_a_compute_that_grows_lets_waiting_jobs_in_and_one_that_shrinks_takes_nothing_away(place: Shared) -> None:
     place.compute(max_instances=1)
-    first = place.invoke()
-    place.running(first)
-    second = place.invoke()
-    place.queued(second)
+    first, second = place.one_runs_and_one_waits()
     place.compute(max_instances=2)
     place.running(second)
     place.compute(max_instances=1)
@@ -177,10 +176,7 @@ def test_a_compute_that_grows_lets_waiting_jobs_in_and_one_that_shrinks_takes_no
 
 def test_a_waiting_job_fails_when_its_compute_is_deleted_and_a_running_one_goes_on(place: Shared) -> None:
     place.compute(max_instances=1)
-    first = place.invoke()
-    place.running(first)
-    second = place.invoke()
-    place.queued(second)
+    first, second = place.one_runs_and_one_waits()
     place.client.computes.delete("cpu")
     failed = ended(place.client, second)
     assert failed.error and failed.error.code == "ComputeDeleted"

@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,9 +10,7 @@ import pytest
 from batchpoint.client import Client
 from batchpoint.entities.job import Job, JobStatus
 from batchpoint.errors import ResourceConflict, ResourceNotFound
-from batchpoint.local import connect
 from batchpoint.server.retention import delete_job
-from batchpoint.settings import Settings
 from batchpoint.storage.atomic import is_aside
 from batchpoint.storage.job_folder import job_folder
 from batchpoint.storage.lock import is_locked, try_lock
@@ -21,12 +18,6 @@ from batchpoint.upkeep import prune
 from batchpoint.upkeep.rules import Limits
 from tests.process.engine_jobs import ROOT, Engine, W
 from tests.process.homes import deploy, ended, eventually, expected_rows
-
-
-@pytest.fixture
-def client(home: Path) -> Iterator[Client]:
-    with connect(Settings.load()) as client:
-        yield client
 
 
 def gone(client: Client, home: Path, job: str) -> Job:
