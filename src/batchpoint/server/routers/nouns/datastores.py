@@ -21,7 +21,7 @@ def list_datastores(request: Request, desk: AtDesk) -> dict[str, Any]:
     asked = {key.lower(): value for key, value in request.query_params.items()}
     found = [datastore for datastore in desk.datastores() if _is_asked_for(datastore, asked)]
     if asked.get("orderby", "").lower() in ("createdat", "modifiedat"):
-        found.sort(key=lambda datastore: str(datastore.creation_context))
+        found.sort(key=_made_at)
     if asked.get("orderbyasc", "true").lower() == "false":
         found.reverse()
     return page(request, [wire.to_json(datastore, desk.workspace) for datastore in found])
@@ -63,6 +63,12 @@ def _is_asked_for(datastore: Datastore, asked: dict[str, str]) -> bool:
         return False
     names = [name.strip() for name in asked.get("names", "").split(",") if name.strip()]
     return (not names or datastore.name in names) and asked.get("searchtext", "").lower() in datastore.name.lower()
+
+
+def _made_at(datastore: Datastore) -> tuple[bool, float]:
+    """Sorts the default datastore, which nobody made, before all others."""
+    made = datastore.creation_context
+    return made is not None, made.created_at.timestamp() if made else 0.0
 
 
 def _keep_default(name: str) -> None:
