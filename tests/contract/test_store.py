@@ -338,7 +338,9 @@ def file_of(home: Path) -> Iterator[sqlite3.Connection]:
 
 def schema_of(home: Path) -> list[tuple[str, ...]]:
     with file_of(home) as file:
-        return file.execute("SELECT type, name, sql FROM sqlite_master ORDER BY name").fetchall()
+        # A table that a migration has made anew has its name in quotes.
+        unquoted = "replace(sql, '\"', '')"
+        return file.execute(f"SELECT type, name, {unquoted} FROM sqlite_master ORDER BY name").fetchall()
 
 
 def await_first_migration(home: Path) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from batchpoint.arm.envelope import ids
-from batchpoint.engine.places import output_file
+from batchpoint.engine.publishing.places import output_file
 from batchpoint.engine.run import JobRun
 from batchpoint.entities.assets import Environment
 from batchpoint.entities.data import Input

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from batchpoint.engine import output
+from batchpoint.engine.publishing import output
 from batchpoint.engine.run import JobRun
 from batchpoint.entities.job import JobStatus
 from batchpoint.storage.atomic import aside_path

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from batchpoint.engine.places import StorePlace
+from batchpoint.engine.publishing.places import StorePlace
 from batchpoint.entities.data import Input
 from batchpoint.entities.datastore import Credentials, Datastore
 from batchpoint.entities.job import Job, JobSettings

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from batchpoint.engine import output
+from batchpoint.engine.publishing import output
 from batchpoint.errors import OutputAlreadyExists, OutputUnwritable, SegmentCorrupt
 from batchpoint.storage.atomic import aside_path
 from batchpoint.store.records import LedgerRow, Part

@@ -21,12 +21,12 @@ from batchpoint.engine.dispatch import reasons
 from batchpoint.engine.driver import BEAT_EVERY_S, Driver
 from batchpoint.engine.ledger import GroupCommit
 from batchpoint.engine.messages import EndJob, Failure
-from batchpoint.engine.places import output_place
 from batchpoint.engine.preparation.interpreter import interpreter
 from batchpoint.engine.preparation.plan import Plan, item_of, item_path, read_plan, write_plan
 from batchpoint.engine.preparation.pools import open_pool, policy_of
 from batchpoint.engine.preparation.source import Preparation, Source, unfetched
 from batchpoint.engine.preparation.workers import WorkerStart
+from batchpoint.engine.publishing.places import output_place
 from batchpoint.engine.tries import TryRecord
 from batchpoint.entities.job import FailureReason, Job, JobError, JobStatus, Progress
 from batchpoint.errors import (

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchpoint.engine.places import output_file
+from batchpoint.engine.publishing.places import output_file
 from batchpoint.engine.run import JobRun
 from batchpoint.entities.assets import Environment
 from batchpoint.entities.data import Input

@@ -68,6 +68,14 @@ class JobSettings(Noun):
     #: Seconds for one run() call.
     timeout_s: float = 30
     error_threshold: int = -1
+    #: A mini-batch that has failed for good is halved until the guilty items stand alone.
+    isolate_failures: bool = True
+    #: Mini-batches after which a worker process is replaced; None: it lives as long as the job.
+    max_mini_batches_per_worker: int | None = None
+    #: Each line of the output begins with the file, the row in it and the mini-batch that it came from.
+    provenance: bool = False
+    #: Chances, from 0 to 1, that the job does itself harm, by kind of harm; see ``invoke --chaos``.
+    chaos: dict[str, float] = Field(default_factory=dict)
     logging_level: LoggingLevel = "info"
     #: Where the workers are placed.
     place: Place = Place()
@@ -99,6 +107,8 @@ class FailureReason(Noun):
     items: int
     #: Path of one item as an example.
     example: str = ""
+    #: The same for failures of one cause, in the dead letters too.
+    fingerprint: str = ""
 
 
 class JobError(Noun):

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from batchpoint.entities.job import FailureReason, Job, JobError, JobStatus, Progress
+from batchpoint.entities.job import FailureReason, Job, JobError, JobSettings, JobStatus, Progress
 from batchpoint.errors import CancelRequested, Fenced, InternalError, ResourceConflict
 from batchpoint.store.records import Claimed, Fence, LedgerRow, Standing
 
@@ -61,7 +61,7 @@ def claim(record: JobRecord, observed_epoch: int, nonce: str, host: str, pid: in
 def granted(record: JobRecord) -> Claimed:
     """The answer to a successful claim."""
     fence = Fence(job=record.job.name, revision=record.job.revision, epoch=record.epoch, nonce=record.nonce)
-    return Claimed(fence=fence, job=record.job, driver_deaths=record.driver_deaths)
+    return Claimed(fence=fence, job=record.job, driver_deaths=record.driver_deaths, replaces=record.output_sha256)
 
 
 def placed(record: JobRecord, instances: Sequence[int], gpus: Sequence[int], now: datetime) -> JobRecord:
@@ -74,6 +74,31 @@ def fail_waiting(record: JobRecord, error: JobError, now: datetime) -> JobRecord
     """A job without a driver, which will never get its instances → Failed."""
     changes = {"status": JobStatus.FAILED, "error": error, "ended_at": now, "waiting_for": ""}
     return replace(record, job=record.job.model_copy(update=changes))
+
+
+def reopened(record: JobRecord, settings: JobSettings, properties: Mapping[str, str]) -> JobRecord:
+    """The next revision of a job that has ended: Preparing, without a driver. The published output stays for now."""
+    if not record.status.is_terminal:
+        raise ResourceConflict(
+            f"Job {record.job.name} is {record.status}; only a job that has ended can be scored again. "
+            f"Wait for it, or cancel it: job cancel --name {record.job.name}",
+            target=record.job.name,
+        )
+    changes = {
+        "settings": settings,
+        "properties": {**record.job.properties, **properties},
+        "status": JobStatus.PREPARING,
+        "revision": record.job.revision + 1,
+        "failures": (),
+        "error": None,
+        "instances": (),
+        "gpus": None,
+        "placed_at": None,
+        "ended_at": None,
+        "archived": False,
+    }
+    job = record.job.model_copy(update=changes)
+    return replace(record, job=job, nonce="", beat=record.beat + 1, host="", pid=0, driver_deaths=0)
 
 
 def start(record: JobRecord, fence: Fence, mini_batches: int, items: int, now: datetime) -> JobRecord:

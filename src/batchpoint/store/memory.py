@@ -3,14 +3,14 @@
 ``batchpoint score`` and simulations use it; it must not import SQLAlchemy.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
-from batchpoint.entities.job import FailureReason, Job, JobError, Progress
+from batchpoint.entities.job import FailureReason, Job, JobError, JobSettings, Progress
 from batchpoint.errors import CancelRequested, ResourceConflict, ResourceNotFound
 from batchpoint.store import lifecycle
 from batchpoint.store.lifecycle import JobRecord
-from batchpoint.store.records import Claimed, Fence, Heartbeat, JobLedger, LedgerRow, Standing
+from batchpoint.store.records import Claimed, Fence, Heartbeat, JobLedger, LedgerRow, Standing, Tally
 
 
 def _utc_now() -> datetime:
@@ -42,6 +42,14 @@ class MemoryLedger(JobLedger):
         """Ask the job's driver to stop; see ``lifecycle.request_cancel``."""
         return self._keep(lifecycle.request_cancel(self._record(name), self._now())).job
 
+    def reopen(self, name: str, settings: JobSettings) -> Job:
+        """Begin the next revision of a job that has ended; see ``lifecycle.reopened``."""
+        before = self._record(name)
+        after = lifecycle.reopened(before, settings, {})
+        kept = {row.key: (after.epoch, row) for row in self.rows(name, before.job.revision) if not row.failed_items}
+        self._rows[name, after.job.revision] = kept
+        return self._keep(after).job
+
     def epoch_of(self, job: str) -> int:
         return self._record(job).epoch
 
@@ -69,9 +77,21 @@ class MemoryLedger(JobLedger):
             stored.setdefault(row.key, (fence.epoch, row))
         return {row.key for row in rows if stored[row.key] == (fence.epoch, row)}
 
-    def ledger(self, job: str, revision: int) -> list[LedgerRow]:
+    def rows(self, job: str, revision: int, failed_only: bool = False) -> Iterator[LedgerRow]:
         self._record(job)
-        return [row for _, (_, row) in sorted(self._rows.get((job, revision), {}).items())]
+        for _, (_, row) in sorted(self._rows.get((job, revision), {}).items()):
+            if row.failed_items or not failed_only:
+                yield row
+
+    def tally(self, job: str, revision: int) -> Tally:
+        rows = self.ledger(job, revision)
+        return Tally(
+            mini_batches=len({row.mini_batch for row in rows}),
+            items=sum(row.items for row in rows),
+            succeeded=sum(row.succeeded for row in rows),
+            failed_items=sum(row.failed_items for row in rows),
+            rows=sum(row.rows for row in rows),
+        )
 
     def freeze(self, fence: Fence) -> None:
         record = self._record(fence.job)

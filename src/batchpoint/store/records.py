@@ -3,7 +3,7 @@
 Pure: the engine imports this module, so it must not know SQLAlchemy. ``memory`` and ``store`` implement the protocol.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -52,6 +52,10 @@ class LedgerRow:
     #: Stable code; empty unless it failed.
     reason_code: str = ""
     reason: str = ""
+    #: Class of what was raised, such as ``ValueError``; empty where nothing was.
+    error_type: str = ""
+    #: The same for failures of one cause; empty unless it failed.
+    fingerprint: str = ""
 
     def __post_init__(self) -> None:
         # Reasons quote file names and user text: lone surrogates and NUL, which no database takes, are written out.
@@ -61,6 +65,19 @@ class LedgerRow:
     def key(self) -> tuple[int, int]:
         """What makes the row unique within a job's revision."""
         return self.mini_batch, self.first_item
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Sums over the ledger rows of one revision."""
+
+    #: Mini-batches that have any row.
+    mini_batches: int = 0
+    items: int = 0
+    succeeded: int = 0
+    failed_items: int = 0
+    #: Lines of the output.
+    rows: int = 0
 
 
 def storable(text: str) -> str:
@@ -84,6 +101,8 @@ class Claimed:
     job: Job
     #: How many claims took the job over from an earlier driver, this one included.
     driver_deaths: int
+    #: sha256 of the output that an earlier revision published and this one may replace; empty: there is none.
+    replaces: str = ""
 
 
 @dataclass(frozen=True)
@@ -125,8 +144,15 @@ class JobLedger(Protocol):
         Answers the keys under which these very rows now stand. Once cancel is requested rows are ignored: empty.
         """
 
+    def rows(self, job: str, revision: int, failed_only: bool = False) -> Iterator[LedgerRow]:
+        """The rows of the revision in output order, a few at a time; or only those with failed items."""
+
     def ledger(self, job: str, revision: int) -> list[LedgerRow]:
-        """Every row of the revision in output order."""
+        """Every row of the revision at once."""
+        return list(self.rows(job, revision))
+
+    def tally(self, job: str, revision: int) -> Tally:
+        """Sums over the rows of the revision."""
 
     def freeze(self, fence: Fence) -> None:
         """Running → Finalizing: from here on the ledger is constant and cancel comes too late.

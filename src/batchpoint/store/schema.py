@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy import BigInteger as Big
 
 #: Identifiers of the migrations, oldest first. A file with any other one was written by a newer Batchpoint.
-REVISIONS = ("0001", "0002", "0003")
+REVISIONS = ("0001", "0002", "0003", "0004")
 
 metadata = MetaData()
 
@@ -158,6 +158,8 @@ ledger = Table(
     Column("parts", JSON, nullable=False),
     Column("reason_code", String(64), nullable=False),
     Column("reason", Text, nullable=False),
+    Column("error_type", String(255), nullable=False, server_default=""),
+    Column("fingerprint", String(64), nullable=False, server_default=""),
     sqlite_with_rowid=False,
 )
 

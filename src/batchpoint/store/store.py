@@ -22,13 +22,16 @@ from batchpoint.store.tables.jobs import JobTable
 from batchpoint.store.tables.ledger import LedgerTable
 from batchpoint.store.tables.nouns import NounTables
 from batchpoint.store.tables.retention import RetentionTable
+from batchpoint.store.tables.revisions import RevisionTable
 from batchpoint.store.tables.workspaces import WorkspaceTable
 
 #: Seconds that a transaction waits for another one.
 BUSY_TIMEOUT_S = 30.0
 
 
-class Store(NounTables, AssetTable, JobTable, InstanceTable, LedgerTable, RetentionTable, WorkspaceTable):
+class Store(
+    NounTables, AssetTable, JobTable, InstanceTable, LedgerTable, RevisionTable, RetentionTable, WorkspaceTable
+):
     """Everything that is remembered: nouns, assets, jobs and their ledger. Safe for threads and processes."""
 
     def close(self) -> None:

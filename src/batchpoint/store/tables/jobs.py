@@ -68,7 +68,7 @@ class JobTable:
                 raise ResourceConflict(
                     f"There is a job {job.name} already. Give another name, or none to have one made.", target=job.name
                 )
-            _reserve_output(connection, w, job)
+            reserve_output(connection, w, job)
             _insert(connection, w, job)
             if idempotency_key:
                 key = {"workspace": w, "key": idempotency_key, "job": job.name, "created_at": datetime.now(UTC)}
@@ -225,10 +225,10 @@ def _insert(connection: Connection, w: str, job: Job) -> None:
     }
     connection.execute(insert(jobs).values({**searched, **_columns(JobRecord(job))}))
     if job.compute:
-        _queue(connection, w, job)
+        queue(connection, w, job)
 
 
-def _queue(connection: Connection, w: str, job: Job) -> None:
+def queue(connection: Connection, w: str, job: Job) -> None:
     """The job needs instances before it gets a driver."""
     wanted = {
         "job": job.name,
@@ -249,7 +249,8 @@ def _first_with_key(connection: Connection, w: str, key: str) -> Job | None:
     return None if row is None else job_of_row(row)
 
 
-def _reserve_output(connection: Connection, w: str, job: Job) -> None:
+def reserve_output(connection: Connection, w: str, job: Job) -> None:
+    """Keep other unfinished jobs from the job's output path; ResourceConflict if one has it."""
     settings = job.settings
     name = settings.output_file_name if settings.output_action == "append_row" else ""
     place = settings.output_store.place if settings.output_store else ""

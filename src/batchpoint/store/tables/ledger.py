@@ -7,19 +7,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select
+from sqlalchemy import ColumnElement, Connection, Row, func, select, tuple_
 
 from batchpoint.entities.job import FailureReason, JobError, Progress
 from batchpoint.errors import CancelRequested
 from batchpoint.store import lifecycle
 from batchpoint.store.database import Database
 from batchpoint.store.lifecycle import JobRecord
-from batchpoint.store.records import Claimed, Fence, Heartbeat, JobLedger, LedgerRow, Part, Standing
+from batchpoint.store.records import Claimed, Fence, Heartbeat, JobLedger, LedgerRow, Part, Standing, Tally
 from batchpoint.store.schema import jobs, ledger
 from batchpoint.store.tables.jobs import ENDED, locked, record_of, save
 
 #: Keys in one query; databases limit the number of parameters.
 _KEYS_AT_ONCE = 500
+#: Rows in one query: while one lasts, nobody can commit.
+_ROWS_AT_ONCE = 5000
 #: ``ledger.c.items`` is a method of the collection.
 _ITEMS = ledger.c["items"]
 
@@ -81,11 +83,26 @@ class LedgerTable(JobLedger):
                 return {row.key for row in rows}
             return _standing_keys(connection, fence, rows)
 
-    def ledger(self, job: str, revision: int) -> list[LedgerRow]:
-        query = select(ledger).where(_of(job, revision)).order_by(ledger.c.mini_batch, ledger.c.first_item)
+    def rows(self, job: str, revision: int, failed_only: bool = False) -> Iterator[LedgerRow]:
+        key = ledger.c.mini_batch, ledger.c.first_item
+        query = select(ledger).where(of_revision(job, revision)).order_by(*key).limit(_ROWS_AT_ONCE)
+        if failed_only:
+            query = query.where(ledger.c.failed_items > 0)
+        after = (-1, -1)
         with self._database.reading() as connection:
             record_of(connection, job)
-            return [_row(row) for row in connection.execute(query)]
+        while True:
+            with self._database.reading() as connection:
+                found = [_row(row) for row in connection.execute(query.where(tuple_(*key) > after))]
+            yield from found
+            if len(found) < _ROWS_AT_ONCE:
+                return
+            after = found[-1].key
+
+    def tally(self, job: str, revision: int) -> Tally:
+        with self._database.reading() as connection:
+            record_of(connection, job)
+            return tally_of(connection, job, revision)
 
     def freeze(self, fence: Fence) -> None:
         with self._database.writing() as connection:
@@ -129,8 +146,18 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _of(job: str, revision: int) -> ColumnElement[bool]:
+def of_revision(job: str, revision: int) -> ColumnElement[bool]:
+    """Condition: the ledger rows of one revision of a job."""
     return (ledger.c.job == job) & (ledger.c.revision == revision)
+
+
+def tally_of(connection: Connection, job: str, revision: int) -> Tally:
+    """Sums over the rows of a revision."""
+    summed = (_ITEMS, ledger.c.succeeded, ledger.c.failed_items, ledger.c.output_rows)
+    query = select(
+        func.count(ledger.c.mini_batch.distinct()), *(func.coalesce(func.sum(column), 0) for column in summed)
+    )
+    return Tally(*(int(value) for value in connection.execute(query.where(of_revision(job, revision))).one()))
 
 
 def _columns(fence: Fence, row: LedgerRow) -> dict[str, object]:
@@ -148,6 +175,8 @@ def _columns(fence: Fence, row: LedgerRow) -> dict[str, object]:
         "parts": [[part.segment, part.offset, part.length, part.crc] for part in row.parts],
         "reason_code": row.reason_code,
         "reason": row.reason,
+        "error_type": row.error_type,
+        "fingerprint": row.fingerprint,
     }
 
 
@@ -163,6 +192,8 @@ def _row(row: Row[Any]) -> LedgerRow:
         parts=tuple(Part(*part) for part in row.parts),
         reason_code=row.reason_code,
         reason=row.reason,
+        error_type=row.error_type,
+        fingerprint=row.fingerprint,
     )
 
 
@@ -170,7 +201,7 @@ def _standing_keys(connection: Connection, fence: Fence, rows: Sequence[LedgerRo
     """Keys under which the ledger holds these very rows, entered by this claim: now, or by a call that is repeated."""
     stored: dict[tuple[int, int], tuple[int, LedgerRow]] = {}
     for mini_batches in _chunks(sorted({row.mini_batch for row in rows})):
-        query = select(ledger).where(_of(fence.job, fence.revision), ledger.c.mini_batch.in_(mini_batches))
+        query = select(ledger).where(of_revision(fence.job, fence.revision), ledger.c.mini_batch.in_(mini_batches))
         stored |= {
             (found.mini_batch, found.first_item): (found.epoch, _row(found)) for found in connection.execute(query)
         }
@@ -183,7 +214,7 @@ def _chunks(numbers: list[int]) -> Iterator[list[int]]:
 
 
 def _check_coverage(connection: Connection, record: JobRecord) -> None:
-    of_job = _of(record.job.name, record.job.revision)
+    of_job = of_revision(record.job.name, record.job.revision)
     covered = connection.scalar(select(func.coalesce(func.sum(_ITEMS), 0)).where(of_job))
     end = ledger.c.first_item + _ITEMS
     previous_end = func.lag(end).over(partition_by=ledger.c.mini_batch, order_by=ledger.c.first_item)

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from batchpoint.engine import output
-from batchpoint.engine.output import Published
+from batchpoint.engine.publishing import output
+from batchpoint.engine.publishing.output import Published
 from batchpoint.entities.job import Job
 from batchpoint.errors import BatchpointError, JobFailed, OutputUnwritable
 from batchpoint.settings import Settings

@@ -1,0 +1,45 @@
+"""Begins the next revision of a job that has ended, with everything that was scored well before.
+
+``Store`` is made of it; the rule is in ``lifecycle``.
+"""
+
+from collections.abc import Mapping
+
+from sqlalchemy import Connection, insert, literal, select
+
+from batchpoint.entities.job import Job, JobSettings
+from batchpoint.store import lifecycle
+from batchpoint.store.database import Database
+from batchpoint.store.schema import ledger
+from batchpoint.store.tables.jobs import locked, queue, reserve_output, save
+from batchpoint.store.tables.ledger import of_revision
+
+
+class RevisionTable:
+    """Jobs that are scored again in part."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def reopen_job(self, w: str, name: str, settings: JobSettings, properties: Mapping[str, str]) -> Job:
+        """Begin the next revision with these settings; ``properties`` join the job's.
+
+        ResourceConflict while the job has not ended, or when another unfinished job writes to its output.
+        """
+        with self._database.writing() as connection:
+            before = locked(connection, name, w)
+            after = lifecycle.reopened(before, settings, properties)
+            save(connection, before, after)
+            _carry_over(connection, name, after.job.revision)
+            reserve_output(connection, w, after.job)
+            if after.job.compute:
+                queue(connection, w, after.job)
+        return after.job
+
+
+def _carry_over(connection: Connection, job: str, revision: int) -> None:
+    """Give the revision all rows of the one before it that have no failed item."""
+    columns = [column.name for column in ledger.columns if column.name != "revision"]
+    kept = select(literal(revision), *(ledger.c[name] for name in columns))
+    kept = kept.where(of_revision(job, revision - 1), ledger.c.failed_items == 0)
+    connection.execute(insert(ledger).from_select(["revision", *columns], kept))
