@@ -125,6 +125,11 @@ def wants_colour(environ: Mapping[str, str] | None = None) -> bool:
     return not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
 
+def failpoints(environ: Mapping[str, str] | None = None) -> str:
+    """What a test has armed, see ``batchpoint.failpoints``; empty for everybody else."""
+    return (os.environ if environ is None else environ).get("BATCHPOINT_FAILPOINT", "")
+
+
 def _from_file(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}

@@ -8,11 +8,12 @@ import pytest
 
 from tests.architecture.sources import Module, imports, modules
 
-#: Which folders and root modules of ``batchpoint`` (or modules in a folder) each one may import; ``errors`` and
-#: ``settings`` are open to all.
+#: Which folders and root modules of ``batchpoint`` (or modules in a folder) each one may import; ``errors``,
+#: ``settings`` and ``failpoints`` are open to all.
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "settings": set(),
+    "failpoints": set(),
     "explanations": set(),
     "entities": set(),
     "arm": {"entities"},
@@ -39,7 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "__main__": {"cli"},
     "__init__": {"client", "entities"},
 }
-OPEN_TO_ALL = {"errors", "settings"}
+OPEN_TO_ALL = {"errors", "settings", "failpoints"}
 
 #: Only these may import what is heavy; everybody else stays usable in a process that starts in milliseconds.
 HOMES_OF: dict[str, set[str]] = {
