@@ -20,6 +20,7 @@ from batchpoint.engine.preparation.workers import WorkerStart
 from batchpoint.engine.tries import Remembered, TryRecord
 from batchpoint.entities.job import Progress
 from batchpoint.errors import CancelRequested, EnvironmentBuildFailed, JobFailed
+from batchpoint.failpoints import reach
 from batchpoint.observability.job_logs import JobLogs
 from batchpoint.store.records import Fence, JobLedger, LedgerRow, Part
 
@@ -98,6 +99,7 @@ class Driver:
         """Commit what waits; its lines of the report come first."""
         self.logs.flush()
         self.commits.flush(self.progress(), self.clock)
+        reach("D11")
         self.on_progress(self.progress())
 
     def progress(self) -> Progress:
@@ -241,8 +243,10 @@ class Driver:
         ]
         self.chronicle.handed(action.worker, len(action.work))
         self.pool.send(action.worker, messages.line({"t": "Score", "work": work}))
+        reach("D5")
 
     def _keep(self, action: Keep) -> None:
+        reach("D6")
         scored, plan, now = action.scored, self._known_plan(), self.clock()
         if self.first_result_at is None:
             self.first_result_at = now

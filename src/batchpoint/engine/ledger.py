@@ -9,6 +9,7 @@ from pathlib import Path
 
 from batchpoint.entities.job import Progress
 from batchpoint.errors import StoreUnavailable
+from batchpoint.failpoints import reach
 from batchpoint.store.records import Fence, JobLedger, LedgerRow
 
 #: Seconds between two commits; longer where a commit itself takes long.
@@ -59,9 +60,12 @@ class GroupCommit:
         self._pause_s = max(COMMIT_EVERY_S, (clock() - began) / COMMIT_SHARE)
 
     def _make_durable(self) -> None:
+        reach("D7")
         segments = {part.segment for row in self._waiting for part in row.parts if part.length}
         for segment in segments:
             self._sync(self._segments / segment)
+        reach("D8")
         if not segments <= self._named:
             self._sync(self._segments)
             self._named |= segments
+        reach("D9")

@@ -38,6 +38,7 @@ from batchpoint.errors import (
     JobLifetimeExceeded,
     StoreUnavailable,
 )
+from batchpoint.failpoints import reach
 from batchpoint.observability.job_logs import JobLogs
 from batchpoint.settings import Settings
 from batchpoint.storage.atomic import fsync_file
@@ -89,6 +90,7 @@ class JobRun:
 
     def _claim(self) -> Claimed:
         epoch = self.ledger.epoch_of(self.name)
+        reach("D0")
         claimed = self.ledger.claim(self.name, epoch, uuid.uuid4().hex[:12], socket.gethostname(), os.getpid())
         if claimed is None:
             raise Fenced(f"The job {self.name} has ended, or another driver has just taken it.")
@@ -96,6 +98,7 @@ class JobRun:
 
     def _drive(self, claimed: Claimed) -> None:
         job, fence = claimed.job, claimed.fence
+        reach("D1")
         self._ends_at = self._end_of_life(job)
         self.logs.begin(job.settings.logging_level, fence.epoch)
         if fence.epoch > 1:
@@ -118,6 +121,7 @@ class JobRun:
             driver = self._driver(job, fence, pool, python, source.root)
             driver.begin()
             plan = self._plan(job, preparation, source)
+            reach("D4")
             self.ledger.start(fence, plan.mini_batches, plan.items)
             self._settle_lost(fence, plan)
             done = self.ledger.ledger(job.name, fence.revision)
@@ -156,6 +160,7 @@ class JobRun:
         if frozen is not None:
             return frozen
         paths, lost = preparation.items(source, self.ledger.published_outputs()), unfetched(self.folder)
+        reach("D2")
         if lost:
             paths = [*(path for path in paths if path not in lost), *(path for path in paths if path in lost)]
         size = job.settings.mini_batch_size
@@ -206,7 +211,9 @@ class JobRun:
             # Before the freeze: a shutdown() that takes its time can be canceled.
             driver.wait_for_workers()
             # It succeeds only for the driver that alone could write since the rows were read: they are the frozen ones.
+            reach("D12")
             self.ledger.freeze(fence)
+            reach("D13")
             self._publish(job, fence, rows)
 
     # ---- ends -----------------------------------------------------------------------------------------------------
@@ -215,6 +222,7 @@ class JobRun:
         """Gather and publish the frozen ledger; no worker is left."""
         published = output_place(job, self.folder, self.settings).publish(rows)
         progress = _progress_of(rows)
+        reach("D17")
         self.ledger.complete(fence, published.sha256, published.length, progress, self.failures, {})
         self._tidy()
         self.logs.overview(progress, self.clock() - self._began)
@@ -244,8 +252,10 @@ class JobRun:
     def _tidy(self) -> None:
         """Remove what only a running job needs."""
         folder = self.folder
+        reach("D19")
         for path in (folder.scratch, folder.worker_package, folder.model, folder.tries, folder.input, folder.gathered):
             shutil.rmtree(path, ignore_errors=True)
+            reach("D20")
 
     def _still_wanted(self, fence: Fence) -> Callable[[], None]:
         """A check for long preparations: a sign of life at most once a second; raises when the job is to end."""

@@ -12,6 +12,8 @@ import shutil
 import time
 from pathlib import Path
 
+from batchpoint.failpoints import reach
+
 _ASIDE_PREFIX = ".batchpoint-"
 _ASIDE_SUFFIX = ".aside"
 
@@ -49,8 +51,10 @@ def publish_without_clobber(finished: Path, final: Path) -> bool:
     Both lie on one file system. A repeat after a crash in the middle answers True.
     """
     fsync_file(finished)
+    reach("D15")
     if not _give_name(finished, final):
         return False
+    reach("D16")
     fsync_folder(final.parent)
     finished.unlink(missing_ok=True)
     return True

@@ -14,6 +14,7 @@ from itertools import accumulate, islice
 from pathlib import Path
 
 from batchpoint.errors import SegmentCorrupt
+from batchpoint.failpoints import reach
 from batchpoint.storage.atomic import write_atomically
 
 
@@ -69,6 +70,7 @@ def write_plan(
     """
     content = b"\0".join(paths) + b"\0" if paths else b""
     write_atomically(items_file, content)
+    reach("D3")
     header = {
         "root": root,
         "items": len(paths),

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchpoint.errors import OutputAlreadyExists, OutputUnwritable, SegmentCorrupt
+from batchpoint.failpoints import reach
 from batchpoint.storage.atomic import aside_path, publish_without_clobber, sweep
 from batchpoint.store.records import LedgerRow, Part
 
@@ -131,6 +132,7 @@ def _assemble(rows: Iterable[LedgerRow], segments: Path, aside: Path) -> Publish
                     digest.update(block)
                     out.write(block)
                 length += part.length
+            reach("D14")
     return Published(digest.hexdigest(), length)
 
 
