@@ -16,6 +16,7 @@ from batchpoint.entities.datastore import Credentials, Datastore
 from batchpoint.errors import DatastoreUnavailable, ReferenceInvalid, ResourceNotFound
 from batchpoint.storage.datastores import OpenDatastore, open_datastore
 from batchpoint.storage.listing import Found
+from batchpoint.storage.objects.store import ObjectStore
 from tests.object_stores import ACCOUNT, ACCOUNT_KEY, BlobService
 from tests.websites import relay
 
@@ -300,3 +301,48 @@ def test_a_key_that_is_none_is_told_from_a_service_that_does_not_answer(
     store = open_datastore(blob_service.datastore("box", key="no key"), tmp_path)
     with pytest.raises(DatastoreUnavailable, match=r"Check the credentials: datastore update --name blobs"):
         list(store.files("in/"))
+
+
+@pytest.mark.parametrize("size", [100, len(LARGE)])
+def test_a_file_is_replaced_and_removed_only_while_it_is_our_own(opened: Opened, tmp_path: Path, size: int) -> None:
+    store = opened({"out/a.csv": b"first"})
+    first, edited = hashlib.sha256(b"first").hexdigest(), hashlib.sha256(b"edited").hexdigest()
+    second, other = tmp_path / "second", tmp_path / "other"
+    second.write_bytes(LARGE[:size])
+    other.write_bytes(b"edited")
+    assert not store.replace_own(second, "out/a.csv", [edited])
+    assert b"".join(store.blocks("out/a.csv")) == b"first"
+    assert store.replace_own(second, "out/a.csv", [first])
+    assert store.replace_own(second, "out/a.csv", [first]), "a repeat"
+    assert store.holds("out/a.csv", second)
+    assert store.replace_own(second, "out/b.csv", [first]), "nothing stood there"
+    assert store.holds("out/b.csv", second)
+    assert not store.remove_own("out/a.csv", [first])
+    assert store.replace_own(other, "out/a.csv", [hashlib.sha256(LARGE[:size]).hexdigest()])
+    assert store.remove_own("out/a.csv", [edited])
+    assert store.remove_own("out/a.csv", [edited]), "a repeat"
+    assert names(store, "") == ["out/b.csv"]
+
+
+@pytest.mark.parametrize("kind", ["azure_blob", "s3"], indirect=True)
+@pytest.mark.parametrize("act", ["replace", "remove"])
+def test_what_others_put_there_after_the_look_stays(
+    kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: str
+) -> None:
+    store, own = open_datastore(kind.make({"a.csv": b"first"}), tmp_path), [hashlib.sha256(b"first").hexdigest()]
+    assert isinstance(store, ObjectStore)
+    stranger, second = tmp_path / "stranger", tmp_path / "second"
+    stranger.write_bytes(b"a stranger's")
+    second.write_bytes(b"second")
+    look = store._seen
+
+    def raced(path: str) -> tuple[str, str]:
+        seen = look(path)
+        if seen[1] in own:
+            store.remove(path)
+            store.put_new(stranger, path)
+        return seen
+
+    monkeypatch.setattr(store, "_seen", raced)
+    assert not (store.replace_own(second, "a.csv", own) if act == "replace" else store.remove_own("a.csv", own))
+    assert store.holds("a.csv", stranger)

@@ -1,6 +1,7 @@
 """Files come to be whole, and are published without taking the place of others."""
 
 import errno
+import hashlib
 import os
 import subprocess
 import sys
@@ -9,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from batchpoint.storage import atomic
-from batchpoint.storage.atomic import aside_path, publish_without_clobber, sweep, write_atomically
+from batchpoint.storage.atomic import (
+    aside_path,
+    publish_without_clobber,
+    remove_own,
+    replace_own,
+    sha256_of,
+    sweep,
+    write_atomically,
+)
 
 
 def test_a_file_is_replaced_whole_and_nothing_stays_aside(tmp_path: Path) -> None:
@@ -68,6 +77,98 @@ def test_a_repeat_after_a_crash_in_the_middle_still_answers_yes(tmp_path: Path) 
     os.link(aside, final)
     assert publish_without_clobber(aside, final)
     assert os.listdir(tmp_path) == ["predictions.csv"]
+
+
+@pytest.fixture(params=["exchanged", "renamed"])
+def swap(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The two ways to take the place of a file; a file system that exchanges no names is the edge that is played."""
+    if request.param == "renamed":
+        monkeypatch.setattr(atomic, "_renameat2", lambda source, target, flags: False)
+
+
+def aside_with(folder: Path, text: str) -> Path:
+    aside = aside_path(folder)
+    aside.write_text(text)
+    return aside
+
+
+def sha_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@pytest.mark.usefixtures("swap")
+def test_a_file_takes_the_place_of_our_own_earlier_one_and_of_no_other(tmp_path: Path) -> None:
+    final, own = tmp_path / "predictions.csv", [sha_of("first")]
+    assert replace_own(aside_with(tmp_path, "first"), final, []), "nothing stood there"
+    assert replace_own(aside_with(tmp_path, "second"), final, own)
+    assert replace_own(aside_with(tmp_path, "second"), final, own), "a repeat"
+    assert final.read_text() == "second"
+    final.write_text("edited")
+    refused = aside_with(tmp_path, "third")
+    assert not replace_own(refused, final, own)
+    assert (final.read_text(), refused.read_text()) == ("edited", "third")
+    assert sorted(os.listdir(tmp_path)) == sorted([refused.name, final.name])
+
+
+@pytest.mark.usefixtures("swap")
+def test_only_our_own_file_is_removed(tmp_path: Path) -> None:
+    final = tmp_path / "failed_items.jsonl"
+    assert remove_own(final, [])
+    final.write_text("ours")
+    assert remove_own(final, [sha_of("ours")])
+    assert remove_own(final, [sha_of("ours")]), "a repeat"
+    final.write_text("another's")
+    assert not remove_own(final, [sha_of("ours")])
+    assert final.read_text() == "another's" and os.listdir(tmp_path) == [final.name]
+
+
+def test_a_file_that_others_put_there_in_the_last_moment_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    final = tmp_path / "predictions.csv"
+    final.write_text("first")
+    exchange = atomic._renameat2
+
+    def raced(source: Path, target: Path, flags: int) -> bool:
+        if final.read_text() == "first":
+            write_atomically(final, b"a stranger's")
+        return exchange(source, target, flags)
+
+    monkeypatch.setattr(atomic, "_renameat2", raced)
+    assert not replace_own(aside_with(tmp_path, "second"), final, [sha_of("first")])
+    assert final.read_text() == "a stranger's"
+    assert os.listdir(tmp_path) == [final.name]
+
+
+@pytest.mark.parametrize("step", range(1, 6))
+def test_a_replacement_that_is_killed_anywhere_is_finished_by_a_repeat(tmp_path: Path, step: int) -> None:
+    code = """
+import os, sys
+from pathlib import Path
+from batchpoint.storage import atomic
+steps = 0
+def count(event, arguments):
+    global steps
+    if event in ("os.rename", "os.remove", "os.link") or (event == "ctypes.dlsym" and arguments[1] == "renameat2"):
+        steps += 1
+        if steps == int(sys.argv[2]): os._exit(9)
+folder = Path(sys.argv[1])
+final, aside = folder / "predictions.csv", atomic.aside_path(folder, "job")
+aside.write_text("second")
+sys.addaudithook(count)
+assert atomic.replace_own(aside, final, [atomic.sha256_of(final)])
+"""
+    final = tmp_path / "predictions.csv"
+    final.write_text("first")
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    ended = subprocess.run([sys.executable, "-c", code, str(tmp_path), str(step)], env=environment)
+    assert ended.returncode in (0, 9)
+    assert (ended.returncode == 9) == (step <= 4), "rename, exchange, remove, and a last look"
+    assert final.read_text() in ("first", "second")
+    sweep(tmp_path, 0, "job")
+    assert replace_own(aside_with(tmp_path, "second"), final, [sha_of("first")])
+    assert final.read_text() == "second" and os.listdir(tmp_path) == [final.name]
+    assert sha256_of(tmp_path / "none") == ""
 
 
 def test_a_link_to_nothing_at_the_final_name_is_another_file(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import os
 import secrets
 import shutil
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from batchpoint.failpoints import reach
@@ -23,6 +24,7 @@ _NO_HARD_LINKS = frozenset(
 )
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
+_RENAME_EXCHANGE = 2
 
 
 def aside_path(folder: Path, owner: str = "") -> Path:
@@ -74,18 +76,23 @@ def _give_name(finished: Path, final: Path) -> bool:
 
 
 def _rename_without_replace(finished: Path, final: Path) -> bool:
-    libc = ctypes.CDLL(None, use_errno=True)
-    renameat2 = getattr(libc, "renameat2", None)
-    if renameat2 is not None:
-        source, target = os.fsencode(finished), os.fsencode(final)
-        if renameat2(_AT_FDCWD, source, _AT_FDCWD, target, _RENAME_NOREPLACE) == 0:
-            return True
-        number = ctypes.get_errno()
-        if number == errno.EEXIST:
-            return False
-        if number not in _NO_HARD_LINKS:
-            raise OSError(number, os.strerror(number), str(final))
-    return _claim_and_replace(finished, final)
+    try:
+        return _renameat2(finished, final, _RENAME_NOREPLACE) or _claim_and_replace(finished, final)
+    except FileExistsError:
+        return False
+
+
+def _renameat2(source: Path, target: Path, flags: int) -> bool:
+    """Rename so; False where the system or the file system has no such rename."""
+    renameat2 = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if renameat2 is None:
+        return False
+    if renameat2(_AT_FDCWD, os.fsencode(source), _AT_FDCWD, os.fsencode(target), flags) == 0:
+        return True
+    number = ctypes.get_errno()
+    if number in _NO_HARD_LINKS:
+        return False
+    raise OSError(number, os.strerror(number), str(target))
 
 
 def _claim_and_replace(finished: Path, final: Path) -> bool:
@@ -96,6 +103,87 @@ def _claim_and_replace(finished: Path, final: Path) -> bool:
         return False
     finished.replace(final)
     return True
+
+
+def replace_own(finished: Path, final: Path, own: Collection[str]) -> bool:
+    """Give ``finished`` the name ``final``, where nothing stands or a file whose sha256 is in ``own``.
+
+    False, and nothing changed, when another file stands there; one that is put there in this very moment is put back.
+    A repeat after a crash in the middle answers the same. Both lie on one file system.
+    """
+    fsync_file(finished)
+    wanted = sha256_of(finished)
+    own = {wanted, *own}
+    _recover(final, own)
+    while (found := sha256_of(final)) != wanted:
+        if not os.path.lexists(final):
+            if publish_without_clobber(finished, final):
+                return True
+        elif found not in own:
+            return False
+        else:
+            _swap(finished, final, own)
+    fsync_folder(final.parent)
+    finished.unlink(missing_ok=True)
+    return True
+
+
+def remove_own(final: Path, own: Collection[str]) -> bool:
+    """Remove ``final`` if its sha256 is in ``own``; False, and nothing changed, when another file stands there."""
+    _recover(final, own)
+    if not os.path.lexists(final):
+        return True
+    if sha256_of(final) not in own:
+        return False
+    final.rename(_taken_out(final))
+    fsync_folder(final.parent)
+    _recover(final, own)
+    return not os.path.lexists(final)
+
+
+def _swap(finished: Path, final: Path, own: Collection[str]) -> None:
+    """Exchange the two, so that what came out can be looked at before it is gone for good."""
+    out = _taken_out(final)
+    finished.rename(out)
+    try:
+        is_exchanged = _renameat2(out, final, _RENAME_EXCHANGE)
+    except FileNotFoundError:
+        # Nothing stands there any more.
+        out.rename(finished)
+        return
+    if is_exchanged:
+        fsync_folder(final.parent)
+        _recover(final, own)
+    else:
+        # No such rename here: between the look and this one, a file of others could be lost.
+        out.replace(final)
+
+
+def _recover(final: Path, own: Collection[str]) -> None:
+    """What an exchange or a removal has taken out goes away if it was ours, and else back to its name."""
+    out = _taken_out(final)
+    if not os.path.lexists(out):
+        return
+    if sha256_of(out) not in own and not publish_without_clobber(out, final):
+        if sha256_of(final) in own and _renameat2(out, final, _RENAME_EXCHANGE):
+            fsync_folder(final.parent)
+        if sha256_of(out) not in own:
+            # Two strangers within a moment: neither is destroyed.
+            out.rename(final.with_name(f"{final.name}.{secrets.token_hex(4)}"))
+    out.unlink(missing_ok=True)
+
+
+def _taken_out(final: Path) -> Path:
+    """Where a file waits for the decision whether it may go; hidden, and no sweep takes it."""
+    return final.with_name(f"{_ASIDE_PREFIX}{hashlib.sha256(os.fsencode(final.name)).hexdigest()[:16]}.out")
+
+
+def sha256_of(path: Path) -> str:
+    """Of a file's content; "" where there is no file to read."""
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def fsync_file(path: Path) -> None:

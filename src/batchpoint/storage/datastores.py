@@ -6,14 +6,14 @@ Server and engine call it with what the store holds; it knows no URI syntax beyo
 import hashlib
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from batchpoint.entities.datastore import Datastore
 from batchpoint.errors import NotSupported, ReferenceInvalid, ResourceNotFound
-from batchpoint.storage.atomic import aside_path, publish_without_clobber
+from batchpoint.storage.atomic import aside_path, publish_without_clobber, remove_own, replace_own
 from batchpoint.storage.listing import Found, list_folder
 from batchpoint.storage.uri import relative_parts
 
@@ -66,6 +66,17 @@ class OpenDatastore(Protocol):
         """
         ...
 
+    def replace_own(self, source: Path, path: str, own: Collection[str]) -> bool:
+        """Store ``source`` as ``path`` where nothing stands, or a file whose sha256 is in ``own``.
+
+        False, and nothing changed, when another file stands there. A repeat answers the same.
+        """
+        ...
+
+    def remove_own(self, path: str, own: Collection[str]) -> bool:
+        """Remove ``path`` if its sha256 is in ``own``; False, and nothing changed, when another file stands there."""
+        ...
+
     def holds(self, path: str, source: Path) -> bool:
         """Whether ``path`` has the bytes of ``source``."""
         ...
@@ -115,6 +126,19 @@ class LocalFolder:
             return publish_without_clobber(aside, final) or self.holds(path, source)
         finally:
             aside.unlink(missing_ok=True)
+
+    def replace_own(self, source: Path, path: str, own: Collection[str]) -> bool:
+        final = self.local_path(path)
+        final.parent.mkdir(parents=True, exist_ok=True)
+        aside = aside_path(final.parent)
+        try:
+            shutil.copyfile(source, aside)
+            return replace_own(aside, final, own)
+        finally:
+            aside.unlink(missing_ok=True)
+
+    def remove_own(self, path: str, own: Collection[str]) -> bool:
+        return remove_own(self.local_path(path), own)
 
     def holds(self, path: str, source: Path) -> bool:
         file = self.local_path(path)

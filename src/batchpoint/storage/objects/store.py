@@ -1,4 +1,4 @@
-"""A datastore in an object store: list, read, and write without ever replacing what stands there.
+"""A datastore in an object store: list, read, and write without ever replacing what others put there.
 
 ``open_datastore`` makes it. What fails is tried again here, and nowhere above; names are those of the datastore, and
 the container stays inside.
@@ -9,14 +9,16 @@ import contextlib
 import hashlib
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from batchpoint.entities.datastore import Credentials, Datastore
 from batchpoint.errors import DatastoreUnavailable, ResourceNotFound
+from batchpoint.storage.atomic import sha256_of
 from batchpoint.storage.listing import Found
+from batchpoint.storage.objects.conditional import put_matching, remove_matching, tag_of
 from batchpoint.storage.objects.opening import open_file_system, troubles
 from batchpoint.storage.uri import relative_parts
 
@@ -126,6 +128,56 @@ class ObjectStore:
             return True
 
         return self._tried(put, what)
+
+    def replace_own(self, source: Path, path: str, own: Collection[str]) -> bool:
+        """Store ``source`` as ``path`` where nothing stands, or a file whose sha256 is in ``own``.
+
+        False, and nothing changed, when another file stands there. A repeat answers the same. Raises
+        DatastoreUnavailable.
+        """
+        wanted = sha256_of(source)
+
+        def put() -> bool:
+            tag, found = self._seen(path)
+            if found == wanted:
+                return True
+            if not found:
+                self._create(source, self._full(path))
+            elif found in own:
+                put_matching(self._fs, self._is_s3, source, self._full(path), tag)
+            else:
+                return False
+            return True
+
+        return self._tried(put, f"replace {self.shown(path)}")
+
+    def remove_own(self, path: str, own: Collection[str]) -> bool:
+        """Remove ``path`` if its sha256 is in ``own``; False, and nothing changed, when another file stands there."""
+
+        def remove() -> bool:
+            tag, found = self._seen(path)
+            if found in own:
+                remove_matching(self._fs, self._is_s3, self._full(path), tag)
+            return not found or found in own
+
+        return self._tried(remove, f"remove {self.shown(path)}")
+
+    def _seen(self, path: str) -> tuple[str, str]:
+        """ETag and sha256 of an object; a change after the look leaves the tag behind. Twice "" for none."""
+        try:
+            info = self._fs.info(self._full(path))
+        except FileNotFoundError:
+            return "", ""
+        if info.get("type") == "directory":
+            return "", ""
+        digest = hashlib.sha256()
+        for start in range(0, int(info["size"] or 0), BLOCK_BYTES):
+            digest.update(self._piece(path, start, min(start + BLOCK_BYTES, int(info["size"]))))
+        return tag_of(info), digest.hexdigest()
+
+    @property
+    def _is_s3(self) -> bool:
+        return self._datastore.type == "s3"
 
     def remove(self, path: str) -> None:
         """Remove a file of our own, if it is there. Raises DatastoreUnavailable."""
