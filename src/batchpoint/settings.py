@@ -37,12 +37,22 @@ class Settings:
     init_timeout_s: float = 600.0
     #: Bytes of stdout and of stderr kept for each worker; the rest is dropped with a note.
     worker_log_limit_bytes: int = 10_000_000
+    #: Megabytes of one row that run() returns; longer ones fail their mini-batch with ResultTooLarge.
+    max_row_mb: int = 64
+    #: Megabytes of all rows of one mini-batch; more fail it with ResultTooLarge.
+    max_result_mb: int = 1024
     #: Seconds between two samples of memory, processors and disk in the logs of a job.
     resource_monitor_interval_s: float = 600.0
     #: Seconds that a job on a Ray compute waits for its first instance before it fails.
     ray_patience_s: float = 300.0
     #: Seconds without an answer after which an instance on a Ray node counts as lost.
     ray_silence_s: float = 30.0
+    #: Seconds that a job waits while a disk that it writes to is full; then it fails. 15 minutes.
+    storage_patience_s: float = 900.0
+    #: Seconds that a transaction on the store waits for another one.
+    store_busy_timeout_s: float = 30.0
+    #: Network file systems that the home may stand on all the same, by their kinds, comma-separated: "nfs4".
+    network_file_systems_allowed: str = ""
     #: Seconds an idle supervisor stays before it exits.
     supervisor_idle_s: float = 5.0
     #: Private and loopback hosts that an input URL may name all the same, comma-separated.

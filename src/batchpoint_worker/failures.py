@@ -27,7 +27,8 @@ class Failure:
     __slots__ = ("code", "message", "traceback")
 
     def __init__(self, code: str, message: str, traceback: str = "") -> None:
-        #: ScriptUnusable, InitFailed, ScriptRaised, InvalidResult, RowEncodingError or SegmentUnwritable.
+        #: ScriptUnusable, InitFailed, ScriptRaised, InvalidResult, RowEncodingError, ResultTooLarge or
+        #: SegmentUnwritable.
         self.code = code
         #: One line: ``ValueError: bad header (score.py:31)``.
         self.message = message

@@ -9,8 +9,13 @@ import os
 import sys
 import zlib
 
+MYPY = False
+if MYPY:
+    from collections.abc import Iterable
+
 # Scripts replace functions of these modules; the worker keeps the ones it started with.
 _close, _exit, _fstat, _open, _pread, _write = os.close, os._exit, os.fstat, os.open, os.pread, os.write
+_ftruncate, _getpid = os.ftruncate, os.getpid
 _set_inheritable = os.set_inheritable
 _crc32 = zlib.crc32
 
@@ -79,26 +84,49 @@ class SegmentUnwritable(Exception):
 
 
 class Segment:
-    """The file that the rows of this worker go to, one write for each mini-batch."""
+    """The file that the rows of this worker go to, one mini-batch after the other."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         flags = os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_WRONLY
         self.descriptor = Descriptor(_open(path, flags, 0o644), "the segment file")
         self._offset = 0
+        self._pid = _getpid()
 
-    def append(self, data: bytes) -> "tuple[int, int, int]":
-        """Appends the rows of one mini-batch; says where they stand: offset, length, CRC."""
-        offset = self._offset
-        if not data:
-            return offset, 0, 0
+    def append(self, pieces: "Iterable[bytes]") -> "tuple[int, int, int]":
+        """Appends the rows of one mini-batch; says where they stand: offset, length, CRC.
+
+        Raises SegmentUnwritable, and what ``pieces`` raise; nothing of them is then in the segment.
+        """
+        offset, length, crc = self._offset, 0, 0
         try:
-            self.descriptor.write(data)
+            for piece in pieces:
+                self._write(piece)
+                length += len(piece)
+                crc = _crc32(piece, crc)
+        except BaseException:
+            self._take_back(offset)
+            raise
+        self._offset = offset + length
+        return offset, length, crc
+
+    def _write(self, piece: bytes) -> None:
+        if _getpid() != self._pid:
+            _exit(0)  # forked while the rows were made: they are the worker's, not this child's
+        try:
+            self.descriptor.write(piece)
         except OSError as error:
-            self._offset = _fstat(self.descriptor.number).st_size
             raise SegmentUnwritable("%s: %s" % (self._path, error.strerror or error)) from error
-        self._offset = offset + len(data)
-        return offset, len(data), _crc32(data)
+
+    def _take_back(self, offset: int) -> None:
+        if _getpid() != self._pid or not self.descriptor.is_ours():
+            return
+        try:
+            _ftruncate(self.descriptor.number, offset)
+        except OSError:
+            # Then there is a hole, which nobody refers to.
+            pass
+        self._offset = _fstat(self.descriptor.number).st_size
 
 
 class PlanFile:

@@ -12,6 +12,7 @@ import time
 from collections import deque
 
 from batchpoint_worker.files import CANNOT_GO_ON, CHANNEL_CLOSED, CLOSED_BY_SCRIPT, Descriptor, die, was_closed
+from batchpoint_worker.rows import Limits
 
 MYPY = False
 if MYPY:
@@ -55,6 +56,7 @@ class Start:
         self.entry_log = os.path.abspath(command["entry_log"])
         self.agent = str(command["agent"])
         self.logging_level = str(command["logging_level"])
+        self.limits = Limits(int(command["row_limit"]), int(command["result_limit"]))
 
 
 class Commands:

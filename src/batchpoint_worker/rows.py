@@ -1,6 +1,7 @@
 """What ``run()`` returned becomes bytes, in the text that Azure writes: one element per line, verbatim.
 
-Used by the session; never imports numpy or pandas, only recognises their objects when a script has loaded them.
+Used by the session; never imports numpy or pandas, only recognises their objects when a script has loaded them. Bytes
+come in pieces, so that a large result stands in memory once more at most in part.
 """
 
 import sys
@@ -9,8 +10,16 @@ from batchpoint_worker.failures import Refused
 
 MYPY = False
 if MYPY:
+    from collections.abc import Iterator
     from typing import Any
 
+MB = 1024 * 1024
+#: Characters that become bytes at once.
+PIECE = 4 * MB
+#: Elements that become text at once.
+AT_ONCE = 4096
+#: Cells of a DataFrame that pandas formats at once; other borders could change how it writes dates.
+FRAME_CELLS = 100000
 #: The types of the elements of nearly every result; such elements are their own text.
 _TEXT_ALONE = {str}
 
@@ -20,39 +29,119 @@ def count(result: object) -> int:
     return len(_frame(result) if _is_frame(result) else _elements(result))
 
 
-def encode(result: object) -> "tuple[int, bytes]":
-    """The number of elements (rows of a DataFrame) and their lines in UTF-8."""
+class Limits:
+    """How large a row, and all rows of one ``run()``, may be, in bytes."""
+
+    def __init__(self, row: int, result: int) -> None:
+        self.row = row
+        self.result = result
+
+
+def encode(result: object, limits: Limits) -> "tuple[int, Iterator[bytes]]":
+    """The number of elements (rows of a DataFrame) and their lines in UTF-8.
+
+    The lines are made while they are taken: they raise Refused for what is too large or no UTF-8, and whatever the
+    elements raise when they are asked for their text.
+    """
     if _is_frame(result):
         frame = _frame(result)
-        text = str(frame.to_csv(sep=" ", header=False, index=False)) if len(frame) else ""
-        return len(frame), _utf8(text, None)
+        return len(frame), _within(_frame_pieces(frame, limits.row), limits.result)
     elements = _elements(result)
-    if not elements:
-        return 0, b""
-    texts = elements if set(map(type, elements)) == _TEXT_ALONE else list(map(str, elements))
-    return len(elements), _utf8("\n".join(texts) + "\n", texts)
+    return len(elements), _within(_list_pieces(elements, limits.row), limits.result)
 
 
-def _elements(result: object) -> "list[Any]":
+def _within(pieces: "Iterator[bytes]", limit: int) -> "Iterator[bytes]":
+    length = 0
+    for piece in pieces:
+        length += len(piece)
+        if length > limit:
+            raise Refused(
+                "ResultTooLarge",
+                "the rows that run() returned for one mini-batch have more than %d MB in all, which is the limit; use "
+                "smaller mini-batches, or raise the setting max_result_mb" % (limit // MB),
+            )
+        yield piece
+
+
+def _list_pieces(elements: "Any", row_limit: int) -> "Iterator[bytes]":
+    short = min(PIECE, row_limit // 4)
+    for start in range(0, len(elements), AT_ONCE):
+        some = _listed(elements[start : start + AT_ONCE])
+        texts = some if set(map(type, some)) == _TEXT_ALONE else list(map(str, some))
+        if sum(map(len, texts)) <= short:
+            yield _utf8("\n".join(texts) + "\n", texts, start)
+        else:
+            for piece in _long_pieces(texts, start, row_limit):
+                yield piece
+
+
+def _long_pieces(texts: "list[str]", start: int, row_limit: int) -> "Iterator[bytes]":
+    waiting, length = [], 0
+    for index, text in enumerate(texts, start):
+        line = _utf8("".join((text, "\n")), [text], index)
+        if len(line) - 1 > row_limit:
+            raise _too_large("element %d" % index, len(line) - 1, row_limit)
+        waiting.append(line)
+        length += len(line)
+        if length >= PIECE:
+            yield b"".join(waiting)
+            waiting, length = [], 0
+    yield b"".join(waiting)
+
+
+def _frame_pieces(frame: "Any", row_limit: int) -> "Iterator[bytes]":
+    step = max(1, FRAME_CELLS // max(1, len(frame.columns)))
+    for start in range(0, len(frame), step):
+        some = frame if len(frame) <= step else frame.iloc[start : start + step]
+        data = _frame_bytes(some, start)
+        if len(data) > row_limit:
+            _find_too_large(some, start, row_limit)
+        yield data
+
+
+def _frame_bytes(frame: "Any", start: int) -> bytes:
+    return _utf8(str(frame.to_csv(sep=" ", header=False, index=False)), None, start)
+
+
+def _find_too_large(frame: "Any", start: int, row_limit: int) -> None:
+    """Raises Refused if one of the rows, and not only all together, is too large."""
+    if len(frame) == 1:
+        raise _too_large("row %d" % start, len(_frame_bytes(frame, start)) - 1, row_limit)
+    middle = len(frame) // 2
+    for part, first in ((frame.iloc[:middle], start), (frame.iloc[middle:], start + middle)):
+        if len(_frame_bytes(part, first)) > row_limit:
+            _find_too_large(part, first, row_limit)
+
+
+def _too_large(what: str, length: int, limit: int) -> Refused:
+    return Refused(
+        "ResultTooLarge",
+        "%s of what run() returned has %d bytes, and a row may have %d MB; write large results to files of your own, "
+        "or raise the setting max_row_mb" % (what, length, limit // MB),
+    )
+
+
+def _elements(result: object) -> "Any":
+    """What has a length and can be sliced."""
     if type(result) is list:
         # A second thread of the script may still append to it.
         return result[:]
     if isinstance(result, (list, tuple)):
         return list(result)
     if _is_a(result, "numpy", "ndarray"):
-        return _array_rows(result)
+        if result.ndim == 0:  # type: ignore[attr-defined]
+            raise _invalid("an ndarray without dimensions")
+        return result
     if _is_a(result, "pandas", "Series"):
-        return list(result)  # type: ignore[call-overload, no-any-return]
+        return list(result)  # type: ignore[call-overload]
     raise _invalid("None" if result is None else "a value of type " + type(result).__name__)
 
 
-def _array_rows(array: "Any") -> "list[Any]":
-    """The elements of a flat array; the rows of a deeper one, as lists."""
-    if array.ndim == 0:
-        raise _invalid("an ndarray without dimensions")
-    if array.ndim == 1:
-        return list(array)
-    return array.tolist()  # type: ignore[no-any-return]
+def _listed(some: "Any") -> "list[Any]":
+    """The elements of a list or of a flat array; the rows of a deeper one, as lists."""
+    if type(some) is list:
+        return some
+    return list(some) if some.ndim == 1 else some.tolist()
 
 
 def _is_frame(result: object) -> bool:
@@ -75,14 +164,14 @@ def _invalid(kind: str) -> Refused:
     )
 
 
-def _utf8(text: str, texts: "list[str] | None") -> bytes:
+def _utf8(text: str, texts: "list[str] | None", start: int) -> bytes:
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError as error:
         restored = _file_names_restored(text)
         if restored is not None:
             return restored
-        raise _not_encodable(texts if texts is not None else text.split("\n"), error) from None
+        raise _not_encodable(texts if texts is not None else text.split("\n"), start, error) from None
 
 
 def _file_names_restored(text: str) -> "bytes | None":
@@ -97,8 +186,8 @@ def _file_names_restored(text: str) -> "bytes | None":
     return data
 
 
-def _not_encodable(texts: "list[str]", error: UnicodeEncodeError) -> Refused:
-    for index, text in enumerate(texts):
+def _not_encodable(texts: "list[str]", start: int, error: UnicodeEncodeError) -> Refused:
+    for index, text in enumerate(texts, start):
         try:
             text.encode("utf-8")
         except UnicodeEncodeError as found:

@@ -87,8 +87,8 @@ class Session:
             if self._segment is None:
                 results, lines, part = rows.count(result), 0, (0, 0, 0)
             else:
-                results, data = rows.encode(result)
-                lines, part = results, self._segment.append(data)
+                results, pieces = rows.encode(result, self._start.limits)
+                lines, part = results, self._segment.append(pieces)
         except BaseException as error:
             self._leave_if_forked(error)
             now = _clock()

@@ -23,6 +23,7 @@ SHIMS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "shims")
 
 def prepare(start: "Start") -> None:
     """Everything that must stand before the first line of user code runs."""
+    _leave_no_core()
     sys.stdout = _visible(sys.stdout)
     sys.stderr = _visible(sys.stderr)
     if sys.stderr is not None:
@@ -37,6 +38,15 @@ def prepare(start: "Start") -> None:
     _tell_entry_script(start)
     os.makedirs(start.working_dir, exist_ok=True)
     os.chdir(start.working_dir)
+
+
+def _leave_no_core() -> None:
+    """A crash leaves no memory image on the disk; a script that wants one raises the soft limit again."""
+    try:
+        import resource
+    except ImportError:  # optional in builds of Python
+        return
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
 
 
 def offer_shims() -> None:

@@ -76,6 +76,8 @@ class WorkerProcess:
             "entry_log": str(self.folder / "entry_script_log" / "node0"),
             "agent": "process007",
             "logging_level": "info",
+            "row_limit": 64 << 20,
+            "result_limit": 1 << 30,
             **settings,
         }
 

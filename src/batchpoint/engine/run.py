@@ -12,7 +12,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from batchpoint.compute import strays
@@ -137,6 +137,7 @@ class JobRun:
         sample_every_s = self.settings.resource_monitor_interval_s
         inherited = {} if job.settings.place.type == "ray" else self.settings.child_environ()
         start = WorkerStart(job, self.folder, python, input_root, prefix, inherited, sample_every_s)
+        start = replace(start, max_row_mb=self.settings.max_row_mb, max_result_mb=self.settings.max_result_mb)
         start.prepare()
         commits = GroupCommit(self.ledger, fence, self.folder.segments, fsync_file)
         return Driver(

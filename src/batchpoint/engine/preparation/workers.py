@@ -17,6 +17,7 @@ from batchpoint.storage.job_folder import JobFolder
 
 #: It lies beside our own package and is never imported by it.
 WORKER_PACKAGE = Path(__file__).parents[3] / "batchpoint_worker"
+MB = 1024 * 1024
 #: Variables of our own process that would change the user's interpreter.
 _NOT_INHERITED = ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
 #: Libraries that start a thread per core in each worker unless told otherwise.
@@ -37,6 +38,9 @@ class WorkerStart:
     inherited: Mapping[str, str]
     #: Seconds between two samples of what machine and workers use, as scripts are told.
     sample_every_s: float = 600.0
+    #: How large one row, and all rows of one mini-batch, may be, in MB.
+    max_row_mb: int = 64
+    max_result_mb: int = 1024
 
     def prepare(self) -> None:
         """Make the folders that workers need; safe to repeat."""
@@ -81,6 +85,8 @@ class WorkerStart:
                 "entry_log": str(self.folder.logs / "user" / "entry_script_log" / slot.node),
                 "agent": slot.agent,
                 "logging_level": settings.logging_level,
+                "row_limit": self.max_row_mb * MB,
+                "result_limit": self.max_result_mb * MB,
             }
         )
 
