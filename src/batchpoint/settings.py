@@ -53,6 +53,8 @@ class Settings:
     store_busy_timeout_s: float = 30.0
     #: Network file systems that the home may stand on all the same, by their kinds, comma-separated: "nfs4".
     network_file_systems_allowed: str = ""
+    #: Seconds without a sign of life after which a driver counts as dead; it ends itself after two thirds of them.
+    driver_lease_s: float = 30.0
     #: Seconds an idle supervisor stays before it exits.
     supervisor_idle_s: float = 5.0
     #: Private and loopback hosts that an input URL may name all the same, comma-separated.
@@ -135,7 +137,7 @@ def wants_colour(environ: Mapping[str, str] | None = None) -> bool:
     return not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
 
-def failpoints(environ: Mapping[str, str] | None = None) -> str:
+def armed_failpoints(environ: Mapping[str, str] | None = None) -> str:
     """What a test has armed, see ``batchpoint.failpoints``; empty for everybody else."""
     return (os.environ if environ is None else environ).get("BATCHPOINT_FAILPOINT", "")
 

@@ -1,16 +1,18 @@
 """``python -m batchpoint.engine JOB``: the driver process of one stored job, started by a supervisor.
 
 Exit status 0: the job has ended or was deleted, or another driver has it. 1: there never was such a job. 75: the store
-could not be reached; start again later.
+could not be reached, for so long that another driver may take the job; start again later.
 """
 
 import logging
 import sys
 import time
 
+from batchpoint import failpoints
+from batchpoint.engine.patience import PatientLedger
 from batchpoint.engine.run import JobRun
 from batchpoint.errors import Fenced, ResourceNotFound, StoreUnavailable
-from batchpoint.settings import Settings
+from batchpoint.settings import Settings, armed_failpoints
 from batchpoint.storage.job_folder import JobFolder, job_folder
 from batchpoint.storage.lock import try_lock
 from batchpoint.store.store import Store, open_store
@@ -20,6 +22,8 @@ log = logging.getLogger("batchpoint.engine")
 TRY_AGAIN_LATER = 75
 UNKNOWN, USAGE = 1, 2
 LOCK_TRIES = 5
+#: A transaction waits for others for this share of the lease at most; then it is tried again.
+BUSY_SHARE = 1 / 6
 
 
 def main(arguments: list[str]) -> int:
@@ -29,8 +33,10 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m batchpoint.engine JOB", file=sys.stderr)
         return USAGE
     settings = Settings.load()
+    failpoints.arm(armed_failpoints())
+    busy_s = min(settings.store_busy_timeout_s, settings.driver_lease_s * BUSY_SHARE)
     try:
-        with open_store(settings.home) as store:
+        with open_store(settings.home, busy_s) as store:
             store.epoch_of(arguments[0])
             return _once(arguments[0], store, settings)
     except ResourceNotFound as error:
@@ -61,7 +67,7 @@ def _once(name: str, store: Store, settings: Settings) -> int:
 
 def _drive(name: str, store: Store, settings: Settings, folder: JobFolder) -> int:
     try:
-        JobRun(name, store, folder, settings).execute()
+        JobRun(name, PatientLedger(store, settings.driver_lease_s), folder, settings).execute()
     except Fenced as error:
         log.info("%s", error)
     return 0
