@@ -1,7 +1,8 @@
 """``python -m batchpoint.engine JOB``: the driver process of one stored job, started by a supervisor.
 
 Exit status 0: the job has ended or was deleted, or another driver has it. 1: there never was such a job. 75: the store
-could not be reached, for so long that another driver may take the job; start again later.
+could not be reached, for so long that another driver may take the job, or it failed before the job was its own; start
+again later.
 """
 
 import logging
@@ -70,6 +71,11 @@ def _drive(name: str, store: Store, settings: Settings, folder: JobFolder) -> in
         JobRun(name, PatientLedger(store, settings.driver_lease_s), folder, settings).execute()
     except Fenced as error:
         log.info("%s", error)
+    except StoreUnavailable:
+        raise
+    except Exception:  # the edge of the process: before the claim nobody can be told, and the next one may do better
+        log.exception("the driver failed")
+        return TRY_AGAIN_LATER
     return 0
 
 

@@ -7,10 +7,11 @@ is found by calling again. It knows no database; clock and sleep are given to it
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 from batchpoint.entities.job import FailureReason, JobError, Progress
-from batchpoint.errors import StoreUnavailable
+from batchpoint.errors import StoreDamaged, StoreUnavailable
 from batchpoint.failpoints import reach
 from batchpoint.store.records import Claimed, Fence, Heartbeat, JobLedger, LedgerRow, Standing, Tally
 
@@ -35,7 +36,7 @@ class PatientLedger(JobLedger):
 
     Raises StoreUnavailable only when no write was confirmed for two thirds of ``lease_s``: then somebody else may soon
     take the driver for dead, and it has to be. A driver that was stopped for longer asks first; whether it still has
-    the job, only the store can say.
+    the job, only the store can say. A damaged store is not asked again.
     """
 
     def __init__(
@@ -108,8 +109,10 @@ class PatientLedger(JobLedger):
         while True:
             try:
                 row = next(rows, None)
+            except StoreDamaged:
+                raise
             except StoreUnavailable:
-                rows = self._call(lambda: self._rows_after(job, revision, failed_only, last))
+                rows = self._call(partial(self._rows_after, job, revision, failed_only, last))
                 continue
             if row is None:
                 return
@@ -150,6 +153,8 @@ class PatientLedger(JobLedger):
         while True:
             try:
                 return call()
+            except StoreDamaged:
+                raise
             except StoreUnavailable as error:
                 left_s = self._confirmed + self._fence_s - self._clock()
                 if left_s <= 0:

@@ -30,6 +30,7 @@ from batchpoint.engine.publishing.places import output_place
 from batchpoint.engine.tries import TryRecord
 from batchpoint.entities.job import FailureReason, Job, JobError, JobStatus, Progress
 from batchpoint.errors import (
+    BatchpointError,
     CancelRequested,
     Fenced,
     InputUnreadable,
@@ -198,7 +199,7 @@ class JobRun:
         return rows
 
     def _reasons(self, rows: Sequence[LedgerRow], plan: Plan) -> tuple[FailureReason, ...]:
-        return reasons.group(rows, lambda index: item_path(self.folder.plan_items, plan, index))
+        return reasons.group(rows, lambda mini_batch, item: item_path(self.folder.plan_items, plan, mini_batch, item))
 
     def _finish(self, job: Job, fence: Fence, driver: Driver, end: EndJob, rows: Sequence[LedgerRow]) -> None:
         if end.canceled:
@@ -214,13 +215,22 @@ class JobRun:
             # It succeeds only for the driver that alone could write since the rows were read: they are the frozen ones.
             reach("D12")
             self.ledger.freeze(fence)
-            reach("D13")
             self._publish(job, fence, rows)
 
     # ---- ends -----------------------------------------------------------------------------------------------------
 
     def _publish(self, job: Job, fence: Fence, rows: Sequence[LedgerRow]) -> None:
-        """Gather and publish the frozen ledger; no worker is left."""
+        """Gather and publish the frozen ledger; no worker is left. A fault of ours in it does not undo what stands."""
+        try:
+            self._publish_once(job, fence, rows)
+        except BatchpointError:
+            raise
+        except Exception:  # the same ledger gives the same bytes: what was unforeseen is tried once more
+            log.exception("publishing failed, trying again")
+            self._publish_once(job, fence, rows)
+
+    def _publish_once(self, job: Job, fence: Fence, rows: Sequence[LedgerRow]) -> None:
+        reach("D13")
         published = output_place(job, self.folder, self.settings).publish(rows)
         progress = _progress_of(rows)
         reach("D17")
