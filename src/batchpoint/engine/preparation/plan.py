@@ -103,10 +103,19 @@ def item_of(items_file: Path, plan: Plan, mini_batch: int) -> bytes:
         return file.read(length).split(b"\0", 1)[0]
 
 
-def item_path(items_file: Path, plan: Plan, mini_batch: int) -> str:
-    """Path of a mini-batch's first item, for people: bytes that are no text are written out."""
-    first = item_of(items_file, plan, mini_batch)
-    return str(Path(plan.root, os.fsdecode(first))).encode("utf-8", "backslashreplace").decode()
+def items_of(items_file: Path, plan: Plan, mini_batch: int) -> list[bytes]:
+    """The items of a mini-batch as they stand in the plan."""
+    offset, length = plan.range(mini_batch)
+    with items_file.open("rb") as file:
+        file.seek(offset)
+        return file.read(length).split(b"\0")[:-1]
+
+
+def item_path(items_file: Path, plan: Plan, mini_batch: int, item: int | None = None) -> str:
+    """Path of an item, for people: bytes that are no text are written out. Without ``item`` that of the first one."""
+    at = 0 if item is None else item - plan.first_item(mini_batch)
+    found = items_of(items_file, plan, mini_batch)[at]
+    return str(Path(plan.root, os.fsdecode(found))).encode("utf-8", "backslashreplace").decode()
 
 
 def _cut(root: str, lengths: Iterable[int], items: int, mini_batch_size: int, lost: int) -> Plan:
