@@ -17,13 +17,16 @@ Raised everywhere, mapped to HTTP by ``arm/error_body.py`` and to exit codes by 
     │   ├── InputEmpty, InputUnreadable
     │   ├── EnvironmentBuildFailed
     │   ├── ScriptUnusable, InitFailed
-    │   ├── ErrorThresholdExceeded, NoSuccessfulItems, WorkersKeepDying
+    │   ├── ErrorThresholdExceeded, NoSuccessfulItems, WorkersKeepDying, DriverKeepsDying
     │   ├── OutputAlreadyExists, OutputUnwritable
-    │   ├── ComputeDeleted, ComputeUnavailable, JobLifetimeExceeded
+    │   ├── ComputeDeleted, ComputeUnavailable, JobLifetimeExceeded, NoSpaceLeft
     │   └── SegmentCorrupt
     ├── Fenced                  another driver owns the job now, or the job has ended
     │   └── CancelRequested         somebody asked to cancel before the job could be finished
     ├── StoreUnavailable        the store could not be read or written
+    │   ├── StorageFull             its disk is full; nothing that was stored is lost
+    │   └── StoreDamaged            its file is damaged: waiting does not help
+    ├── ServerBusy              the server has as many connections as it can hold
     ├── ServerUnreachable       the client found no server where it was told to look
     └── InternalError           a fault of ours
 """
@@ -174,6 +177,12 @@ class WorkersKeepDying(JobFailed):
     code = "WorkersKeepDying"
 
 
+class DriverKeepsDying(JobFailed):
+    """One driver of the job after the other died, and it got no further."""
+
+    code = "DriverKeepsDying"
+
+
 class ErrorThresholdExceeded(JobFailed):
     """More items failed than error_threshold allows."""
 
@@ -216,6 +225,12 @@ class JobLifetimeExceeded(JobFailed):
     code = "JobLifetimeExceeded"
 
 
+class NoSpaceLeft(JobFailed):
+    """A disk that the job writes to stayed full for too long."""
+
+    code = "NoSpaceLeft"
+
+
 class SegmentCorrupt(JobFailed):
     """Scored rows on disk are not what was written."""
 
@@ -238,6 +253,24 @@ class StoreUnavailable(BatchpointError):
     """The store cannot be read or written."""
 
     code = "StoreUnavailable"
+
+
+class StorageFull(StoreUnavailable):
+    """The disk of the store is full."""
+
+    code = "StorageFull"
+
+
+class StoreDamaged(StoreUnavailable):
+    """The file of the store is damaged."""
+
+    code = "StoreDamaged"
+
+
+class ServerBusy(BatchpointError):
+    """The server has as many connections as it can hold; try again in a moment."""
+
+    code = "ServerBusy"
 
 
 class ServerUnreachable(BatchpointError):

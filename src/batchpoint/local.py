@@ -85,9 +85,11 @@ def _read_if_there(settings: Settings, name: str) -> str:
 def _in_process(settings: Settings, workspace: Workspace) -> Client:
     from batchpoint.server.app import create_app
     from batchpoint.server.auth import token_of
+    from batchpoint.store.file_system import refuse_unsafe
     from batchpoint.store.store import open_store
 
-    store = open_store(settings.home)
+    refuse_unsafe(settings.home, settings.network_file_systems_allowed)
+    store = open_store(settings.home, settings.store_busy_timeout_s)
     _log_to(settings.home / "server.log")
     app = create_app(settings, store, lambda: ensure_supervisor(settings))
     if store.open_jobs():
@@ -109,7 +111,8 @@ def _log_to(path: Path) -> None:
 
 def ensure_supervisor(settings: Settings) -> None:
     """Start a detached supervisor, unless one lives: that one looks for new jobs even after it has let its lock go."""
-    from batchpoint.server.supervisor import lock_of, start_detached
+    from batchpoint.server.supervision.drivers import start_detached
+    from batchpoint.server.supervisor import lock_of
 
     _supervisors[:] = [process for process in _supervisors if process.poll() is None]
     if is_locked(lock_of(settings.home)):

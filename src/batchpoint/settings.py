@@ -55,6 +55,10 @@ class Settings:
     network_file_systems_allowed: str = ""
     #: Seconds without a sign of life after which a driver counts as dead; it ends itself after two thirds of them.
     driver_lease_s: float = 30.0
+    #: Seconds without a sign of life after which a job's driver is taken for dead, killed and replaced.
+    driver_lease_s: float = 30.0
+    #: Drivers of one job that may die in a row without getting any further; then the job fails.
+    driver_deaths_max: int = 10
     #: Seconds an idle supervisor stays before it exits.
     supervisor_idle_s: float = 5.0
     #: Private and loopback hosts that an input URL may name all the same, comma-separated.

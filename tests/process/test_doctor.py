@@ -21,6 +21,7 @@ from batchpoint.settings import Settings
 from batchpoint.storage.atomic import aside_path
 from batchpoint.storage.job_folder import job_folder
 from batchpoint.storage.lock import is_locked, try_lock
+from batchpoint.store.file_system import kind_of_file_system
 from batchpoint.upkeep import doctor, prune
 from batchpoint.upkeep.checks import home as home_checks
 from batchpoint.upkeep.checks import machine, processes
@@ -144,8 +145,8 @@ def test_a_network_file_system_is_told_by_what_is_mounted(tmp_path: Path, home: 
         f"2 1 0:5 / {there} rw shared:7 - nfs4 server:/export rw\n"
         f"3 1 0:6 / {there}er rw - tmpfs none rw\n"
     )
-    assert home_checks.kind_of_file_system(home, mounts) == "nfs4"
-    assert home_checks.kind_of_file_system(tmp_path, mounts) == "ext4"
+    assert kind_of_file_system(home, mounts) == "nfs4"
+    assert kind_of_file_system(tmp_path, mounts) == "ext4"
 
 
 # --- the store

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+#: What an answer of "not now" tells its client, in seconds.
+RETRY_AFTER_S = 5
+
 _FIXED_WORDS = {
     word.lower(): word
     for word in (
@@ -97,7 +100,9 @@ class AsciiJson(JSONResponse):
 
 def _answer(_: Request, error: Exception) -> JSONResponse:
     known = error if isinstance(error, BatchpointError) else InternalError()
-    return AsciiJson(error_body.to_json(known), status_code=error_body.status_of(known))
+    status = error_body.status_of(known)
+    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == error_body.AGAIN else None
+    return AsciiJson(error_body.to_json(known), status_code=status, headers=headers)
 
 
 def _answer_unrouted(request: Request, error: Exception) -> JSONResponse:

@@ -58,18 +58,29 @@ def _run(settings: Settings, listener: socket.socket, url: str) -> None:
     import uvicorn
 
     from batchpoint.server.app import create_app
+    from batchpoint.server.connections import protocol_for, room_for_connections
     from batchpoint.server.supervisor import succeeded, supervising
-    from batchpoint.store.store import open_store
+    from batchpoint.store.file_system import refuse_unsafe
+    from batchpoint.store.health import refuse_damaged
+    from batchpoint.store.store import open_store, store_file
 
+    refuse_unsafe(settings.home, settings.network_file_systems_allowed)
+    refuse_damaged(store_file(settings.home))
     record = settings.home / "server.json"
     with (
-        open_store(settings.home) as store,
+        open_store(settings.home, settings.store_busy_timeout_s) as store,
         succeeded(store, settings),
         supervising(store, settings) as supervisor,
         _signals_ignored_later(),
     ):
         app = create_app(settings, store, supervisor.wake, keeps_idle=True)
-        config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=_GRACEFUL_S, lifespan="off")
+        config = uvicorn.Config(
+            app,
+            http=protocol_for(room_for_connections()),
+            log_level="warning",
+            timeout_graceful_shutdown=_GRACEFUL_S,
+            lifespan="off",
+        )
         write_atomically(record, json.dumps({"url": url, "pid": os.getpid()}).encode())
         print(f"Batchpoint serves {settings.home} at {url} - stop it with Ctrl-C", file=sys.stderr, flush=True)
         try:

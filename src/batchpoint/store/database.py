@@ -15,7 +15,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, InterfaceError, ProgrammingError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from batchpoint.errors import InternalError, ResourceConflict, StoreUnavailable
+from batchpoint.errors import InternalError, ResourceConflict, StorageFull, StoreDamaged, StoreUnavailable
 
 #: What to do, by the start of SQLite's name for the error.
 _ADVICE = {
@@ -25,9 +25,18 @@ _ADVICE = {
     "SQLITE_READONLY": "It cannot be written. Check the owner and the mode of the file and of its folder.",
     "SQLITE_CANTOPEN": "It cannot be opened. Check the owner and the mode of the file and of its folder.",
     "SQLITE_PERM": "It cannot be opened. Check the owner and the mode of the file and of its folder.",
-    "SQLITE_NOTADB": "The file is not a database. Move it away, or point BATCHPOINT_HOME to another folder.",
-    "SQLITE_CORRUPT": "The file is damaged. Stop everything that uses it and restore it from a backup.",
+    "SQLITE_NOTADB": "The file is not a database, or its beginning is damaged. Restore it from a backup, or move it "
+    "away and begin with an empty home.",
+    "SQLITE_CORRUPT": "The file is damaged. Stop everything that uses it and restore it from a backup; 'batchpoint "
+    "doctor' says what is wrong with it.",
     "SQLITE_IOERR": "The disk reported an error. Check the disk and the kernel's log.",
+}
+
+#: What is raised, by the same; StoreUnavailable for all others.
+_KINDS: dict[str, type[StoreUnavailable]] = {
+    "SQLITE_FULL": StorageFull,
+    "SQLITE_CORRUPT": StoreDamaged,
+    "SQLITE_NOTADB": StoreDamaged,
 }
 
 
@@ -46,7 +55,11 @@ class Database:
     def reading(self) -> Iterator[Connection]:
         """A transaction that sees one state of the store."""
         with self._translated(), self._engine.begin() as connection:
-            yield connection
+            try:
+                yield connection
+            except ValueError as error:
+                # A record that is no JSON, or not the noun that was put there: bytes in the middle of the file changed.
+                raise self._damaged(f"A record in it cannot be read ({type(error).__name__}).") from error
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
@@ -92,7 +105,13 @@ class Database:
     def _unavailable(self, cause: BaseException | None) -> StoreUnavailable:
         name = getattr(cause, "sqlite_errorname", "")
         advice = next((text for start, text in _ADVICE.items() if name.startswith(start)), f"It said: {cause}.")
-        return StoreUnavailable(f"The store {self.path} cannot be used. {advice}", target=str(self.path))
+        kind = next((kind for start, kind in _KINDS.items() if name.startswith(start)), StoreUnavailable)
+        return kind(f"The store {self.path} cannot be used. {advice}", target=str(self.path))
+
+    def _damaged(self, how: str) -> StoreDamaged:
+        return StoreDamaged(
+            f"The store {self.path} cannot be used. {how} {_ADVICE['SQLITE_CORRUPT']}", target=str(self.path)
+        )
 
 
 @cache

@@ -1,6 +1,6 @@
 """Looks at the file of a store without trusting it: no schema is needed, nothing is upgraded.
 
-``upkeep`` calls it before it opens the store as everybody does.
+``upkeep`` and a server that starts call it before they open the store as everybody does.
 """
 
 import sqlite3
@@ -10,10 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from batchpoint.errors import StoreDamaged
+
 #: A journal that does not change for so long is nobody's.
 _STILL_S = 0.3
 _BUSY_S = 10.0
 _DAMAGES_MAX = 20
+#: A start waits no longer for a look at the whole file; ``doctor`` takes its time.
+_QUICK_S = 3.0
+#: Steps of SQLite's machine between two looks at the clock.
+_STEPS = 100_000
 
 
 @dataclass(frozen=True)
@@ -30,15 +36,43 @@ class StoreHealth:
     rolled_back: bool
 
 
+def refuse_damaged(path: Path) -> None:
+    """Raise StoreDamaged when a quick look at the pages of the file at ``path`` finds one that is none.
+
+    What takes longer than a few seconds to read, or is locked by somebody, is used as it is.
+    """
+    if not path.is_file() or not path.stat().st_size:
+        return
+    until = time.monotonic() + _QUICK_S
+    try:
+        with closing(_opened(path, _QUICK_S)) as connection:
+            connection.set_progress_handler(lambda: time.monotonic() > until, _STEPS)
+            damages = [str(row[0]) for row in connection.execute("PRAGMA quick_check(1)") if row[0] != "ok"]
+    except sqlite3.DatabaseError as error:
+        if not getattr(error, "sqlite_errorname", "").startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+            return
+        damages = [str(error)]
+    if damages:
+        raise StoreDamaged(
+            f"The store {path} is damaged: {' '.join(damages[0].split())}. Stop everything that uses it and restore it "
+            "from a backup; 'batchpoint doctor' says more. To begin anew, move it away: what jobs published stays.",
+            target=str(path),
+        )
+
+
 def examine(path: Path) -> StoreHealth:
     """Read every page of the file at ``path``. What cannot be read at all is a damage, too."""
     was_cut_off = _is_cut_off(path.with_name(f"{path.name}-journal"))
     try:
-        uri = f"file:{quote(str(path))}?mode=rw"
-        with closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None)) as connection:
+        with closing(_opened(path, _BUSY_S)) as connection:
             return _read(connection, was_cut_off)
     except sqlite3.Error as error:
         return StoreHealth("", (str(error),), (), was_cut_off)
+
+
+def _opened(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
+    uri = f"file:{quote(str(path))}?mode=rw"
+    return sqlite3.connect(uri, uri=True, timeout=busy_timeout_s, isolation_level=None)
 
 
 def _read(connection: sqlite3.Connection, was_cut_off: bool) -> StoreHealth:

@@ -52,7 +52,7 @@ def open_store(home: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Store:
 
     Raises StoreUnavailable if the home cannot be used, its file is no store, or a newer Batchpoint wrote it.
     """
-    path = home / "batchpoint.db"
+    path = store_file(home)
     _prepare(home, path)
     database = Database(path, busy_timeout_s)
     try:
@@ -61,6 +61,11 @@ def open_store(home: Path, busy_timeout_s: float = BUSY_TIMEOUT_S) -> Store:
         database.close()
         raise
     return Store(database)
+
+
+def store_file(home: Path) -> Path:
+    """The file that holds the store of ``home``."""
+    return home / "batchpoint.db"
 
 
 def _prepare(home: Path, path: Path) -> None:

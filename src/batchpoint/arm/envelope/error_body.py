@@ -18,7 +18,13 @@ STATUS = {
     "ResourceConflict": 409,
     "InternalServerError": 500,
     "StoreUnavailable": 503,
+    "ServerBusy": 503,
+    "StorageFull": 507,
+    "StoreDamaged": 500,
 }
+
+#: The status of what passes by itself: ask again later.
+AGAIN = 503
 
 #: What the code of a validation error is on the wire; its problems are in ``details``.
 _VALIDATION = "UserError"

@@ -7,12 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from batchpoint.store.file_system import DOUBTFUL, UNSAFE, kind_of_file_system
 from batchpoint.upkeep.findings import Finding, ok, problem, warning
 
 #: What holds secrets, or every record.
 _PRIVATE = ("token", "batchpoint.db", "config.toml", "secrets")
-#: File systems whose locks SQLite cannot rely on.
-_REMOTE = frozenset({"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "fuse.glusterfs", "afs", "ceph"})
 _SCARCE_B, _LITTLE_B = 200 * 10**6, 5 * 10**9
 #: Clocks of one machine go back by so much without anybody noticing.
 _DRIFT_S = 120.0
@@ -85,24 +84,10 @@ def _closing(path: Path, mode: int) -> Callable[[], str]:
 
 def _file_system(home: Path) -> Finding:
     kind = kind_of_file_system(home)
-    if kind in _REMOTE:
+    if kind in UNSAFE | DOUBTFUL:
         return warning(
             "file system",
             f"{home} stands on a network file system ({kind}), whose locks may fail: the store can be damaged.",
             "Move the home to a local disk and set BATCHPOINT_HOME; outputs may stay where they are.",
         )
     return ok("file system", f"{home} stands on a local file system ({kind or 'of unknown kind'}).")
-
-
-def kind_of_file_system(path: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str:
-    """``ext4``, ``nfs4``; empty where the system does not say."""
-    if not mounts.is_file():
-        return ""
-    path, best, kind = path.resolve(), Path(), ""
-    for line in mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines():
-        before, _, after = line.partition(" - ")
-        point = Path(before.split()[4].encode().decode("unicode_escape"))
-        # The last one that is mounted over a place counts.
-        if path.is_relative_to(point) and len(point.parts) >= len(best.parts):
-            best, kind = point, after.split()[0]
-    return kind
