@@ -36,6 +36,7 @@ def to_json(invocation: Invocation) -> dict[str, Any]:
                 "loggingLevel": invocation.logging_level,
                 "retrySettings": retry or None,
                 "compute": {"instanceCount": invocation.instance_count} if invocation.instance_count else None,
+                "chaos": invocation.chaos or None,
                 "tags": invocation.tags or None,
                 "properties": properties or None,
             }
@@ -72,6 +73,7 @@ def from_json(body: Body) -> Invocation:
         "logging_level": level.lower() if level else None,
         "max_retries": retry.integer("maxRetries") if retry.has("maxRetries") else properties.integer("maxRetries"),
         "timeout_s": None if timeout is None else math.ceil(timeout),
+        "chaos": properties.mapping("chaos"),
         "tags": properties.texts("tags"),
         "properties": extra,
     }

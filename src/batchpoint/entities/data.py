@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field
 
 from batchpoint.entities.assets import ASSET_OUTPUT_ONLY
+from batchpoint.entities.chaos import Chances
 from batchpoint.entities.deployment import LoggingLevel
 from batchpoint.entities.naming import names
 from batchpoint.entities.noun import CreationContext, Lowered, Noun, Tags
@@ -128,6 +129,8 @@ class Invocation(Noun):
     max_retries: int | None = Field(default=None, ge=0)
     #: Seconds for one run() call.
     timeout_s: int | None = Field(default=None, gt=0, le=259200)
+    #: Harm that is done to the job on purpose: chances by kind, kill and slow; none when nothing is said.
+    chaos: Chances = Field(default_factory=dict)
     #: Words to find it by; a value is never empty.
     tags: Tags = Field(default_factory=dict)
     #: Words for programs; kept and shown as they are.

@@ -7,6 +7,7 @@ from typing import ClassVar
 from pydantic import Field
 
 from batchpoint.entities.assets import Environment
+from batchpoint.entities.chaos import Chances
 from batchpoint.entities.compute import Place
 from batchpoint.entities.data import Input
 from batchpoint.entities.datastore import Datastore
@@ -75,7 +76,7 @@ class JobSettings(Noun):
     #: Each line of the output begins with the file, the row in it and the mini-batch that it came from.
     provenance: bool = False
     #: Chances, from 0 to 1, that the job does itself harm, by kind of harm; see ``invoke --chaos``.
-    chaos: dict[str, float] = Field(default_factory=dict)
+    chaos: Chances = Field(default_factory=dict)
     logging_level: LoggingLevel = "info"
     #: Where the workers are placed.
     place: Place = Place()

@@ -133,9 +133,23 @@ def _freeze(desk: Desk, job: str, deployment: Deployment, invocation: Invocation
         timeout_s=_either(invocation.timeout_s, deployment.retry_settings.timeout),
         error_threshold=_either(invocation.error_threshold, deployment.error_threshold),
         logging_level=invocation.logging_level or deployment.logging_level,
+        chaos=_chaos(desk, deployment, invocation),
         lifetime_s=limits.lifetime_s(desk.settings, desk.compute(deployment.compute)),
         place=desk.compute(deployment.compute).place,
     )
+
+
+def _chaos(desk: Desk, deployment: Deployment, invocation: Invocation) -> dict[str, float]:
+    """Refuses harm to processes that are not on this machine."""
+    place = desk.compute(deployment.compute).place
+    if invocation.chaos and place.type == "ray":
+        raise UserError(
+            f"chaos is done to processes of this machine, and the workers of compute {deployment.compute} are on the "
+            "nodes of a Ray cluster. Try the deployment on another compute: batch-deployment update "
+            f"--name {deployment.name} --endpoint-name {deployment.endpoint_name} --set compute=azureml:NAME",
+            target="chaos",
+        )
+    return invocation.chaos
 
 
 def _either(override: int | None, own: int) -> int:
