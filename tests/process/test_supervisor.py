@@ -11,7 +11,9 @@ import pytest
 from batchpoint.client import Client
 from batchpoint.entities.job import JobStatus
 from batchpoint.local import connect, ensure_supervisor
-from batchpoint.server.supervisor import lock_of, pause_after, start_detached
+from batchpoint.server.supervision.drivers import start_detached
+from batchpoint.server.supervision.watch import pause_after
+from batchpoint.server.supervisor import lock_of
 from batchpoint.settings import Settings
 from batchpoint.storage.job_folder import job_folder
 from batchpoint.storage.lock import is_locked, try_lock

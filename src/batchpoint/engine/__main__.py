@@ -1,4 +1,6 @@
-"""``python -m batchpoint.engine JOB``: the driver process of one stored job, started by a supervisor.
+"""``python -m batchpoint.engine JOB [EPOCH]``: the driver process of one stored job, started by a supervisor.
+
+With an epoch it takes the job over from the driver of that claim and from no later one.
 
 Exit status 0: the job has ended or was deleted, or another driver has it. 1: there never was such a job. 75: the store
 could not be reached, for so long that another driver may take the job, or it failed before the job was its own; start
@@ -30,8 +32,8 @@ BUSY_SHARE = 1 / 6
 def main(arguments: list[str]) -> int:
     """Drive the job named on the command line."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    if len(arguments) != 1:
-        print("usage: python -m batchpoint.engine JOB", file=sys.stderr)
+    if len(arguments) not in (1, 2) or not all(epoch.isdecimal() for epoch in arguments[1:]):
+        print("usage: python -m batchpoint.engine JOB [EPOCH]", file=sys.stderr)
         return USAGE
     settings = Settings.load()
     failpoints.arm(armed_failpoints())
@@ -39,7 +41,7 @@ def main(arguments: list[str]) -> int:
     try:
         with open_store(settings.home, busy_s) as store:
             store.epoch_of(arguments[0])
-            return _once(arguments[0], store, settings)
+            return _once(arguments[0], int(arguments[1]) if arguments[1:] else None, store, settings)
     except ResourceNotFound as error:
         # A supervisor makes the log before it starts a driver: the job was canceled and deleted since.
         if job_folder(settings.home, arguments[0]).driver_log.exists():
@@ -53,22 +55,23 @@ def main(arguments: list[str]) -> int:
         return TRY_AGAIN_LATER
 
 
-def _once(name: str, store: Store, settings: Settings) -> int:
+def _once(name: str, observed_epoch: int | None, store: Store, settings: Settings) -> int:
     """Drive the job, unless another driver of it lives."""
     folder = job_folder(settings.home, name)
     for _ in range(LOCK_TRIES):
         folder.path.mkdir(parents=True, exist_ok=True)
         with try_lock(folder.lock) as is_ours:
             if is_ours:
-                return _drive(name, store, settings, folder)
+                return _drive(name, observed_epoch, store, settings, folder)
         time.sleep(0.1)  # whoever asks whether the lock is held holds it for an instant
     log.info("another driver of %s lives", name)
     return 0
 
 
-def _drive(name: str, store: Store, settings: Settings, folder: JobFolder) -> int:
+def _drive(name: str, observed_epoch: int | None, store: Store, settings: Settings, folder: JobFolder) -> int:
     try:
-        JobRun(name, PatientLedger(store, settings.driver_lease_s), folder, settings).execute()
+        ledger = PatientLedger(store, settings.driver_lease_s)
+        JobRun(name, ledger, folder, settings, observed_epoch=observed_epoch).execute()
     except Fenced as error:
         log.info("%s", error)
     except StoreUnavailable:

@@ -59,6 +59,8 @@ class JobRun:
     settings: Settings
     on_progress: Callable[[Progress], None] = lambda progress: None
     clock: Callable[[], float] = time.monotonic
+    #: The claim that this run may succeed; None: whichever is the latest.
+    observed_epoch: int | None = None
 
     def __post_init__(self) -> None:
         self.logs = JobLogs(self.folder)
@@ -90,7 +92,7 @@ class JobRun:
     # ---- steps ----------------------------------------------------------------------------------------------------
 
     def _claim(self) -> Claimed:
-        epoch = self.ledger.epoch_of(self.name)
+        epoch = self.ledger.epoch_of(self.name) if self.observed_epoch is None else self.observed_epoch
         reach("D0")
         claimed = self.ledger.claim(self.name, epoch, uuid.uuid4().hex[:12], socket.gethostname(), os.getpid())
         if claimed is None:
