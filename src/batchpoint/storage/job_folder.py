@@ -9,6 +9,7 @@
   worker/batchpoint_worker       link to the worker package, alone in its folder
   scratch/                temporary directory of the scripts
   staging/                what summary_only scripts write
+  failed_items.jsonl      each item that failed, and why     manifest.json   what the job read, ran and wrote
   input/                  downloaded input                unfetched.json   what could not be
   gathered/               output on its way to an object store
   mlruns/                 what scripts log to MLflow
@@ -68,6 +69,21 @@ class JobFolder:
         return self.path / "published.json"
 
     @property
+    def failed_items(self) -> Path:
+        """One JSON object for each item that failed; see ``engine.publishing.dead_letters``."""
+        return self.path / "failed_items.jsonl"
+
+    @property
+    def manifest(self) -> Path:
+        """What a job that has ended read, ran and wrote; see ``entities.manifest``."""
+        return self.path / "manifest.json"
+
+    @property
+    def published_hashes(self) -> Path:
+        """What those files held in each revision; see ``storage.published``."""
+        return self.path / "published_hashes.json"
+
+    @property
     def tracking(self) -> Path:
         """MLFLOW_TRACKING_URI, unless the deployment names another one."""
         return self.path / "mlruns"
@@ -112,6 +128,11 @@ class JobFolder:
     @property
     def stderr_log(self) -> Path:
         return self.logs / "azureml" / "stderrlogs.txt"
+
+    @property
+    def chaos(self) -> Path:
+        """What harm was done to the job on purpose."""
+        return self.logs / "sys" / "chaos.csv"
 
     @property
     def environment_log(self) -> Path:
