@@ -12,6 +12,7 @@ from batchpoint.local import connect
 from batchpoint.settings import Settings
 from batchpoint.store.store import Store, open_store
 from tests.process.engine_jobs import Engine
+from tests.process.fork_server import ForkServer
 from tests.process.worker_process import WorkerProcess, interpreter
 
 StartWorker = Callable[..., WorkerProcess]
@@ -66,3 +67,18 @@ def engine(home: Path, tmp_path: Path) -> Iterator[Engine]:
     engine = Engine(home, tmp_path)
     yield engine
     engine.close()
+
+
+@pytest.fixture(scope="session")
+def prepared_drivers() -> Iterator[ForkServer]:
+    """The process that drivers are forked from; a test takes ``fork_server``."""
+    server = ForkServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def fork_server(prepared_drivers: ForkServer, home: Path) -> Iterator[ForkServer]:
+    """Drivers that start in no time, and are gone when the test is over."""
+    yield prepared_drivers
+    prepared_drivers.bury()
