@@ -112,6 +112,7 @@ def replace_own(finished: Path, final: Path, own: Collection[str]) -> bool:
     A repeat after a crash in the middle answers the same. Both lie on one file system.
     """
     fsync_file(finished)
+    reach("D15")
     wanted = sha256_of(finished)
     own = {wanted, *own}
     _recover(final, own)
@@ -151,6 +152,7 @@ def _swap(finished: Path, final: Path, own: Collection[str]) -> None:
         # Nothing stands there any more.
         out.rename(finished)
         return
+    reach("D16")
     if is_exchanged:
         fsync_folder(final.parent)
         _recover(final, own)

@@ -1,5 +1,7 @@
 """Gathers the parts of all mini-batches, in mini-batch order, into one file, and publishes it without clobbering.
 
+What an earlier revision of the same job published is replaced, and nothing else.
+
 The driver calls it once the ledger is frozen. The result is a function of the ledger alone: whoever repeats it, in
 whatever process, writes the same bytes.
 """
@@ -9,14 +11,14 @@ import hashlib
 import os
 import shutil
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from batchpoint.errors import OutputAlreadyExists, OutputUnwritable, SegmentCorrupt
 from batchpoint.failpoints import reach
-from batchpoint.storage.atomic import aside_path, publish_without_clobber, sweep
+from batchpoint.storage.atomic import aside_path, publish_without_clobber, replace_own, sha256_of, sweep
 from batchpoint.store.records import LedgerRow, Part
 
 BLOCK_BYTES = 1 << 22
@@ -35,11 +37,13 @@ def gather(
     segments: Path,
     final: Path,
     owner: str,
-    before_publishing: Callable[[], None] = lambda: None,
+    before_publishing: Callable[[Published], None] = lambda published: None,
+    own: Collection[str] = (),
 ) -> Published:
     """Assemble the rows' parts in order and give them the name ``final``; ``owner`` is the job.
 
     ``before_publishing`` is called when all is assembled and nothing published yet; what it raises, stops that.
+    ``own``: sha256 of what the job itself has published under this name before, which is replaced.
 
     Raises OutputAlreadyExists when a file with other content stands there, SegmentCorrupt when bytes on disk are not
     those that were scored, OutputUnwritable when the disk or the folder does not take them.
@@ -49,15 +53,21 @@ def gather(
         final.parent.mkdir(parents=True, exist_ok=True)
         sweep(final.parent, 0, owner)
         published = _assemble(rows, segments, unfinished)
-        before_publishing()
-        if not publish_without_clobber(unfinished, final) and _content(final) != published.sha256:
+        before_publishing(published)
+        if not _publish(unfinished, final, published, own):
             raise already_exists(final)
     except OSError as error:
-        raise _unwritable(final, error) from error
+        raise unwritable(final, error) from error
     finally:
         with contextlib.suppress(OSError):
             unfinished.unlink()
     return published
+
+
+def _publish(unfinished: Path, final: Path, published: Published, own: Collection[str]) -> bool:
+    if own:
+        return replace_own(unfinished, final, own)
+    return publish_without_clobber(unfinished, final) or sha256_of(final) == published.sha256
 
 
 def names(staging: Path, final: Path | None) -> list[str]:
@@ -78,7 +88,7 @@ def publish_folder(staging: Path, folder: Path, owner: str) -> int:
             final.parent.mkdir(parents=True, exist_ok=True)
             _move(path, final, owner)
         except OSError as error:
-            raise _unwritable(final, error) from error
+            raise unwritable(final, error) from error
     return len(files)
 
 
@@ -92,7 +102,7 @@ def refuse_clashes(staging: Path, folder: Path, gathered: Path | None = None) ->
                 "that name. Let the script choose another name, or set output_file_name.",
                 target=str(final),
             )
-        if is_taken(final) and _content(final) != _content(path):
+        if is_taken(final) and sha256_of(final) != sha256_of(path):
             raise already_exists(final)
 
 
@@ -170,14 +180,6 @@ class _Segments:
         return self._descriptors[segment]
 
 
-def _content(path: Path) -> str:
-    """The sha256 of a file's content; "" where there is no file to read."""
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def staged(staging: Path) -> list[Path]:
     """What the scripts wrote themselves."""
     return sorted(path for path in staging.rglob("*") if path.is_file())
@@ -191,7 +193,7 @@ def _move(path: Path, final: Path, owner: str) -> None:
         finished = aside_path(final.parent, owner)
         shutil.copyfile(path, finished)
     try:
-        if not publish_without_clobber(finished, final) and _content(final) != _content(path):
+        if not publish_without_clobber(finished, final) and sha256_of(final) != sha256_of(path):
             raise already_exists(final)
     finally:
         if finished is not path:
@@ -199,7 +201,8 @@ def _move(path: Path, final: Path, owner: str) -> None:
     path.unlink(missing_ok=True)
 
 
-def _unwritable(final: Path, error: OSError) -> OutputUnwritable:
+def unwritable(final: Path, error: OSError) -> OutputUnwritable:
+    """The error for an output path that the disk or the folder does not take."""
     return OutputUnwritable(
         f"The output file {final} cannot be written: {error.strerror or error}. What was scored is kept; "
         "make room or give the right to write there.",

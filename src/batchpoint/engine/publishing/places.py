@@ -1,9 +1,13 @@
-"""Where a job's output goes: a folder of this machine, or a path in an object store. Nothing there is ever replaced.
+"""Where a job's output goes: a folder of this machine, or a path in an object store.
+
+Nothing there is ever replaced but what an earlier revision of the same job has written.
 
 ``engine.run`` asks it before anything is scored, and to publish. What is published is decided in ``output``.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import hashlib
+import shutil
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +18,7 @@ from batchpoint.entities.job import Job
 from batchpoint.errors import BatchpointError, JobFailed, OutputUnwritable
 from batchpoint.settings import Settings
 from batchpoint.storage import published as published_names
+from batchpoint.storage.atomic import aside_path, remove_own, replace_own, sha256_of, sweep
 from batchpoint.storage.datastores import OpenDatastore, open_datastore
 from batchpoint.storage.job_folder import JobFolder
 from batchpoint.store.records import LedgerRow
@@ -28,20 +33,35 @@ class OutputPlace(Protocol):
         """Raise OutputAlreadyExists or OutputUnwritable for what is sure to fail in the end."""
         ...
 
-    def publish(self, rows: Sequence[LedgerRow]) -> Published:
+    def publish(self, rows: Iterable[LedgerRow]) -> Published:
         """Gather the rows and publish them, and what the scripts wrote themselves; a repeat changes nothing.
 
         Raises OutputAlreadyExists, OutputUnwritable, SegmentCorrupt.
         """
         ...
 
+    def put_beside(self, source: Path, name: str, own: Collection[str]) -> bool:
+        """Put a copy of ``source`` beside the output, where nothing stands or a file whose sha256 is in ``own``.
 
-def output_place(job: Job, folder: JobFolder, settings: Settings) -> OutputPlace:
-    """The place that the job's settings name."""
+        False, and nothing changed, when another file has the name. Raises OutputUnwritable.
+        """
+        ...
+
+    def remove_beside(self, name: str, own: Collection[str]) -> bool:
+        """Remove a file beside the output if its sha256 is in ``own``; False when another one has the name."""
+        ...
+
+    def shown(self, name: str) -> str:
+        """Where people find a file of that name."""
+        ...
+
+
+def output_place(job: Job, folder: JobFolder, settings: Settings, replaces: str = "") -> OutputPlace:
+    """The place that the job's settings name; ``replaces``: sha256 of what the revision before published there."""
     store = job.settings.output_store
     if store is None:
-        return FolderPlace(job, folder)
-    return StorePlace(job, folder, lambda: open_datastore(store, settings.home))
+        return FolderPlace(job, folder, replaces)
+    return StorePlace(job, folder, lambda: open_datastore(store, settings.home), replaces)
 
 
 def output_file(job: Job) -> Path | None:
@@ -54,35 +74,60 @@ def output_file(job: Job) -> Path | None:
 class FolderPlace:
     """A folder of this machine."""
 
-    def __init__(self, job: Job, folder: JobFolder) -> None:
+    def __init__(self, job: Job, folder: JobFolder, replaces: str = "") -> None:
         self._job = job
         self._folder = folder
         self._final = output_file(job)
         self._root = Path(job.settings.output_folder)
+        self._own = _own(job, folder, replaces)
 
     def refuse_now(self) -> None:
-        if self._final is not None and output.is_taken(self._final):
-            raise output.already_exists(self._final)
+        final = self._final
+        if final is not None and output.is_taken(final) and not (self._own and sha256_of(final) in self._own):
+            raise output.already_exists(final)
         output.refuse_unwritable(self._root)
 
-    def publish(self, rows: Sequence[LedgerRow]) -> Published:
+    def publish(self, rows: Iterable[LedgerRow]) -> Published:
         staging, published = self._folder.staging, NOTHING
         if self._final is None:
-            self._make_sure()
+            self._make_sure(NOTHING)
         else:
-            published = output.gather(rows, self._folder.segments, self._final, self._job.name, self._make_sure)
+            segments, name = self._folder.segments, self._job.name
+            published = output.gather(rows, segments, self._final, name, self._make_sure, self._own)
         output.publish_folder(staging, self._root, self._job.name)
         return published
 
-    def _make_sure(self) -> None:
+    def put_beside(self, source: Path, name: str, own: Collection[str]) -> bool:
+        copy = aside_path(self._root, self._job.name)
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            sweep(self._root, 0, self._job.name)
+            shutil.copyfile(source, copy)
+            return replace_own(copy, self._root / name, own)
+        except OSError as error:
+            raise output.unwritable(self._root / name, error) from error
+        finally:
+            copy.unlink(missing_ok=True)
+
+    def remove_beside(self, name: str, own: Collection[str]) -> bool:
+        try:
+            return remove_own(self._root / name, own)
+        except OSError as error:
+            raise output.unwritable(self._root / name, error) from error
+
+    def shown(self, name: str) -> str:
+        return str(self._root / name)
+
+    def _make_sure(self, published: Published) -> None:
         output.refuse_clashes(self._folder.staging, self._root, self._final)
         published_names.remember(self._folder, output.names(self._folder.staging, self._final))
+        published_names.remember_content(self._folder, published_names.GATHERED, published.sha256)
 
 
 class StorePlace:
     """A path in an object store: put together on this machine, then sent under the condition that nothing is there."""
 
-    def __init__(self, job: Job, folder: JobFolder, connect: Callable[[], OpenDatastore]) -> None:
+    def __init__(self, job: Job, folder: JobFolder, connect: Callable[[], OpenDatastore], replaces: str = "") -> None:
         self._job = job
         self._folder = folder
         self._connect = connect
@@ -90,38 +135,67 @@ class StorePlace:
         is_gathered = job.settings.output_action == "append_row"
         #: Where the gathered file is put together.
         self._whole = folder.gathered / job.settings.output_file_name if is_gathered else None
+        self._own = _own(job, folder, replaces)
 
     def refuse_now(self) -> None:
         with self._writing():
             store = self._connect()
             if self._whole is not None and store.size(self._key(self._whole.name)) is not None:
-                raise output.already_exists(store.shown(self._key(self._whole.name)))
+                self._require_own(store, self._key(self._whole.name))
             self._probe(store)
 
-    def publish(self, rows: Sequence[LedgerRow]) -> Published:
+    def publish(self, rows: Iterable[LedgerRow]) -> Published:
         published = NOTHING
         with self._writing():
             store = self._connect()
+
+            def make_sure(gathered: Published) -> None:
+                self._make_sure(store, gathered)
+
             if self._whole is None:
-                self._make_sure(store)
+                make_sure(NOTHING)
             else:
-                segments, name = self._folder.segments, self._job.name
-                published = output.gather(rows, segments, self._whole, name, lambda: self._make_sure(store))
-                self._put(store, self._whole, self._whole.name)
+                published = output.gather(rows, self._folder.segments, self._whole, self._job.name, make_sure)
+                self._put_whole(store, self._whole)
             for name, path in self._staged():
                 self._put(store, path, name)
         return published
 
-    def _make_sure(self, store: OpenDatastore) -> None:
+    def put_beside(self, source: Path, name: str, own: Collection[str]) -> bool:
+        with self._writing():
+            return self._connect().replace_own(source, self._key(name), own)
+
+    def remove_beside(self, name: str, own: Collection[str]) -> bool:
+        with self._writing():
+            return self._connect().remove_own(self._key(name), own)
+
+    def shown(self, name: str) -> str:
+        return f"{self._job.settings.output_uri.rstrip('/')}/{name}"
+
+    def _require_own(self, store: OpenDatastore, key: str) -> None:
+        digest = hashlib.sha256()
+        for block in store.blocks(key) if self._own else ():
+            digest.update(block)
+        if digest.hexdigest() not in self._own:
+            raise output.already_exists(store.shown(key))
+
+    def _make_sure(self, store: OpenDatastore, published: Published) -> None:
         output.refuse_clashes(self._folder.staging, self._folder.gathered, self._whole)
         for name, path in self._staged():
             if store.size(self._key(name)) is not None and not store.holds(self._key(name), path):
                 raise output.already_exists(store.shown(self._key(name)))
         published_names.remember(self._folder, output.names(self._folder.staging, self._whole))
+        published_names.remember_content(self._folder, published_names.GATHERED, published.sha256)
 
     def _staged(self) -> list[tuple[str, Path]]:
         staging = self._folder.staging
         return [(path.relative_to(staging).as_posix(), path) for path in output.staged(staging)]
+
+    def _put_whole(self, store: OpenDatastore, whole: Path) -> None:
+        if not self._own:
+            self._put(store, whole, whole.name)
+        elif not store.replace_own(whole, self._key(whole.name), self._own):
+            raise output.already_exists(store.shown(self._key(whole.name)))
 
     def _put(self, store: OpenDatastore, path: Path, name: str) -> None:
         if not store.put_new(path, self._key(name)):
@@ -163,3 +237,10 @@ class StorePlace:
                 f"The output cannot be written to {self._job.settings.output_uri}. {error.message}",
                 target=self._job.settings.output_uri,
             ) from error
+
+
+def _own(job: Job, folder: JobFolder, replaces: str) -> frozenset[str]:
+    """What the job itself has published in earlier revisions, or was about to; empty in the first one."""
+    if not job.revision or job.settings.output_action != "append_row":
+        return frozenset()
+    return frozenset({*published_names.contents(folder, published_names.GATHERED), replaces} - {""})
