@@ -2,9 +2,9 @@
 
 With an epoch it takes the job over from the driver of that claim and from no later one.
 
-Exit status 0: the job has ended or was deleted, or another driver has it. 1: there never was such a job. 75: the store
-could not be reached, for so long that another driver may take the job, or it failed before the job was its own; start
-again later.
+Exit status 0: the job has ended or was deleted, or another driver has it. 1: there never was such a job. 70: the driver
+failed before the job was its own. 75: the store could not be reached, for so long that another driver may take the job;
+start again later.
 """
 
 import logging
@@ -22,7 +22,7 @@ from batchpoint.store.store import Store, open_store
 
 log = logging.getLogger("batchpoint.engine")
 
-TRY_AGAIN_LATER = 75
+FAILED, TRY_AGAIN_LATER = 70, 75
 UNKNOWN, USAGE = 1, 2
 LOCK_TRIES = 5
 #: A transaction waits for others for this share of the lease at most; then it is tried again.
@@ -78,7 +78,7 @@ def _drive(name: str, observed_epoch: int | None, store: Store, settings: Settin
         raise
     except Exception:  # the edge of the process: before the claim nobody can be told, and the next one may do better
         log.exception("the driver failed")
-        return TRY_AGAIN_LATER
+        return FAILED
     return 0
 
 
