@@ -71,7 +71,7 @@ def test_every_file_stands_where_users_of_the_field_look(engine: Engine) -> None
 
 
 def test_the_report_has_a_line_for_each_try(engine: Engine) -> None:
-    ended = engine.run(engine.script(TALKS), engine.items(6, bad=[2]), max_retries=2)
+    ended = engine.run(engine.script(TALKS), engine.items(6, bad=[2]), max_retries=2, isolate_failures=False)
     lines = table(ended, "job_report/processed_mini-batches")
     done = [line for line in lines if line["Status"] == "RUN_DONE"]
     assert sorted((line["Mini-batch Id"], line["Total"], line["Succeeded"]) for line in done) == [
@@ -99,7 +99,8 @@ def test_a_time_out_and_a_death_are_told_apart_in_the_report(engine: Engine) -> 
     (line,) = [line for line in table(hangs, "job_report/processed_mini-batches") if line["Status"] != "RUN_DONE"]
     assert (line["Status"], line["Error Category"]) == ("RUN_TIMEOUT", "MiniBatchTimeout")
     assert float(line["Run Method Seconds"]) >= 0.3
-    crashes = engine.run("segfaults_in_run.py", engine.items(2, bad=[0]), name="crash", max_retries=1)
+    fails = {"max_retries": 1, "isolate_failures": False}
+    crashes = engine.run("segfaults_in_run.py", engine.items(2, bad=[0]), name="crash", **fails)
     (line,) = table(crashes, "job_report/processed_mini-batches")
     assert (line["Status"], line["Error Category"]) == ("RUN_EXCEPTION", "WorkerCrashed")
     assert "WARNING worker 0 is gone: The worker crashed with SIGSEGV." in crashes.log("sys/node/0/process000.txt")

@@ -17,7 +17,7 @@ def names(*numbers: int) -> list[str]:
 
 
 def run(engine: Engine, script: str | Path, **settings: object) -> Ended:
-    settings = {"max_concurrency_per_instance": 2, **settings}
+    settings = {"max_concurrency_per_instance": 2, "isolate_failures": False, **settings}
     return engine.run(script, engine.items(8, bad=[BAD]), **settings)
 
 

@@ -12,6 +12,8 @@ from batchpoint.compute.pool import Slot
 from batchpoint.engine import messages
 from batchpoint.engine.dispatch import GIVEN_BACK_MAX, Dispatcher, Policy
 from batchpoint.engine.messages import Action, EndJob, Event, Failure, PlanReady, WorkerGone
+from batchpoint.engine.preparation.pieces import Coverage
+from batchpoint.store.records import LedgerRow
 
 RAISED = Failure("ScriptRaised", "ValueError: bad header", "Traceback: bad header")
 CRASHED = Failure("WorkerCrashed", "SIGSEGV")
@@ -103,8 +105,11 @@ class World:
         raise AssertionError("the job does not end")
 
     def plan(self) -> PlanReady:
-        done_items = sum(self.size_of(number) for number in self.done)
-        return PlanReady(self.mini_batches, self.size, self.items, self.done, 0, done_items)
+        covered = Coverage(self.items, self.size)
+        for number in self.done:
+            piece = covered.whole(number)
+            covered.add(LedgerRow(*piece, piece.items, 0, piece.items, 1, ()))
+        return PlanReady(covered)
 
     def step(self) -> None:
         deadline = self.dispatcher.next_deadline()
@@ -222,7 +227,7 @@ class World:
     def score(self, action: messages.Score) -> None:
         worker = self.workers[action.worker]
         assert worker.ready, "work goes to workers that are ready"
-        for mini_batch, attempt in action.work:
+        for (mini_batch, _, _), attempt in action.work:
             assert mini_batch not in self.outstanding, "one worker at a time"
             assert mini_batch not in self.kept and mini_batch not in self.given_up and mini_batch not in self.done
             self.outstanding[mini_batch] = action.worker, attempt
@@ -277,9 +282,9 @@ class World:
         assert action.items_failed == self.size_of(mini_batch) - action.scored.results
 
     def give_up(self, action: messages.GiveUp) -> None:
-        self.settle(action.mini_batch)
-        self.given_up[action.mini_batch] = action
-        assert action.tries == self.costly[action.mini_batch] == max(1, self.policy.max_tries)
+        self.settle(action.piece.mini_batch)
+        self.given_up[action.piece.mini_batch] = action
+        assert action.tries == self.costly[action.piece.mini_batch] == max(1, self.policy.max_tries)
 
     def settle(self, mini_batch: int) -> None:
         assert mini_batch not in self.outstanding

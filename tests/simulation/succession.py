@@ -17,6 +17,7 @@ from batchpoint.engine import messages
 from batchpoint.engine.dispatch import Policy
 from batchpoint.engine.driver import Driver
 from batchpoint.engine.ledger import GroupCommit
+from batchpoint.engine.preparation.pieces import Piece
 from batchpoint.engine.preparation.plan import Plan
 from batchpoint.engine.preparation.workers import WorkerStart
 from batchpoint.engine.tries import TryRecord
@@ -202,10 +203,10 @@ class WatchedTries(TryRecord):
         super().__init__(stint.all.folder.tries, stint.fence.revision, stint.fence.epoch)
         self.stint = stint
 
-    def note(self, mini_batch: int | None, tries: int, failure: messages.Failure) -> None:
-        super().note(mini_batch, tries, failure)
-        if mini_batch is not None and self.stint.holds_the_job():
-            self.stint.all.failed_tries[mini_batch] += 1
+    def note(self, piece: Piece | None, tries: int, failure: messages.Failure) -> None:
+        super().note(piece, tries, failure)
+        if piece is not None and self.stint.holds_the_job():
+            self.stint.all.failed_tries[piece.mini_batch] += 1
 
 
 class WatchedPool(FakePool):

@@ -18,6 +18,8 @@ from batchpoint.engine.messages import (
     StartWorker,
     WorkerGone,
 )
+from batchpoint.engine.preparation.pieces import Coverage, Piece
+from batchpoint.store.records import LedgerRow
 
 A = TypeVar("A", bound=Action)
 
@@ -38,9 +40,20 @@ class Hall:
         timeout_s: float = 30.0,
         init_timeout_s: float = 600.0,
         error_threshold: int = -1,
+        isolate: bool = False,
+        pieces_per_worker: int | None = None,
     ) -> None:
         places = tuple(Slot(0, number) for number in range(slots))
-        self.dispatcher = Dispatcher(Policy(places, max_tries, timeout_s, init_timeout_s, error_threshold))
+        self.policy = Policy(
+            places,
+            max_tries,
+            timeout_s,
+            init_timeout_s,
+            error_threshold,
+            isolate=isolate,
+            pieces_per_worker=pieces_per_worker,
+        )
+        self.dispatcher = Dispatcher(self.policy)
         self.now = 100.0
         self.done: list[Action] = []
         self._take(self.dispatcher.begin(self.now))
@@ -59,19 +72,20 @@ class Hall:
     # ---- common events --------------------------------------------------------------------------------------------
 
     def plan(self, mini_batches: int, size: int = 10, items: int | None = None) -> list[Action]:
-        return self.tell(PlanReady(mini_batches, size, mini_batches * size if items is None else items))
+        return self.tell(PlanReady(Coverage(mini_batches * size if items is None else items, size)))
 
     def ready(self, *workers: int) -> list[Action]:
         return [action for worker in workers for action in self.tell(Ready(worker))]
 
-    def scored(self, worker: int, results: int = 10, seconds: float = 1.0) -> list[Action]:
-        """The worker answers for the mini-batch that it is at."""
-        mini_batch, attempt = self.running(worker)
+    def scored(self, worker: int, results: int | None = None, seconds: float = 1.0) -> list[Action]:
+        """The worker answers for the piece that it is at."""
+        (mini_batch, _, items), attempt = self.running(worker)
+        results = items if results is None else results
         return self.tell(Scored(worker, mini_batch, attempt, results, results, 0, 5, 7, seconds))
 
     def raised(self, worker: int, failure: Failure = RAISED) -> list[Action]:
-        mini_batch, attempt = self.running(worker)
-        return self.tell(Failed(worker, mini_batch, attempt, failure, 1.0))
+        piece, attempt = self.running(worker)
+        return self.tell(Failed(worker, piece.mini_batch, attempt, failure, 1.0))
 
     def dies(self, worker: int, failure: Failure = SEGFAULT) -> list[Action]:
         return self.tell(WorkerGone(worker, failure, own_doing=True))
@@ -81,12 +95,10 @@ class Hall:
 
     # ---- what is known --------------------------------------------------------------------------------------------
 
-    def running(self, worker: int) -> tuple[int, int]:
-        """The mini-batch and the attempt that a worker is at."""
+    def running(self, worker: int) -> tuple[Piece, int]:
+        """The piece and the attempt that a worker is at."""
         (hand,) = [hand for hand in self.dispatcher.workers() if hand.worker == worker]
-        mini_batch = hand.assigned[0]
-        given = [work for score in self.all(Score) if score.worker == worker for work in score.work]
-        return next(work for work in reversed(given) if work[0] == mini_batch)
+        return hand.assigned[0]
 
     def all(self, kind: type[A]) -> list[A]:
         return only(kind, self.done)
@@ -108,7 +120,20 @@ def only(kind: type[A], actions: Sequence[Action]) -> list[A]:
 
 def given(actions: Sequence[Action]) -> dict[int, list[int]]:
     """Mini-batches handed out by these actions, by worker."""
-    return {score.worker: [mini_batch for mini_batch, _ in score.work] for score in only(Score, actions)}
+    return {score.worker: [piece.mini_batch for piece, _ in score.work] for score in only(Score, actions)}
+
+
+def pieces(actions: Sequence[Action]) -> list[tuple[int, int]]:
+    """Pieces handed out by these actions: (first item, items)."""
+    return [(piece.first_item, piece.items) for score in only(Score, actions) for piece, _ in score.work]
+
+
+def covered(plan: Coverage, *rows: tuple[int, int, int], failed: bool = False) -> Coverage:
+    """The plan with ledger rows for these (mini-batch, first item, items)."""
+    for mini_batch, first_item, items in rows:
+        lost = items if failed else 0
+        plan.add(LedgerRow(mini_batch, first_item, items, items - lost, lost, items - lost, 1, ()))
+    return plan
 
 
 def started(actions: Sequence[Action]) -> list[int]:

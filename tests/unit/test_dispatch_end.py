@@ -6,7 +6,8 @@ import pytest
 
 from batchpoint.engine.dispatch.dispatcher import MESSAGE_MAX
 from batchpoint.engine.messages import Cancel, GiveUp, Keep, PlanReady, Score
-from tests.unit.dispatch_hall import RAISED, Hall, given, only, started
+from batchpoint.engine.preparation.pieces import Coverage
+from tests.unit.dispatch_hall import RAISED, Hall, covered, given, only, started
 
 
 def counts(hall: Hall) -> tuple[int, int, int]:
@@ -31,7 +32,7 @@ def test_after_the_end_nothing_follows() -> None:
     hall.plan(1)
     hall.ready(0)
     hall.scored(0)
-    for event in (Cancel(), PlanReady(1, 10, 10)):
+    for event in (Cancel(), PlanReady(Coverage(10, 10))):
         assert hall.tell(event) == []
     assert hall.dies(0) == [] and hall.wait(10_000) == []
 
@@ -136,30 +137,32 @@ def test_cancel_ends_the_job_whatever_runs() -> None:
 def test_what_is_done_is_not_given_out_again() -> None:
     hall = Hall()
     hall.ready(0)
-    hall.tell(PlanReady(5, 10, 50, [0, 2, 4], items_failed=10, items_succeeded=20))
+    before = covered(Coverage(50, 10), (0, 0, 10), (2, 20, 10))
+    hall.tell(PlanReady(covered(before, (4, 40, 10), failed=True)))
     assert counts(hall) == (3, 20, 10)
     hall.scored(0)
     hall.scored(0)
-    assert [mini_batch for score in hall.all(Score) for mini_batch, _ in score.work] == [1, 3]
+    assert [piece.mini_batch for score in hall.all(Score) for piece, _ in score.work] == [1, 3]
     assert counts(hall) == (5, 40, 10) and hall.end is not None and hall.end.failure is None
 
 
 def test_a_plan_that_is_done_already_ends_at_once() -> None:
     hall = Hall()
-    hall.tell(PlanReady(2, 10, 20, [0, 1], items_failed=0, items_succeeded=20))
+    hall.tell(PlanReady(covered(Coverage(20, 10), (0, 0, 10), (1, 10, 10))))
     assert hall.end is not None and hall.end.failure is None
 
 
 def test_failures_of_an_earlier_driver_count_toward_the_threshold() -> None:
     hall = Hall(error_threshold=9)
-    hall.tell(PlanReady(3, 10, 30, [0, 1], items_failed=10, items_succeeded=10))
+    before = covered(Coverage(30, 10), (0, 0, 10))
+    hall.tell(PlanReady(covered(before, (1, 10, 10), failed=True)))
     assert hall.end is not None and hall.end.failure is not None
     assert hall.end.failure.code == "ErrorThresholdExceeded"
 
 
 def test_a_job_whose_every_mini_batch_failed_under_an_earlier_driver_fails_with_the_reason() -> None:
     hall = Hall()
-    hall.tell(PlanReady(1, 10, 10, [0], items_failed=10, items_succeeded=0, first_failure=RAISED))
+    hall.tell(PlanReady(covered(Coverage(10, 10), (0, 0, 10), failed=True), first_failure=RAISED))
     assert hall.end is not None and hall.end.failure is not None
     assert hall.end.failure.code == "NoSuccessfulItems" and "bad header" in hall.end.failure.message
 

@@ -17,7 +17,8 @@ from batchpoint.engine.messages import (
     Scored,
     WorkerGone,
 )
-from tests.unit.dispatch_hall import NO_MODEL, RAISED, SEGFAULT, Hall, given, only, started
+from batchpoint.engine.preparation.pieces import Coverage, Piece
+from tests.unit.dispatch_hall import NO_MODEL, RAISED, SEGFAULT, Hall, covered, given, only, started
 
 
 def one_worker(mini_batches: int = 2, **policy: float) -> Hall:
@@ -25,6 +26,10 @@ def one_worker(mini_batches: int = 2, **policy: float) -> Hall:
     hall.plan(mini_batches)
     hall.ready(0)
     return hall
+
+
+def named(note: NoteFailure) -> int | None:
+    return note.piece.mini_batch if note.piece else None
 
 
 def last_worker(hall: Hall) -> int:
@@ -48,7 +53,7 @@ def test_max_retries_is_the_number_of_executions(max_tries: int) -> None:
     for _ in range(max_tries - 1):
         assert not only(GiveUp, hall.raised(0))
     (give_up,) = only(GiveUp, hall.raised(0))
-    assert (give_up.mini_batch, give_up.failure, give_up.tries) == (0, RAISED, max_tries)
+    assert (give_up.piece.mini_batch, give_up.failure, give_up.tries) == (0, RAISED, max_tries)
     assert len(hall.all(NoteFailure)) == hall.dispatcher.failed_attempts == max_tries
 
 
@@ -67,12 +72,14 @@ def test_a_worker_s_own_death_costs_the_running_mini_batch_alone() -> None:
     hall = one_worker(mini_batches=40)
     for _ in range(8):
         hall.scored(0, seconds=0.001)
-    held = list(next(iter(hall.dispatcher.workers())).assigned)
+    held = [piece for piece, _ in next(iter(hall.dispatcher.workers())).assigned]
     assert len(held) > 1, "the test wants mini-batches sent ahead"
     actions = hall.dies(0)
-    assert [(note.mini_batch, note.failure) for note in only(NoteFailure, actions)] == [(held[0], SEGFAULT)]
+    assert [(note.piece, note.failure) for note in only(NoteFailure, actions)] == [(held[0], SEGFAULT)]
     (worker,) = started(actions)
-    assert given(hall.ready(worker))[worker][0] == held[1], "what it had not begun comes first again, in order"
+    assert given(hall.ready(worker))[worker][0] == held[1].mini_batch, (
+        "what it had not begun comes first again, in order"
+    )
     assert hall.dispatcher.failed_attempts == 1
 
 
@@ -84,7 +91,7 @@ def test_a_mini_batch_that_kills_its_workers_is_given_up_and_the_others_are_scor
     hall.dies(1)
     hall.ready(2)
     (give_up,) = only(GiveUp, hall.dies(2))
-    assert (give_up.mini_batch, give_up.failure) == (0, SEGFAULT)
+    assert (give_up.piece.mini_batch, give_up.failure) == (0, SEGFAULT)
     assert hall.end is not None and hall.end.failure is None
 
 
@@ -135,7 +142,7 @@ def test_a_mini_batch_past_its_time_costs_a_try_and_its_worker() -> None:
     actions = hall.wait(0.2)
     assert only(KillWorker, actions) == [KillWorker(0)]
     (note,) = only(NoteFailure, actions)
-    assert (note.mini_batch, note.failure.code) == (0, "MiniBatchTimeout")
+    assert (named(note), note.failure.code) == (0, "MiniBatchTimeout")
     assert "30 s" in note.failure.message and "retry_settings.timeout" in note.failure.message
     (worker,) = started(actions)
     assert given(hall.ready(worker)) == {worker: [1]}, "the others first"
@@ -174,7 +181,7 @@ def test_several_workers_may_be_late_at_once() -> None:
 
 def test_events_of_workers_that_are_gone_change_nothing() -> None:
     hall = one_worker(mini_batches=3, max_tries=5)
-    mini_batch, attempt = hall.running(0)
+    (mini_batch, _, _), attempt = hall.running(0)
     hall.wait(31)
     hall.ready(1)
     before = list(hall.done)
@@ -200,7 +207,7 @@ def test_an_answer_out_of_turn_ends_the_worker_and_costs_what_it_was_at() -> Non
         hall = one_worker(mini_batches=2)
         actions = hall.tell(event)
         assert only(KillWorker, actions) == [KillWorker(0)]
-        assert [note.mini_batch for note in only(NoteFailure, actions)] == [0]
+        assert [named(note) for note in only(NoteFailure, actions)] == [0]
         assert not only(Keep, actions) and hall.dispatcher.settled == 0
         (worker,) = started(actions)
         assert given(hall.ready(worker)) == {worker: [1]}
@@ -236,14 +243,14 @@ def test_the_first_traceback_is_remembered_over_what_has_none() -> None:
 
 def test_tries_that_an_earlier_driver_counted_go_on_counting() -> None:
     hall = Hall()
-    tries = {0: (2, RAISED), 2: (3, SEGFAULT)}
-    hall.tell(PlanReady(3, 10, 30, tries=tries, failed_attempts=5, first_failure=RAISED))
+    tries = {Piece(0, 0, 10): (2, RAISED), Piece(2, 20, 10): (3, SEGFAULT)}
+    hall.tell(PlanReady(Coverage(30, 10), tries=tries, failed_attempts=5, first_failure=RAISED))
     (given_up,) = hall.all(GiveUp)
-    assert (given_up.mini_batch, given_up.failure, given_up.tries) == (2, SEGFAULT, 3), "it had its three tries"
+    assert (given_up.piece.mini_batch, given_up.failure, given_up.tries) == (2, SEGFAULT, 3), "it had its three tries"
     hall.ready(0)
     (note,) = only(NoteFailure, hall.raised(0))
-    assert (note.mini_batch, note.tries) == (0, 3)
-    assert [one.mini_batch for one in hall.all(GiveUp)] == [2, 0]
+    assert (named(note), note.tries) == (0, 3)
+    assert [one.piece.mini_batch for one in hall.all(GiveUp)] == [2, 0]
     hall.scored(0)
     assert hall.end is not None and hall.end.failure is None
     assert hall.dispatcher.failed_attempts == 6 and hall.dispatcher.items_failed == 20
@@ -252,7 +259,7 @@ def test_tries_that_an_earlier_driver_counted_go_on_counting() -> None:
 
 def test_what_is_committed_needs_no_tries_any_more() -> None:
     hall = Hall()
-    hall.tell(PlanReady(2, 10, 20, done=[0], items_succeeded=10, tries={0: (3, RAISED)}))
+    hall.tell(PlanReady(covered(Coverage(20, 10), (0, 0, 10)), tries={Piece(0, 0, 10): (3, RAISED)}))
     hall.ready(0)
     hall.scored(0)
     assert not hall.all(GiveUp) and hall.dispatcher.items_succeeded == 20
@@ -260,7 +267,8 @@ def test_what_is_committed_needs_no_tries_any_more() -> None:
 
 def test_a_job_whose_every_mini_batch_had_its_tries_ends_at_once() -> None:
     hall = Hall()
-    hall.tell(PlanReady(2, 10, 20, tries={0: (3, RAISED), 1: (4, RAISED)}, first_failure=RAISED))
+    tries = {Piece(0, 0, 10): (3, RAISED), Piece(1, 10, 10): (4, RAISED)}
+    hall.tell(PlanReady(Coverage(20, 10), tries=tries, first_failure=RAISED))
     assert hall.end is not None and hall.end.failure is not None
     assert (hall.end.failure.code, hall.end.failure.traceback) == ("NoSuccessfulItems", RAISED.traceback)
 
@@ -271,4 +279,4 @@ def test_a_failed_try_tells_what_it_took() -> None:
     assert (note.tries, note.attempt, note.seconds) == (1, 1, 1.0)
     hall.now += 7
     (note,) = only(NoteFailure, hall.dies(0))
-    assert (note.mini_batch, note.seconds, note.run_s) == (1, 7.0, 7.0)
+    assert (named(note), note.seconds, note.run_s) == (1, 7.0, 7.0)

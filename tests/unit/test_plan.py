@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchpoint.engine.preparation.plan import Plan, item_path, read_plan, write_plan
+from batchpoint.engine.preparation.pieces import Piece
+from batchpoint.engine.preparation.plan import Plan, read_plan, write_plan
 from batchpoint.errors import SegmentCorrupt
 
 
@@ -19,12 +20,16 @@ def read(folder: Path) -> Plan | None:
     return read_plan(folder / "plan.items", folder / "plan.json")
 
 
-def mini_batch(folder: Path, plan: Plan, index: int) -> list[bytes]:
-    """The paths of a mini-batch as a worker reads them."""
-    offset, length = plan.range(index)
+def of(folder: Path, plan: Plan, piece: Piece) -> list[bytes]:
+    """The paths of a piece as a worker reads them."""
+    offset, length = plan.range(piece)
     *paths, rest = (folder / "plan.items").read_bytes()[offset : offset + length].split(b"\0")
     assert rest == b""
     return paths
+
+
+def mini_batch(folder: Path, plan: Plan, index: int) -> list[bytes]:
+    return of(folder, plan, Piece(index, plan.first_item(index), plan.size(index)))
 
 
 @given(paths=st.lists(st.binary(min_size=1).filter(lambda name: b"\0" not in name), min_size=1), size=st.integers(1, 9))
@@ -42,20 +47,19 @@ def test_every_item_is_in_one_mini_batch_in_order(
     assert read(folder) == plan
 
 
-@given(present=st.integers(0, 25), lost=st.integers(0, 12), size=st.integers(1, 9))
-def test_items_that_are_lost_have_mini_batches_of_their_own_at_the_end(
-    tmp_path_factory: pytest.TempPathFactory, present: int, lost: int, size: int
+@given(count=st.integers(1, 25), size=st.integers(1, 9), data=st.data())
+def test_any_range_of_a_mini_batch_can_be_handed_out(
+    tmp_path_factory: pytest.TempPathFactory, count: int, size: int, data: st.DataObject
 ) -> None:
     folder = tmp_path_factory.mktemp("plan")
-    paths = [b"%d" % number for number in range(present + lost)]
-    plan = write_plan(folder / "plan.items", folder / "plan.json", "/in", paths, size, lost)
-    cut = [mini_batch(folder, plan, index) for index in range(plan.mini_batches)]
-    assert [path for some in cut[: plan.to_score] for path in some] == paths[:present]
-    assert [path for some in cut[plan.to_score :] for path in some] == paths[present:]
-    assert [plan.size(index) for index in range(plan.mini_batches)] == [len(some) for some in cut]
-    firsts = [plan.first_item(index) for index in range(plan.mini_batches)]
-    assert [paths[first] for first in firsts] == [some[0] for some in cut]
-    assert read(folder) == plan
+    paths = [b"x" * (number % 7) + b"%d" % number for number in range(count)]
+    plan = written(folder, paths, size)
+    index = data.draw(st.integers(0, plan.mini_batches - 1))
+    first = plan.first_item(index) + data.draw(st.integers(0, plan.size(index) - 1))
+    items = data.draw(st.integers(1, plan.first_item(index) + plan.size(index) - first))
+    assert of(folder, plan, Piece(index, first, items)) == paths[first : first + items]
+    assert plan.item(first) == paths[first]
+    assert list(plan.all_items()) == paths
 
 
 def test_only_the_last_mini_batch_is_short(tmp_path: Path) -> None:
@@ -88,7 +92,7 @@ def test_a_plan_whose_items_are_lost_is_refused(tmp_path: Path) -> None:
 def test_the_path_of_an_item_is_told_as_text_that_can_be_stored(tmp_path: Path) -> None:
     names = [b"a b/c\n.png", os.fsencode("\U0001f600"), b"\xff\xfe.txt"]
     plan = written(tmp_path, names, 1)
-    told = [item_path(tmp_path / "plan.items", plan, index) for index in range(3)]
+    told = [plan.path(index) for index in range(3)]
     assert told == ["/in/a b/c\n.png", "/in/\U0001f600", "/in/\\udcff\\udcfe.txt"]
     for text in told:
         text.encode("utf-8")
@@ -96,4 +100,4 @@ def test_the_path_of_an_item_is_told_as_text_that_can_be_stored(tmp_path: Path) 
 
 def test_absolute_paths_need_no_root(tmp_path: Path) -> None:
     plan = written(tmp_path, [b"/data/one.png"], 1, root="")
-    assert item_path(tmp_path / "plan.items", plan, 0) == "/data/one.png"
+    assert plan.path(0) == "/data/one.png"

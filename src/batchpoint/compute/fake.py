@@ -44,11 +44,14 @@ class FakePool:
         clock: VirtualClock,
         init: Callable[[int], Outcome] = lambda worker: Outcome(),
         run: Callable[[int, int, int], Outcome] = lambda worker, mini_batch, attempt: Outcome(),
+        spoilt: Callable[[range], Outcome | None] = lambda items: None,
     ) -> None:
         self._clock = clock
         self._init = init
         #: (worker, mini-batch, attempt) → outcome
         self._run = run
+        #: Indices of the items of an execution → outcome, where they and nothing else decide it.
+        self._spoilt = spoilt
         self._calendar: list[tuple[float, int, PoolEvent]] = []
         self._serial = 0
         #: When each living worker has answered everything that it was sent.
@@ -56,6 +59,8 @@ class FakePool:
         self._written: dict[int, int] = {}
         #: Every (mini-batch, attempt) that was begun, in order.
         self.executions: list[tuple[int, int]] = []
+        #: The items of each of them.
+        self.executed: list[range] = []
 
     @property
     def living(self) -> set[int]:
@@ -75,8 +80,8 @@ class FakePool:
         if said["t"] == "Start":
             self._begin(worker, self._init(worker))
         elif said["t"] == "Score":
-            for mini_batch, attempt, _first, items, _offset, _length in said["work"]:
-                self._execute(worker, mini_batch, attempt, items)
+            for mini_batch, attempt, first, items, _offset, _length in said["work"]:
+                self._execute(worker, mini_batch, attempt, range(first, first + items))
         else:
             self._enter(worker, Exited(worker, 0, None))
 
@@ -109,14 +114,23 @@ class FakePool:
         ready = {"t": "Ready", "python": "3.6.15", "pid": 0, "host": "", "init_s": outcome.seconds}
         self._happen(worker, outcome.happening, ready, failed)
 
-    def _execute(self, worker: int, mini_batch: int, attempt: int, items: int) -> None:
-        outcome = self._run(worker, mini_batch, attempt)
+    def _execute(self, worker: int, mini_batch: int, attempt: int, items: range) -> None:
+        outcome = self._spoilt(items) or self._run(worker, mini_batch, attempt)
         self._free_at[worker] = max(self._free_at[worker], self._clock.now) + outcome.seconds
         self.executions.append((mini_batch, attempt))
-        length, offset = 10 * items, self._written[worker]
+        self.executed.append(items)
+        count = len(items)
+        length, offset = 10 * count, self._written[worker]
         self._written[worker] += length
         answer: dict[str, object] = {"m": mini_batch, "a": attempt, "s": outcome.seconds, "r": outcome.seconds}
-        scored: dict[str, object] = {"t": "Scored", "n": items, "rows": items, "off": offset, "len": length, "crc": 0}
+        scored: dict[str, object] = {
+            "t": "Scored",
+            "n": count,
+            "rows": count,
+            "off": offset,
+            "len": length,
+            "crc": 0,
+        }
         failure = {"t": "Failed", "code": "ScriptRaised", "message": "ValueError: bad", "traceback": "ValueError: bad"}
         self._happen(worker, outcome.happening, scored | answer, failure | answer)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from batchpoint.compute.pool import Slot
 from batchpoint.engine.messages import NoteFailure, Ready, Scored
+from batchpoint.engine.preparation.pieces import Piece
 from batchpoint.engine.preparation.plan import Plan
 from batchpoint.engine.tries import TryRecord
 from batchpoint.entities.job import Progress
@@ -47,10 +48,10 @@ class Chronicle:
     tries: TryRecord | None
     #: Seconds between two samples of what the machine and the workers use.
     sample_every_s: float
-    #: Path of the first item of a mini-batch, for people.
-    first_path: Callable[[Plan, int], str]
     _seats: dict[int, _Seat] = field(default_factory=dict)
     _living: set[int] = field(default_factory=set)
+    #: Those that were asked to end.
+    _retired: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self._host = socket.gethostname()
@@ -60,6 +61,7 @@ class Chronicle:
         self._next_overview = self._began
         self._next_sample: float | None = None
         self._done_before = 0
+        self._told_of_halving = False
 
     # ---- workers ----------------------------------------------------------------------------------------------------
 
@@ -82,11 +84,20 @@ class Chronicle:
     def gone(self, worker: int, why: str) -> None:
         """A worker has ended without being told to."""
         self._living.discard(worker)
-        self._say(WARNING, worker, f"worker {worker} is gone: {why}")
+        if worker in self._retired:
+            self._say(INFO, worker, f"worker {worker} has ended")
+        else:
+            self._say(WARNING, worker, f"worker {worker} is gone: {why}")
+
+    def retired(self, worker: int) -> None:
+        """A worker was asked to end, to have another one in its place."""
+        self._living.discard(worker)
+        self._retired.add(worker)
+        self._say(INFO, worker, f"worker {worker} has scored as many mini-batches as one may, and is to end")
 
     def killed(self, worker: int) -> None:
         """The driver has ended a worker."""
-        if worker in self._living:
+        if worker in self._living or worker in self._retired:
             self._living.discard(worker)
             self._say(INFO, worker, f"worker {worker} was ended by the driver")
 
@@ -122,28 +133,34 @@ class Chronicle:
 
     def failed(self, action: NoteFailure, plan: Plan | None) -> None:
         """A try or an init() has failed."""
-        subject = "init()"
-        if action.mini_batch is not None and plan is not None:
-            first = plan.first_item(action.mini_batch)
-            last = first + plan.size(action.mini_batch) - 1
-            which = f"items {first} to {last}" if last > first else f"item {first}"
-            subject = f"mini-batch {action.mini_batch} ({which})"
-            self._report_failed(action, action.mini_batch, plan)
+        subject, piece = "init()", action.piece
+        if piece is not None and plan is not None:
+            subject = _named(piece)
+            self._report_failed(action, piece, plan)
         slot, failure = self._seats[action.worker].slot, action.failure
         self.logs.user_error(slot.node, slot.agent, subject, failure.message, failure.traceback)
-        level = ERROR if action.mini_batch is None else WARNING
+        level = ERROR if piece is None else WARNING
         self._say(level, action.worker, f"{subject} failed ({failure.code}): {failure.message}")
-        if self.tries is not None and (action.tries or action.mini_batch is None):
-            self.tries.note(action.mini_batch, action.tries, failure)
+        if self.tries is not None and (action.tries or piece is None):
+            self.tries.note(piece, action.tries, failure)
+        if action.halved and piece is not None and plan is not None and piece.items == plan.size(piece.mini_batch):
+            self._taken_apart(action, subject)
 
-    def _report_failed(self, action: NoteFailure, mini_batch: int, plan: Plan) -> None:
+    def _taken_apart(self, action: NoteFailure, subject: str) -> None:
+        """Told once for each mini-batch; how often it may fail before that is the deployment's to say."""
+        text = f"{subject} is taken apart after {action.tries} failed tries: its halves are tried by themselves"
+        self._say(INFO, action.worker, text)
+        if not self._told_of_halving:
+            self._told_of_halving = True
+            self.logs.event(f"{text[0].upper()}{text[1:]}, until the guilty items stand alone (isolate_failures).")
+
+    def _report_failed(self, action: NoteFailure, piece: Piece, plan: Plan) -> None:
         seat, now = self._seats[action.worker], self.clock()
         began, elapsed = self._epoch_s + now - action.seconds, max(action.seconds, now - seat.free_at)
         seconds = elapsed, action.seconds, action.run_s
-        first, size = plan.first_item(mini_batch), plan.size(mini_batch)
-        told = (mini_batch, action.attempt, seat.process, began, size, 0, *seconds, first)
+        told = (piece.mini_batch, action.attempt, seat.process, began, piece.items, 0, *seconds, piece.first_item)
         status = _STATUS.get(action.failure.code, "RUN_EXCEPTION")
-        path = self.first_path(plan, mini_batch)
+        path = plan.path(piece.first_item)
         self.logs.flush()
         self.logs.report.failed(FailedTry(told, status, action.failure.code, action.failure.message, path))
         seat.free_at = now
@@ -192,3 +209,9 @@ class Chronicle:
     def _say(self, level: int, worker: int, text: str) -> None:
         slot = self._seats[worker].slot
         self.logs.system(level, slot.node, slot.agent, " ".join(text[:_SAID_MAX].split()))
+
+
+def _named(piece: Piece) -> str:
+    last = piece.end - 1
+    which = f"items {piece.first_item} to {last}" if last > piece.first_item else f"item {last}"
+    return f"mini-batch {piece.mini_batch} ({which})"

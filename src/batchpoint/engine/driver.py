@@ -5,17 +5,18 @@ in ``pool.receive`` alone, and lingers a moment before it while that costs nobod
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from signal import SIGKILL, Signals
 
 from batchpoint.compute.pool import Exited, Said, WorkerPool
 from batchpoint.engine import messages
 from batchpoint.engine.chronicle import Chronicle
-from batchpoint.engine.dispatch import Dispatcher, Policy
+from batchpoint.engine.dispatch import Dispatcher, Policy, reasons
 from batchpoint.engine.ledger import GroupCommit
 from batchpoint.engine.messages import Action, EndJob, Event, Failure, GiveUp, Keep, PlanReady, Ready, WorkerGone
-from batchpoint.engine.preparation.plan import Plan, item_path
+from batchpoint.engine.preparation.pieces import Coverage
+from batchpoint.engine.preparation.plan import Plan
 from batchpoint.engine.preparation.workers import WorkerStart
 from batchpoint.engine.tries import Remembered, TryRecord
 from batchpoint.entities.job import Progress
@@ -34,6 +35,9 @@ LATE_S = 5.0
 LINGER_S = 0.003
 #: Exit status of a worker whose channel to the driver was closed by the script.
 CHANNEL_CLOSED = 97
+#: Code, reason, class and fingerprint of items that run() returned nothing for.
+_TOO_FEW_SAID = "run() returned fewer results than it got items"
+_TOO_FEW = ("TooFewResults", _TOO_FEW_SAID, *reasons.cause(Failure("TooFewResults", _TOO_FEW_SAID)))
 
 
 @dataclass
@@ -61,13 +65,7 @@ class Driver:
 
     def __post_init__(self) -> None:
         self.dispatcher = Dispatcher(self.policy)
-        self.chronicle = Chronicle(
-            self.logs,
-            self.clock,
-            self.tries,
-            self.sample_every_s,
-            lambda plan, mini_batch: item_path(self.start.folder.plan_items, plan, mini_batch),
-        )
+        self.chronicle = Chronicle(self.logs, self.clock, self.tries, self.sample_every_s)
         #: When the first mini-batch was scored, by ``clock``.
         self.first_result_at: float | None = None
         self._plan: Plan | None = None
@@ -82,12 +80,15 @@ class Driver:
         """Start the workers; they load the script while the caller lists the input."""
         self._perform(self.dispatcher.begin(self.clock()))
 
-    def score(self, plan: Plan, done: Sequence[LedgerRow]) -> EndJob:
-        """Score what ``done`` does not hold; returns how it ended. Raises Fenced."""
+    def score(self, plan: Plan, rows: Iterable[LedgerRow]) -> EndJob:
+        """Score what the ledger's ``rows`` do not cover; returns how it ended. Raises Fenced."""
         self._plan = plan
-        self._rows = sum(row.rows for row in done)
+        covered = Coverage(plan.items, plan.mini_batch_size)
+        for row in rows:
+            covered.add(row)
+        self._rows = covered.rows
         before = self.tries.recall() if self.tries else Remembered()
-        self._perform(self.dispatcher.handle(_ready(plan, done, before), self.clock()))
+        self._perform(self.dispatcher.handle(_ready(covered, before), self.clock()))
         self.chronicle.scoring(self.progress())
         while self._end is None:
             self._turn()
@@ -107,7 +108,7 @@ class Driver:
         plan, dispatcher = self._plan, self.dispatcher
         return Progress(
             mini_batches=plan.mini_batches if plan else 0,
-            mini_batches_done=dispatcher.settled + (plan.mini_batches - plan.to_score if plan else 0),
+            mini_batches_done=dispatcher.settled,
             items=plan.items if plan else 0,
             items_succeeded=dispatcher.items_succeeded,
             items_failed=dispatcher.items_failed,
@@ -118,10 +119,10 @@ class Driver:
     def dismiss(self) -> None:
         """Let the workers call shutdown() and end; whoever takes longer than one run() may is killed."""
         for hand in list(self.dispatcher.workers()):
-            if hand.ready:
-                self.pool.send(hand.worker, messages.line({"t": "Shutdown"}))
-            else:
+            if not hand.ready:
                 self._kill(hand.worker)
+            elif not hand.retiring:
+                self.pool.send(hand.worker, messages.line({"t": "Shutdown"}))
 
     def wait_for_workers(self) -> None:
         """Return when every dismissed worker has ended. Raises CancelRequested."""
@@ -216,6 +217,9 @@ class Driver:
                 self._start_worker(action)
             elif isinstance(action, messages.KillWorker):
                 self._kill(action.worker)
+            elif isinstance(action, messages.RetireWorker):
+                self.chronicle.retired(action.worker)
+                self.pool.send(action.worker, messages.line({"t": "Shutdown"}))
             else:
                 self._end = action
 
@@ -237,43 +241,33 @@ class Driver:
 
     def _hand_out(self, action: messages.Score) -> None:
         plan = self._known_plan()
-        work = [
-            [mini_batch, attempt, plan.first_item(mini_batch), plan.size(mini_batch), *plan.range(mini_batch)]
-            for mini_batch, attempt in action.work
-        ]
+        work = [[piece.mini_batch, attempt, *piece[1:], *plan.range(piece)] for piece, attempt in action.work]
         self.chronicle.handed(action.worker, len(action.work))
         self.pool.send(action.worker, messages.line({"t": "Score", "work": work}))
         reach("D5")
 
     def _keep(self, action: Keep) -> None:
         reach("D6")
-        scored, plan, now = action.scored, self._known_plan(), self.clock()
+        scored, piece, now = action.scored, action.piece, self.clock()
         if self.first_result_at is None:
             self.first_result_at = now
         self._rows += scored.rows
-        size = plan.size(scored.mini_batch)
-        part = Part(self.start.segment(scored.worker), scored.offset, scored.length, scored.crc)
         row = LedgerRow(
-            scored.mini_batch,
-            plan.first_item(scored.mini_batch),
-            size,
-            size - action.items_failed,
+            *piece,
+            piece.items - action.items_failed,
             action.items_failed,
             scored.rows,
             action.tries,
-            (part,),
-            "TooFewResults" if action.items_failed else "",
-            "run() returned fewer results than it got items" if action.items_failed else "",
+            (Part(self.start.segment(scored.worker), scored.offset, scored.length, scored.crc),),
+            *(_TOO_FEW if action.items_failed else ()),
         )
         self.chronicle.kept(row, scored, now)
         self.commits.add(row, now)
 
     def _give_up(self, action: GiveUp) -> None:
-        plan = self._known_plan()
-        size = plan.size(action.mini_batch)
-        first = plan.first_item(action.mini_batch)
-        reason = action.failure.message.split("\n", 1)[0]
-        row = LedgerRow(action.mini_batch, first, size, 0, size, 0, action.tries, (), action.failure.code, reason)
+        failure, items = action.failure, action.piece.items
+        reason, cause = failure.message.split("\n", 1)[0], reasons.cause(failure)
+        row = LedgerRow(*action.piece, 0, items, 0, action.tries, (), failure.code, reason, *cause)
         self.commits.add(row, self.clock())
 
     def _known_plan(self) -> Plan:
@@ -281,20 +275,12 @@ class Driver:
         return self._plan
 
 
-def _ready(plan: Plan, done: Sequence[LedgerRow], before: Remembered) -> PlanReady:
-    """What is to be scored of the plan, and all that is known of its mini-batches from earlier drivers."""
-    first = before.first_failure
-    return PlanReady(
-        plan.to_score,
-        plan.mini_batch_size,
-        plan.present,
-        [row.mini_batch for row in done if row.mini_batch < plan.to_score],
-        items_failed=sum(row.failed_items for row in done),
-        items_succeeded=sum(row.succeeded for row in done),
-        first_failure=first or next((Failure(r.reason_code, r.reason) for r in done if r.failed_items), None),
-        tries=before.tries,
-        failed_attempts=before.failed_attempts,
-    )
+def _ready(covered: Coverage, before: Remembered) -> PlanReady:
+    """What is to be scored of the plan, and all that is known of it from earlier drivers."""
+    row, first = covered.first_failed, before.first_failure
+    if first is None and row is not None:
+        first = Failure(row.reason_code, row.reason)
+    return PlanReady(covered, first, before.tries, before.failed_attempts)
 
 
 def _explain(exited: Exited) -> tuple[Failure, bool]:

@@ -4,11 +4,12 @@ The driver carries both. The lines are described in ``batchpoint_worker/protocol
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from batchpoint.compute.pool import Slot
+from batchpoint.engine.preparation.pieces import Coverage, Piece
 from batchpoint.store.records import storable
 
 #: Version of the worker protocol that this engine speaks.
@@ -102,19 +103,14 @@ class WorkerGone:
 
 @dataclass(frozen=True, slots=True)
 class PlanReady:
-    """The plan stands; ``done`` are the mini-batches that the ledger has already, and how they went.
+    """The plan stands; ``covered`` knows how it is cut and what the ledger has of it already.
 
-    ``tries`` are those that earlier drivers counted for the others, each with the failure of the last one.
+    ``tries`` are those that earlier drivers counted for the rest, each with the failure of the last one.
     """
 
-    mini_batches: int
-    mini_batch_size: int
-    items: int
-    done: Sequence[int] = ()
-    items_failed: int = 0
-    items_succeeded: int = 0
+    covered: Coverage
     first_failure: Failure | None = None
-    tries: Mapping[int, tuple[int, Failure]] = field(default_factory=dict)
+    tries: Mapping[Piece, tuple[int, Failure]] = field(default_factory=dict)
     failed_attempts: int = 0
 
 
@@ -145,29 +141,40 @@ class KillWorker:
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
-    """Give a worker these mini-batches, in this order: pairs of (mini-batch, attempt)."""
+class RetireWorker:
+    """Let a worker that holds nothing call shutdown() and end: it has scored as many mini-batches as it may."""
 
     worker: int
-    work: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """Give a worker these pieces, in this order: pairs of (piece, attempt)."""
+
+    worker: int
+    #: A mini-batch has one counter of attempts for all its pieces: with it, an answer names one execution.
+    work: tuple[tuple[Piece, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Keep:
-    """Enter a scored mini-batch in the ledger."""
+    """Enter a scored piece in the ledger."""
 
+    piece: Piece
     scored: Scored
     #: Items that run() did not account for.
     items_failed: int
+    #: Executions that its items took part in, this one included.
     tries: int
 
 
 @dataclass(frozen=True, slots=True)
 class GiveUp:
-    """Enter a mini-batch in the ledger as failed for good."""
+    """Enter a piece in the ledger as failed for good."""
 
-    mini_batch: int
+    piece: Piece
     failure: Failure
+    #: Executions that its items took part in.
     tries: int
 
 
@@ -176,14 +183,16 @@ class NoteFailure:
     """Write a failed attempt or init() to the user's error log."""
 
     worker: int
-    mini_batch: int | None
+    piece: Piece | None
     failure: Failure
-    #: Tries that the mini-batch has used, this one included; 0 where it costs none.
+    #: Executions that the piece's items took part in, this one included; 0 where it costs none.
     tries: int = 0
     attempt: int = 0
     #: Of the whole attempt, and of run() alone.
     seconds: float = 0.0
     run_s: float = 0.0
+    #: True when its halves are tried by themselves from here on.
+    halved: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,7 +203,7 @@ class EndJob:
     canceled: bool = False
 
 
-Action = StartWorker | KillWorker | Score | Keep | GiveUp | NoteFailure | EndJob
+Action = StartWorker | KillWorker | RetireWorker | Score | Keep | GiveUp | NoteFailure | EndJob
 
 
 def parse(worker: int, line: bytes) -> Event | None:

@@ -22,7 +22,8 @@ from batchpoint.engine.driver import BEAT_EVERY_S, Driver
 from batchpoint.engine.ledger import GroupCommit
 from batchpoint.engine.messages import EndJob, Failure
 from batchpoint.engine.preparation.interpreter import interpreter
-from batchpoint.engine.preparation.plan import Plan, item_of, item_path, read_plan, write_plan
+from batchpoint.engine.preparation.pieces import Piece
+from batchpoint.engine.preparation.plan import Plan, read_plan, write_plan
 from batchpoint.engine.preparation.pools import open_pool, policy_of
 from batchpoint.engine.preparation.source import Preparation, Source, unfetched
 from batchpoint.engine.preparation.workers import WorkerStart
@@ -127,9 +128,8 @@ class JobRun:
             reach("D4")
             self.ledger.start(fence, plan.mini_batches, plan.items)
             self._settle_lost(fence, plan)
-            done = self.ledger.ledger(job.name, fence.revision)
-            self._announce(plan, len(done))
-            end = driver.score(plan, done)
+            self._announce(plan, self.ledger.tally(job.name, fence.revision).mini_batches)
+            end = driver.score(plan, self.ledger.rows(job.name, fence.revision))
             rows = self._take_stock(job, fence, plan, driver)
             self._finish(job, fence, driver, end, rows)
         finally:
@@ -163,23 +163,20 @@ class JobRun:
         frozen = read_plan(self.folder.plan_items, self.folder.plan_header)
         if frozen is not None:
             return frozen
-        paths, lost = preparation.items(source, self.ledger.published_outputs()), unfetched(self.folder)
+        paths = preparation.items(source, self.ledger.published_outputs())
         reach("D2")
-        if lost:
-            paths = [*(path for path in paths if path not in lost), *(path for path in paths if path in lost)]
         size = job.settings.mini_batch_size
-        return write_plan(self.folder.plan_items, self.folder.plan_header, source.root, paths, size, len(lost))
+        return write_plan(self.folder.plan_items, self.folder.plan_header, source.root, paths, size)
 
     def _settle_lost(self, fence: Fence, plan: Plan) -> None:
         """An item that could not be brought here has failed before anything is scored, and costs no other."""
-        reasons_of = unfetched(self.folder) if plan.lost else {}
-        rows = []
-        for index in range(plan.to_score, plan.mini_batches):
-            item, size = os.fsdecode(item_of(self.folder.plan_items, plan, index)), plan.size(index)
-            more = f" ({size - 1:,} more in this mini-batch)" if size > 1 else ""
-            reason = f"{item} could not be fetched: {reasons_of.get(os.fsencode(item), '')}{more}"
-            first, code = plan.first_item(index), InputUnreadable.code
-            rows.append(LedgerRow(index, first, size, 0, size, 0, 0, (), code, reason))
+        reasons_of, rows = unfetched(self.folder), []
+        for index, item in enumerate(plan.all_items() if reasons_of else ()):
+            if item in reasons_of:
+                failure = Failure(InputUnreadable.code, f"{os.fsdecode(item)} could not be fetched: {reasons_of[item]}")
+                piece = Piece(index // plan.mini_batch_size, index, 1)
+                row = LedgerRow(*piece, 0, 1, 0, 0, (), failure.code, failure.message, *reasons.cause(failure))
+                rows.append(row)
         if rows:
             self.ledger.commit(fence, rows, self._progress)
 
@@ -201,7 +198,7 @@ class JobRun:
         return rows
 
     def _reasons(self, rows: Sequence[LedgerRow], plan: Plan) -> tuple[FailureReason, ...]:
-        return reasons.group(rows, lambda mini_batch, item: item_path(self.folder.plan_items, plan, mini_batch, item))
+        return reasons.group(rows, lambda mini_batch, item: plan.path(item))
 
     def _finish(self, job: Job, fence: Fence, driver: Driver, end: EndJob, rows: Sequence[LedgerRow]) -> None:
         if end.canceled:
@@ -234,7 +231,9 @@ class JobRun:
     def _publish_once(self, job: Job, fence: Fence, rows: Sequence[LedgerRow]) -> None:
         reach("D13")
         published = output_place(job, self.folder, self.settings).publish(rows)
-        progress = _progress_of(rows)
+        # Halves have the tries of their mini-batch in common: no sum over rows knows how many there were.
+        tried = {"failed_attempts": self._progress.failed_attempts}
+        progress = _progress_of(rows).model_copy(update=tried)
         reach("D17")
         self.ledger.complete(fence, published.sha256, published.length, progress, self.failures, {})
         self._tidy()
@@ -306,5 +305,4 @@ def _progress_of(rows: Sequence[LedgerRow]) -> Progress:
         items_succeeded=sum(row.succeeded for row in rows),
         items_failed=sum(row.failed_items for row in rows),
         rows=sum(row.rows for row in rows),
-        failed_attempts=sum(row.attempt - bool(row.parts) for row in rows),
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from batchpoint.engine.messages import Failure
+from batchpoint.engine.preparation.pieces import Piece
 from batchpoint.storage.atomic import write_atomically
 
 #: Characters kept of a failure's message.
@@ -22,8 +23,8 @@ MESSAGE_MAX = 2000
 class Remembered:
     """What the earlier drivers of a job went through."""
 
-    #: Mini-batch → how many tries it has used, and what the last one failed with.
-    tries: dict[int, tuple[int, Failure]] = field(default_factory=dict)
+    #: Piece → how many failed executions its items took part in, and what the last one failed with.
+    tries: dict[Piece, tuple[int, Failure]] = field(default_factory=dict)
     failed_attempts: int = 0
     #: The first failure that has a traceback, else the first one.
     first_failure: Failure | None = None
@@ -47,10 +48,10 @@ class TryRecord:
             self._learn(said, remembered)
         return remembered
 
-    def note(self, mini_batch: int | None, tries: int, failure: Failure) -> None:
-        """A try has failed, or (without a mini-batch) an init(). A disk that takes no more costs only the memory."""
+    def note(self, piece: Piece | None, tries: int, failure: Failure) -> None:
+        """A try has failed, or (without a piece) an init(). A disk that takes no more costs only the memory."""
         lines = failure.message.splitlines() or [""]
-        told = {"m": mini_batch, "n": tries, "code": failure.code, "message": lines[0][:MESSAGE_MAX]}
+        told = {"piece": piece, "n": tries, "code": failure.code, "message": lines[0][:MESSAGE_MAX]}
         if failure.traceback and not self._has_traceback:
             self._has_traceback = True
             told["traceback"] = failure.traceback
@@ -84,10 +85,10 @@ class TryRecord:
                     yield json.loads(line)
 
     def _learn(self, said: dict[str, object], remembered: Remembered) -> None:
-        mini_batch, tries = said["m"], said["n"]
+        piece, tries = said["piece"], said["n"]
         failure = Failure(str(said["code"]), str(said["message"]), str(said.get("traceback", "")))
-        if isinstance(mini_batch, int) and isinstance(tries, int) and tries:
-            remembered.tries[mini_batch] = tries, failure
+        if isinstance(piece, list) and isinstance(tries, int) and tries:
+            remembered.tries[Piece(*piece)] = tries, failure
             remembered.failed_attempts += 1
         if failure.traceback or remembered.first_failure is None:
             self._has_traceback |= bool(failure.traceback)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from batchpoint.compute.pool import Slot
 from batchpoint.engine.messages import StartWorker
+from batchpoint.engine.preparation.pieces import Piece
 
 #: Failed init() calls after which a slot gets no new worker.
 INIT_TRIES = 3
@@ -20,11 +21,15 @@ class Hand:
 
     worker: int
     slot: Slot
-    #: When init() or the run() at the head of ``assigned`` began.
+    #: When init(), the run() at the head of ``assigned`` or shutdown() began.
     since: float
     ready: bool = False
-    #: Mini-batches that it was given and has not answered, oldest first.
-    assigned: deque[int] = field(default_factory=deque)
+    #: Pieces that it was given and has not answered, oldest first, each with its attempt.
+    assigned: deque[tuple[Piece, int]] = field(default_factory=deque)
+    #: Pieces that it was ever given.
+    given: int = 0
+    #: True once it was told to end.
+    retiring: bool = False
 
 
 class Crew:
@@ -82,7 +87,7 @@ class Crew:
     def lost(self, hand: Hand) -> None:
         """A worker that had come up is gone."""
         del self._hands[hand.worker]
-        if not hand.assigned:
+        if not hand.assigned and not hand.retiring:
             self.idle_deaths += 1
 
     def startable(self) -> list[Slot]:
@@ -102,4 +107,4 @@ class Crew:
     def _deadline(self, hand: Hand) -> float | None:
         if not hand.ready:
             return hand.since + self._init_timeout_s
-        return hand.since + self._timeout_s if hand.assigned else None
+        return hand.since + self._timeout_s if hand.assigned or hand.retiring else None

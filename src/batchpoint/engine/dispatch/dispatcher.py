@@ -1,14 +1,14 @@
-"""The dispatcher: which worker scores which mini-batch, what is tried again, and when the job is over.
+"""The dispatcher: which worker scores which piece, what is tried again or halved, and when the job is over.
 
 A pure core: ``handle`` takes an event and the time and returns actions; ``tick`` looks at deadlines. It owns no
 clock, thread, file or process, so that a simulator can drive it through thousands of schedules. The driver calls it.
 """
 
-from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from batchpoint.compute.pool import Slot
+from batchpoint.engine.dispatch.agenda import Agenda, Past, taken_up
 from batchpoint.engine.dispatch.crew import Crew, Hand
 from batchpoint.engine.messages import (
     Action,
@@ -24,12 +24,14 @@ from batchpoint.engine.messages import (
     NoteFailure,
     PlanReady,
     Ready,
+    RetireWorker,
     Score,
     Scored,
     WorkerGone,
 )
+from batchpoint.engine.preparation.pieces import Coverage, Piece
 
-#: Times that a mini-batch is given back for free after kills from outside; then each counts as a try.
+#: Times that a piece is given back for free after kills from outside; then each counts as a try.
 GIVEN_BACK_MAX = 5
 #: Seconds of work that one message should carry, and above which nothing is sent ahead. An idle core takes long to
 #: wake: tiny mini-batches travel several at a time.
@@ -45,7 +47,7 @@ class Policy:
     """What the deployment asks of the dispatcher."""
 
     slots: tuple[Slot, ...]
-    #: Executions of one mini-batch at most.
+    #: Executions of one mini-batch at most, before it is given up or halved.
     max_tries: int
     #: Seconds for one run() and for one init().
     timeout_s: float
@@ -55,6 +57,15 @@ class Policy:
     #: Longer where every message costs more than a pipe's.
     message_s: float = MESSAGE_S
     ahead_s: float = AHEAD_S
+    #: A mini-batch that has had its tries is halved, each half is tried once, and so on down to single items.
+    isolate: bool = False
+    #: Pieces after which a worker is replaced; None: never.
+    pieces_per_worker: int | None = None
+
+    @property
+    def tries(self) -> int:
+        """Executions of one mini-batch; zero mean one."""
+        return max(1, self.max_tries)
 
 
 class Dispatcher:
@@ -70,11 +81,15 @@ class Dispatcher:
         #: The first failure of the user's code: its traceback explains the job.
         self.first_failure: Failure | None = None
         self._crew = Crew(policy.slots, policy.init_timeout_s, policy.timeout_s)
-        self._plan: PlanReady | None = None
-        self._pending: deque[int] = deque()
+        self._plan: Coverage | None = None
+        self._agenda = Agenda(Coverage(0, 1))
+        #: Mini-batch → times that it or a piece of it was handed out, until it is settled.
         self._attempts: dict[int, int] = {}
-        self._tries: dict[int, int] = {}
-        self._given_back: dict[int, int] = {}
+        #: Mini-batch → items that are not settled, for those in pieces.
+        self._left: dict[int, int] = {}
+        #: Piece → failed executions that its items took part in.
+        self._tries: dict[Piece, int] = {}
+        self._given_back: dict[Piece, int] = {}
         self._mean_s: float | None = None
 
     # ---- what the driver calls ------------------------------------------------------------------------------------
@@ -129,34 +144,48 @@ class Dispatcher:
 
     # ---- the plan -------------------------------------------------------------------------------------------------
 
-    def _plan_ready(self, plan: PlanReady, now: float) -> list[Action]:
-        self._plan = plan
-        self.settled = len(plan.done)
+    def _plan_ready(self, ready: PlanReady, now: float) -> list[Action]:
+        self._plan = plan = ready.covered
+        self.settled = plan.done.count(1)
         self.items_failed, self.items_succeeded = plan.items_failed, plan.items_succeeded
-        self.failed_attempts = plan.failed_attempts
-        if plan.first_failure is not None:
-            self._note_first(plan.first_failure)
-        done = frozenset(plan.done)
-        given_up = self._remember_tries(plan, done)
-        done |= {action.mini_batch for action in given_up}
-        self._pending.extend(index for index in range(plan.mini_batches) if index not in done)
+        self.failed_attempts = ready.failed_attempts
+        if ready.first_failure is not None:
+            self._note_first(ready.first_failure)
+        self._agenda = Agenda(plan)
+        given_up = self._take_up(plan, ready)
         return [*given_up, *(self._over() or self._feed_all(now))]
 
-    def _remember_tries(self, plan: PlanReady, done: frozenset[int]) -> list[GiveUp]:
-        """Tries that an earlier driver counted go on counting; a mini-batch that had its last one is given up."""
-        given_up = []
-        for mini_batch, (tries, failure) in plan.tries.items():
-            if mini_batch in done:
-                continue
-            if tries < max(1, self.policy.max_tries):
-                self._tries[mini_batch] = tries
+    def _take_up(self, plan: Coverage, ready: PlanReady) -> list[GiveUp]:
+        """Go on where an earlier driver stopped: its tries count, and what it had halved stays so."""
+        pasts: dict[int, dict[Piece, Past]] = {}
+        for piece, past in ready.tries.items():
+            if past[0] < self.policy.tries:
+                self._tries[piece] = past[0]
             else:
-                given_up.append(self._give_up(mini_batch, failure, tries))
+                pasts.setdefault(piece.mini_batch, {})[piece] = past
+        given_up: list[GiveUp] = []
+        for mini_batch in sorted({*plan.in_part(), *pasts}, reverse=True):
+            if not (gaps := plan.gaps(mini_batch)):
+                continue
+            self._agenda.leave_out(mini_batch)
+            self._left[mini_batch] = sum(gap.items for gap in gaps)
+            for gap in reversed(gaps):
+                given_up += self._take_up_gap(gap, pasts.get(mini_batch, {}))
         return given_up
 
-    def _items(self, mini_batch: int) -> int:
-        assert self._plan is not None
-        return min(self._plan.mini_batch_size, self._plan.items - mini_batch * self._plan.mini_batch_size)
+    def _take_up_gap(self, gap: Piece, failed: dict[Piece, Past]) -> list[GiveUp]:
+        if not self.policy.isolate and gap in failed:
+            return [self._give_up(gap, failed[gap][1], failed[gap][0])]
+        given_up = []
+        for piece, past in taken_up(gap, failed):
+            if past is None:
+                self._agenda.give_back([piece])
+            elif piece in failed:
+                given_up.append(self._give_up(piece, past[1], past[0]))
+            else:
+                self._tries[piece] = past[0]
+                self._agenda.put_off([piece])
+        return given_up
 
     # ---- workers --------------------------------------------------------------------------------------------------
 
@@ -181,6 +210,9 @@ class Dispatcher:
         return Failure("InitFailed", message + ("." if first.traceback else f": {first.message}"), first.traceback)
 
     def _gone(self, hand: Hand, event: WorkerGone, now: float) -> list[Action]:
+        if hand.retiring:
+            self._crew.lost(hand)
+            return self._start_parked(now)
         if not hand.ready:
             if event.own_doing:
                 return self._init_failed(hand, _during_init(event.failure), now)
@@ -196,26 +228,29 @@ class Dispatcher:
             return self._end(EndJob(Failure("WorkersKeepDying", event.failure.message)))
         return actions + self._feed_all(now)
 
-    def _blame(self, hand: Hand, head: int, event: WorkerGone, now: float) -> list[Action]:
-        """The mini-batch that was running when a worker died pays for it, if the worker died of its own doing."""
-        if not event.own_doing and self._give_back(head):
+    def _blame(self, hand: Hand, head: tuple[Piece, int], event: WorkerGone, now: float) -> list[Action]:
+        """The piece that was running when a worker died pays for it, if the worker died of its own doing."""
+        if not event.own_doing and self._give_back(head[0]):
             return []
-        return self._count_try(self._unanswered(hand, head, event.failure, now))
+        return self._count_try(head[0], self._unanswered(hand, head, event.failure, now))
 
-    def _unanswered(self, hand: Hand, head: int, failure: Failure, now: float) -> Failed:
-        """What a worker would have said of its running mini-batch, had it been able to."""
-        seconds = now - hand.since
-        return Failed(hand.worker, head, self._attempts[head], failure, seconds, seconds)
+    def _unanswered(self, hand: Hand, head: tuple[Piece, int], failure: Failure, now: float) -> Failed:
+        """What a worker would have said of its running piece, had it been able to."""
+        (piece, attempt), seconds = head, now - hand.since
+        return Failed(hand.worker, piece.mini_batch, attempt, failure, seconds, seconds)
 
-    def _give_back(self, mini_batch: int) -> bool:
-        """Put a mini-batch back in front at no cost, unless that has happened too often."""
-        times = self._given_back[mini_batch] = self._given_back.get(mini_batch, 0) + 1
+    def _give_back(self, piece: Piece) -> bool:
+        """Put a piece back in front at no cost, unless that has happened too often."""
+        times = self._given_back[piece] = self._given_back.get(piece, 0) + 1
         if times > GIVEN_BACK_MAX:
             return False
-        self._pending.appendleft(mini_batch)
+        self._agenda.give_back([piece])
         return True
 
     def _timed_out(self, hand: Hand, now: float) -> list[Action]:
+        if hand.retiring:
+            self._crew.lost(hand)
+            return self._start_parked(now)
         if not hand.ready:
             limit = f"{self.policy.init_timeout_s:g} s"
             return self._init_failed(hand, Failure("InitTimeout", f"init() did not return within {limit}."), now)
@@ -223,27 +258,25 @@ class Dispatcher:
         message = f"run() did not return within {self.policy.timeout_s:g} s (retry_settings.timeout)."
         failed = self._unanswered(hand, head, Failure("MiniBatchTimeout", message), now)
         self._dismiss(hand)
-        return self._count_try(failed) + self._feed_all(now)
+        return self._count_try(head[0], failed) + self._feed_all(now)
 
     def _dismiss(self, hand: Hand) -> None:
         """Forget a worker that is gone; what it had not begun goes back to the front, in order."""
-        self._pending.extendleft(reversed(list(hand.assigned)[1:]))
+        self._agenda.give_back([piece for piece, _ in hand.assigned][1:])
         self._crew.lost(hand)
 
-    # ---- mini-batches ---------------------------------------------------------------------------------------------
+    # ---- pieces ---------------------------------------------------------------------------------------------------
 
     def _scored(self, hand: Hand, event: Scored, now: float) -> list[Action]:
         if not self._is_head(hand, event):
             return self._out_of_turn(hand, now)
-        self._pop(hand, event.seconds, now)
-        size = self._items(event.mini_batch)
+        piece = self._pop(hand, event.seconds, now)
+        size = piece.items
         failed = max(0, size - event.results)
         self.items_failed += failed
         self.items_succeeded += size - failed
-        self.settled += 1
-        tries = self._tries.pop(event.mini_batch, 0) + 1
-        self._attempts.pop(event.mini_batch, None)
-        actions: list[Action] = [Keep(event, failed, tries)]
+        actions: list[Action] = [Keep(piece, event, failed, self._tries.get(piece, 0) + 1)]
+        self._settle(piece)
         if failed:
             self._note_first(_too_few(event, size))
         return actions + (self._over() or self._feed(hand, now))
@@ -251,55 +284,79 @@ class Dispatcher:
     def _failed(self, hand: Hand, event: Failed, now: float) -> list[Action]:
         if not self._is_head(hand, event):
             return self._out_of_turn(hand, now)
-        self._pop(hand, event.seconds, now)
+        piece = self._pop(hand, event.seconds, now)
         if event.failure.code == "SegmentUnwritable":
-            return self._unwritten(hand, event, now)
-        return self._count_try(event) + self._feed_all(now)
+            return self._unwritten(piece, event, now)
+        return self._count_try(piece, event) + self._feed_all(now)
 
-    def _unwritten(self, hand: Hand, event: Failed, now: float) -> list[Action]:
+    def _unwritten(self, piece: Piece, event: Failed, now: float) -> list[Action]:
         """The disk takes no rows: the items are not to blame, so the job ends rather than lose them."""
-        spent = event.attempt, event.seconds, event.run_s
-        note = NoteFailure(hand.worker, event.mini_batch, event.failure, 0, *spent)
-        if self._give_back(event.mini_batch):
+        note = NoteFailure(event.worker, piece, event.failure, 0, event.attempt, event.seconds, event.run_s)
+        if self._give_back(piece):
             return [note, *self._feed_all(now)]
         message = f"Scored rows cannot be written: {event.failure.message}. Make room there and invoke again."
         return [note, *self._end(EndJob(Failure("SegmentUnwritable", message)))]
 
-    def _pop(self, hand: Hand, seconds: float, now: float) -> None:
-        hand.assigned.popleft()
+    def _pop(self, hand: Hand, seconds: float, now: float) -> Piece:
+        piece, _ = hand.assigned.popleft()
         hand.since = now
         self._crew.idle_deaths = 0
         self._mean_s = seconds if self._mean_s is None else (1 - NEWEST) * self._mean_s + NEWEST * seconds
+        return piece
 
     def _is_head(self, hand: Hand, event: Scored | Failed) -> bool:
-        return (
-            bool(hand.assigned)
-            and hand.assigned[0] == event.mini_batch
-            and event.attempt == self._attempts.get(event.mini_batch)
-        )
+        if not hand.assigned:
+            return False
+        piece, attempt = hand.assigned[0]
+        return piece.mini_batch == event.mini_batch and attempt == event.attempt
 
     def _out_of_turn(self, hand: Hand, now: float) -> list[Action]:
         """Two processes answer as one, or the script wrote to our descriptor: this worker cannot be trusted."""
         failure = Failure("WorkerCrashed", "The worker answered for a mini-batch that it was not given.")
         return [KillWorker(hand.worker), *self._gone(hand, WorkerGone(hand.worker, failure, own_doing=True), now)]
 
-    def _count_try(self, failed: Failed) -> list[Action]:
-        mini_batch, failure = failed.mini_batch, failed.failure
+    def _count_try(self, piece: Piece, failed: Failed) -> list[Action]:
+        failure = failed.failure
         self.failed_attempts += 1
         self._note_first(failure)
-        tries = self._tries[mini_batch] = self._tries.get(mini_batch, 0) + 1
-        note = NoteFailure(failed.worker, mini_batch, failure, tries, failed.attempt, failed.seconds, failed.run_s)
-        if tries < max(1, self.policy.max_tries):
-            self._pending.append(mini_batch)
-            return [note]
-        return [note, self._give_up(mini_batch, failure, tries), *self._over()]
+        tries = self._tries[piece] = self._tries.get(piece, 0) + 1
+        is_last = tries >= self.policy.tries
+        halved = is_last and self.policy.isolate and piece.items > 1
+        spent = failed.attempt, failed.seconds, failed.run_s
+        note = NoteFailure(failed.worker, piece, failure, tries, *spent, halved)
+        if halved:
+            self._halve(piece)
+        elif is_last:
+            return [note, self._give_up(piece, failure, tries), *self._over()]
+        else:
+            self._agenda.put_off([piece])
+        return [note]
 
-    def _give_up(self, mini_batch: int, failure: Failure, tries: int) -> GiveUp:
-        self.settled += 1
-        self.items_failed += self._items(mini_batch)
-        self._tries.pop(mini_batch, None)
-        self._attempts.pop(mini_batch, None)
-        return GiveUp(mini_batch, failure, tries)
+    def _halve(self, piece: Piece) -> None:
+        """Each half has one execution; kills that were never explained are not forgiven anew."""
+        self._left.setdefault(piece.mini_batch, piece.items)
+        tries, times = self._tries.pop(piece), self._given_back.pop(piece, 0)
+        for half in piece.halves():
+            self._tries[half] = tries
+            if times > GIVEN_BACK_MAX:
+                self._given_back[half] = times
+        self._agenda.put_off(piece.halves())
+
+    def _give_up(self, piece: Piece, failure: Failure, tries: int) -> GiveUp:
+        self.items_failed += piece.items
+        self._settle(piece)
+        return GiveUp(piece, failure, tries)
+
+    def _settle(self, piece: Piece) -> None:
+        """A mini-batch is settled with the last of its pieces."""
+        self._tries.pop(piece, None)
+        self._given_back.pop(piece, None)
+        left = self._left.pop(piece.mini_batch, piece.items) - piece.items
+        if left:
+            self._left[piece.mini_batch] = left
+        else:
+            self.settled += 1
+            self._attempts.pop(piece.mini_batch, None)
 
     def _note_first(self, failure: Failure) -> None:
         if self.first_failure is None or (failure.traceback and not self.first_failure.traceback):
@@ -318,32 +375,44 @@ class Dispatcher:
 
     def _feed(self, hand: Hand, now: float) -> list[Action]:
         message, window = self._message_size(), self._window()
-        if self.ended or not self._pending or len(hand.assigned) > window - message:
+        if self.ended or hand.retiring or not self._agenda or len(hand.assigned) > window - message:
             return []
+        if self.policy.pieces_per_worker is not None:
+            message = min(message, self.policy.pieces_per_worker - hand.given)
+            if message <= 0:
+                return self._retire(hand, now)
         if not hand.assigned:
             hand.since = now
         work = []
-        for _ in range(min(message, len(self._pending))):
-            mini_batch = self._pending.popleft()
+        for piece in self._agenda.take(message):
+            mini_batch = piece.mini_batch
             attempt = self._attempts[mini_batch] = self._attempts.get(mini_batch, 0) + 1
-            hand.assigned.append(mini_batch)
-            work.append((mini_batch, attempt))
+            work.append((piece, attempt))
+        hand.assigned.extend(work)
+        hand.given += len(work)
         return [Score(hand.worker, tuple(work))]
 
+    def _retire(self, hand: Hand, now: float) -> list[Action]:
+        """There is work that this worker may not take any more: another one takes its place, once it has ended."""
+        if hand.assigned:
+            return []
+        hand.retiring, hand.since = True, now
+        return [RetireWorker(hand.worker)]
+
     def _message_size(self) -> int:
-        """Mini-batches in one message: about ``message_s`` of work, ever fewer towards the end of the job."""
+        """Pieces in one message: about ``message_s`` of work, ever fewer towards the end of the job."""
         if self._mean_s is None:
             return 1
-        guided = len(self._pending) // (4 * len(self.policy.slots))
+        guided = len(self._agenda) // (4 * len(self.policy.slots))
         return max(1, min(int(self.policy.message_s / max(self._mean_s, 1e-9)), guided, MESSAGE_MAX))
 
     def _window(self) -> int:
-        """Mini-batches that a worker may hold: one message ahead when they are short, else the running one only."""
+        """Pieces that a worker may hold: one message ahead when they are short, else the running one only."""
         ahead = self._mean_s is not None and self._mean_s < self.policy.ahead_s
         return 2 * self._message_size() if ahead else 1
 
     def _start_parked(self, now: float) -> list[Action]:
-        wanted = self._plan is None or bool(self._pending)
+        wanted = self._plan is None or bool(self._agenda)
         if self.ended or not wanted:
             return []
         return [self._crew.start(slot, now) for slot in self._crew.startable()]

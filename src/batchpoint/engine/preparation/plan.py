@@ -8,11 +8,12 @@ import hashlib
 import json
 import os
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, islice
+from itertools import accumulate
 from pathlib import Path
 
+from batchpoint.engine.preparation.pieces import Piece
 from batchpoint.errors import SegmentCorrupt
 from batchpoint.failpoints import reach
 from batchpoint.storage.atomic import write_atomically
@@ -28,46 +29,56 @@ class Plan:
     mini_batch_size: int
     #: Byte offset in ``plan.items`` of each mini-batch, and the file's length at the end.
     offsets: "array[int]"
-    #: Items, the last ones, that could not be brought here; they have mini-batches of their own, which nobody scores.
-    lost: int = 0
+    #: ``plan.items``.
+    file: Path
 
     @property
     def mini_batches(self) -> int:
         """Number of mini-batches: ceil(items / mini_batch_size)."""
         return len(self.offsets) - 1
 
-    @property
-    def present(self) -> int:
-        """Number of items that can be scored."""
-        return self.items - self.lost
-
-    @property
-    def to_score(self) -> int:
-        """Number of mini-batches that are scored: the first ones."""
-        return -(-self.present // self.mini_batch_size)
-
     def first_item(self, mini_batch: int) -> int:
         """Index of a mini-batch's first item."""
-        beyond = mini_batch - self.to_score
-        return mini_batch * self.mini_batch_size if beyond < 0 else self.present + beyond * self.mini_batch_size
+        return mini_batch * self.mini_batch_size
 
     def size(self, mini_batch: int) -> int:
-        """Number of items in a mini-batch; only the last that is scored and the last of all may be short."""
-        end = self.present if mini_batch < self.to_score else self.items
-        return min(self.mini_batch_size, end - self.first_item(mini_batch))
+        """Number of items in a mini-batch; only the last one may be short."""
+        return min(self.mini_batch_size, self.items - mini_batch * self.mini_batch_size)
 
-    def range(self, mini_batch: int) -> tuple[int, int]:
-        """(offset, length) of a mini-batch's paths in ``plan.items``, in bytes."""
-        return self.offsets[mini_batch], self.offsets[mini_batch + 1] - self.offsets[mini_batch]
+    def range(self, piece: Piece) -> tuple[int, int]:
+        """(offset, length) of a piece's paths in ``plan.items``, in bytes; that of a part of a mini-batch is read."""
+        begin, end = self.offsets[piece.mini_batch], self.offsets[piece.mini_batch + 1]
+        if piece.items == self.size(piece.mini_batch):
+            return begin, end - begin
+        paths = self.paths(piece.mini_batch)
+        skipped = piece.first_item - self.first_item(piece.mini_batch)
+        before = sum(len(path) + 1 for path in paths[:skipped])
+        return begin + before, sum(len(path) + 1 for path in paths[skipped : skipped + piece.items])
+
+    def paths(self, mini_batch: int) -> list[bytes]:
+        """The items of a mini-batch as they stand in the plan."""
+        begin, end = self.offsets[mini_batch], self.offsets[mini_batch + 1]
+        with self.file.open("rb") as file:
+            file.seek(begin)
+            return file.read(end - begin).split(b"\0")[:-1]
+
+    def item(self, index: int) -> bytes:
+        """One item as it stands in the plan."""
+        mini_batch, place = divmod(index, self.mini_batch_size)
+        return self.paths(mini_batch)[place]
+
+    def path(self, index: int) -> str:
+        """Path of one item, for people: bytes that are no text are written out."""
+        return str(Path(self.root, os.fsdecode(self.item(index)))).encode("utf-8", "backslashreplace").decode()
+
+    def all_items(self) -> Iterator[bytes]:
+        """Every item in order, a mini-batch at a time."""
+        for mini_batch in range(self.mini_batches):
+            yield from self.paths(mini_batch)
 
 
-def write_plan(
-    items_file: Path, header_file: Path, root: str, paths: Sequence[bytes], mini_batch_size: int, lost: int = 0
-) -> Plan:
-    """Freeze ``paths`` (relative to ``root``, in order) as the job's plan; the header is written last.
-
-    The last ``lost`` of them are not there.
-    """
+def write_plan(items_file: Path, header_file: Path, root: str, paths: Sequence[bytes], mini_batch_size: int) -> Plan:
+    """Freeze ``paths`` (relative to ``root``, in order) as the job's plan; the header is written last."""
     content = b"\0".join(paths) + b"\0" if paths else b""
     write_atomically(items_file, content)
     reach("D3")
@@ -75,12 +86,12 @@ def write_plan(
         "root": root,
         "items": len(paths),
         "mini_batch_size": mini_batch_size,
-        "lost": lost,
         "bytes": len(content),
         "sha256": hashlib.sha256(content).hexdigest(),
     }
     write_atomically(header_file, json.dumps(header, indent=1).encode())
-    return _cut(root, (len(path) + 1 for path in paths), len(paths), mini_batch_size, lost)
+    offsets = _cut((len(path) + 1 for path in paths), mini_batch_size)
+    return Plan(root, len(paths), mini_batch_size, offsets, items_file)
 
 
 def read_plan(items_file: Path, header_file: Path) -> Plan | None:
@@ -91,43 +102,17 @@ def read_plan(items_file: Path, header_file: Path) -> Plan | None:
     content = items_file.read_bytes() if items_file.exists() else b""
     if hashlib.sha256(content).hexdigest() != header["sha256"]:
         raise SegmentCorrupt(f"The plan {items_file} is not what was written; the job cannot go on from it.")
-    lengths = (len(path) + 1 for path in content.split(b"\0")[:-1])
-    return _cut(header["root"], lengths, header["items"], header["mini_batch_size"], header.get("lost", 0))
+    size = header["mini_batch_size"]
+    offsets = _cut((len(path) + 1 for path in content.split(b"\0")[:-1]), size)
+    return Plan(header["root"], header["items"], size, offsets, items_file)
 
 
-def item_of(items_file: Path, plan: Plan, mini_batch: int) -> bytes:
-    """A mini-batch's first item as it stands in the plan."""
-    offset, length = plan.range(mini_batch)
-    with items_file.open("rb") as file:
-        file.seek(offset)
-        return file.read(length).split(b"\0", 1)[0]
-
-
-def items_of(items_file: Path, plan: Plan, mini_batch: int) -> list[bytes]:
-    """The items of a mini-batch as they stand in the plan."""
-    offset, length = plan.range(mini_batch)
-    with items_file.open("rb") as file:
-        file.seek(offset)
-        return file.read(length).split(b"\0")[:-1]
-
-
-def item_path(items_file: Path, plan: Plan, mini_batch: int, item: int | None = None) -> str:
-    """Path of an item, for people: bytes that are no text are written out. Without ``item`` that of the first one."""
-    at = 0 if item is None else item - plan.first_item(mini_batch)
-    found = items_of(items_file, plan, mini_batch)[at]
-    return str(Path(plan.root, os.fsdecode(found))).encode("utf-8", "backslashreplace").decode()
-
-
-def _cut(root: str, lengths: Iterable[int], items: int, mini_batch_size: int, lost: int) -> Plan:
-    ends = accumulate(lengths)
+def _cut(lengths: Iterable[int], mini_batch_size: int) -> "array[int]":
     offsets = array("Q", [0])
-    present = items - lost
-    # Two runs, each cut from its beginning: what is scored, and what is not there.
-    for length in (present, lost):
-        end = 0
-        for index, end in enumerate(islice(ends, length), 1):
-            if index % mini_batch_size == 0:
-                offsets.append(end)
-        if length % mini_batch_size:
+    index = end = 0
+    for index, end in enumerate(accumulate(lengths), 1):
+        if index % mini_batch_size == 0:
             offsets.append(end)
-    return Plan(root, items, mini_batch_size, offsets, lost)
+    if index % mini_batch_size:
+        offsets.append(end)
+    return offsets

@@ -22,6 +22,18 @@ RAY_AHEAD_S = 0.500
 
 def open_pool(job: Job, folder: JobFolder, settings: Settings, python: str, note: Callable[[str], None]) -> WorkerPool:
     """The pool for the workers of ``job``, which run on ``python``; ``note`` is told what a person should know."""
+    pool = _pool(job, folder, settings, python, note)
+    if not job.settings.chaos:
+        return pool
+    from batchpoint.compute.chaos import ChaosPool, ChaosTerms
+
+    note("The job is under fire: workers and drivers are harmed on purpose; see logs/sys/chaos.csv.")
+    # A job without an endpoint is driven by the process of its user.
+    terms = ChaosTerms(job.settings.chaos, folder.chaos, job.settings.timeout_s, spares_driver=not job.endpoint_name)
+    return ChaosPool(pool, terms)
+
+
+def _pool(job: Job, folder: JobFolder, settings: Settings, python: str, note: Callable[[str], None]) -> WorkerPool:
     place = job.settings.place
     if place.type != "ray":
         return LocalPool(folder.path, settings.worker_log_limit_bytes)
@@ -43,7 +55,15 @@ def open_pool(job: Job, folder: JobFolder, settings: Settings, python: str, note
 def policy_of(job: Job, settings: Settings) -> Policy:
     """What the dispatcher is asked: by the deployment, and by how far away the workers are."""
     chosen = job.settings
-    policy = Policy(slots(job), chosen.max_retries, chosen.timeout_s, settings.init_timeout_s, chosen.error_threshold)
+    policy = Policy(
+        slots(job),
+        chosen.max_retries,
+        chosen.timeout_s,
+        settings.init_timeout_s,
+        chosen.error_threshold,
+        isolate=chosen.isolate_failures,
+        pieces_per_worker=chosen.max_mini_batches_per_worker,
+    )
     if chosen.place.type != "ray":
         return policy
     # A cluster may first have to make room, and input travels while the mini-batch before it is scored.
