@@ -30,7 +30,10 @@ def test_more_failed_items_than_error_threshold_end_the_job(engine: Engine) -> N
 
 
 def test_as_many_failed_items_as_error_threshold_are_allowed(engine: Engine) -> None:
-    ended = engine.run("raises_in_run.py", engine.items(8, bad=[3]), error_threshold=2, max_retries=1)
+    ended = engine.run("raises_in_run.py", engine.items(8, bad=[3]), error_threshold=1, max_retries=1)
+    assert len(ended.lines) == 7, "what counts is what is lost once the guilty items stand alone"
+    whole = {"isolate_failures": False, "max_retries": 1, "name": "whole"}
+    ended = engine.run("raises_in_run.py", engine.items(8, bad=[3]), error_threshold=2, **whole)
     assert len(ended.lines) == 6
 
 
@@ -80,7 +83,7 @@ def test_an_input_that_vanishes_while_it_is_scored_costs_what_is_gone(engine: En
         "    return text\n"
     )
     ended = engine.run(script, engine.items(8), max_retries=1)
-    assert len(ended.lines) == 6 and "FileNotFoundError" in ended.reason.message
+    assert len(ended.lines) == 7 and "FileNotFoundError" in ended.reason.message
 
 
 # ---- cancel -------------------------------------------------------------------------------------------------------
@@ -244,6 +247,6 @@ def test_a_script_that_removes_its_working_folder_hurts_nobody(engine: Engine) -
         "    return paths\n"
     )
     ended = engine.run(script, engine.items(8), max_retries=2)
-    assert len(ended.lines) == 6
+    assert len(ended.lines) == 7
     shutil.rmtree(ended.folder.path)
     os.makedirs(ended.folder.path)
