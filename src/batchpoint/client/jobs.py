@@ -1,14 +1,18 @@
 """Jobs from the client's side: show, list, cancel, follow, read logs, download."""
 
 import time
+import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from batchpoint.arm import invocation as invocation_wire
 from batchpoint.arm import job as wire
 from batchpoint.client.requests import Requests, segment
 from batchpoint.client.transfer.files import fetch, place_in
 from batchpoint.client.uploads import quoted
+from batchpoint.entities.data import Invocation
 from batchpoint.entities.job import TERMINAL, Job, JobEdit, step_refusal
 from batchpoint.entities.noun import ListView
 from batchpoint.entities.workspace import Workspace
@@ -61,6 +65,26 @@ class Jobs:
     def cancel(self, name: str) -> None:
         """ResourceConflict if the job has ended or is writing its output."""
         self._requests.json("POST", f"{self._path}/{segment(name)}/cancel")
+
+    def redrive(self, name: str, wanted: Invocation) -> Job:
+        """Score again what failed, with the job's deployment as it stands now or the one that ``wanted`` names.
+
+        ResourceConflict if the job has not ended, or nothing of it failed.
+        """
+        body = invocation_wire.to_json(wanted)
+        if wanted.deployment_name:
+            body["deploymentName"] = wanted.deployment_name
+        return self._begin_again(name, "redrive", body)
+
+    def resume(self, name: str) -> Job:
+        """Go on with a job that failed or was canceled. ResourceConflict if it has not ended, or is Completed."""
+        return self._begin_again(name, "resume", None)
+
+    def _begin_again(self, name: str, verb: str, body: dict[str, Any] | None) -> Job:
+        headers = {"repeatability_request-id": str(uuid.uuid4())}
+        return wire.from_json(
+            self._requests.json("POST", f"{self._path}/{segment(name)}/{verb}", body, headers=headers)
+        )
 
     def archive(self, name: str, *, archived: bool = True) -> None:
         """Hide a job that has ended from lists, or show it again. ResourceConflict while it has not ended."""

@@ -19,7 +19,7 @@ from batchpoint.entities.workspace import PROVIDER
 from batchpoint.errors import BatchpointError, InternalError, Problem, ResourceNotFound, UserError, ValidationFailed
 from batchpoint.server.auth import Gate, home_id_of, token_of
 from batchpoint.server.lookup import ControlPlane
-from batchpoint.server.routers import files, jobs, machine, partial, schemas, scoring, service, uploads
+from batchpoint.server.routers import files, jobs, machine, partial, revisions, schemas, scoring, service, uploads
 from batchpoint.server.routers.nouns import assets, computes, datastores, deployments, endpoints, workspaces
 from batchpoint.settings import Settings
 
@@ -52,6 +52,7 @@ ROUTERS = (
     scoring,
     partial,
     jobs,
+    revisions,
     computes,
     datastores,
     uploads,

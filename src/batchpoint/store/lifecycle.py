@@ -76,7 +76,9 @@ def fail_waiting(record: JobRecord, error: JobError, now: datetime) -> JobRecord
     return replace(record, job=record.job.model_copy(update=changes))
 
 
-def reopened(record: JobRecord, settings: JobSettings, properties: Mapping[str, str]) -> JobRecord:
+def reopened(
+    record: JobRecord, settings: JobSettings, properties: Mapping[str, str], compute: str | None = None
+) -> JobRecord:
     """The next revision of a job that has ended: Preparing, without a driver. The published output stays for now."""
     if not record.status.is_terminal:
         raise ResourceConflict(
@@ -86,6 +88,7 @@ def reopened(record: JobRecord, settings: JobSettings, properties: Mapping[str, 
         )
     changes = {
         "settings": settings,
+        "compute": record.job.compute if compute is None else compute,
         "properties": {**record.job.properties, **properties},
         "status": JobStatus.PREPARING,
         "revision": record.job.revision + 1,

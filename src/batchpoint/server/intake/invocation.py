@@ -5,6 +5,7 @@ never reach the job. It knows no HTTP and no JSON.
 """
 
 import uuid
+from typing import TypeVar
 
 from batchpoint.arm.envelope import ids
 from batchpoint.entities.assets import Code, Environment, Model
@@ -21,6 +22,8 @@ from batchpoint.server.intake.friendly_names import friendly_name
 from batchpoint.server.intake.locations import local_path_of
 from batchpoint.server.lookup import Desk
 from batchpoint.storage.datastores import DEFAULT_DATASTORE
+
+T = TypeVar("T", int, bool)
 
 
 def create_job(desk: Desk, endpoint_name: str, invocation: Invocation, idempotency_key: str = "") -> Job:
@@ -105,18 +108,11 @@ def _job_name(wanted: str | None) -> str:
 
 
 def _freeze(desk: Desk, job: str, deployment: Deployment, invocation: Invocation) -> JobSettings:
-    code = deployment.code_configuration
-    assert code is not None
-    assert isinstance(deployment.model, str)
-    assert not isinstance(deployment.environment, Environment)
     source = frozen_input(desk, invocation.input)
     output = frozen_output(desk, job, invocation.output_path)
-    return JobSettings(
-        code_path=str(local_path_of(desk, desk.referenced(Code, code.code).path)),
-        scoring_script=code.scoring_script,
-        model_path=str(local_path_of(desk, desk.referenced(Model, deployment.model).path)),
-        environment=desk.referenced(Environment, deployment.environment) if deployment.environment else None,
-        environment_variables=deployment.environment_variables,
+    data = JobSettings(
+        code_path="",
+        scoring_script="",
         input=source.input,
         input_store=source.store,
         output_folder=output.folder,
@@ -125,18 +121,40 @@ def _freeze(desk: Desk, job: str, deployment: Deployment, invocation: Invocation
         output_action=deployment.output_action,
         output_file_name=_output_file_name(deployment, invocation),
         mini_batch_size=_either(invocation.mini_batch_size, deployment.mini_batch_size),
-        instance_count=_instance_count(desk, deployment, invocation),
-        max_concurrency_per_instance=_either(
-            invocation.max_concurrency_per_instance, deployment.max_concurrency_per_instance
-        ),
-        max_retries=_either(invocation.max_retries, deployment.retry_settings.max_retries),
-        timeout_s=_either(invocation.timeout_s, deployment.retry_settings.timeout),
-        error_threshold=_either(invocation.error_threshold, deployment.error_threshold),
-        logging_level=invocation.logging_level or deployment.logging_level,
+        provenance=_either(invocation.provenance, deployment.provenance),
         chaos=_chaos(desk, deployment, invocation),
-        lifetime_s=limits.lifetime_s(desk.settings, desk.compute(deployment.compute)),
-        place=desk.compute(deployment.compute).place,
     )
+    return as_deployed(desk, deployment, invocation, data)
+
+
+def as_deployed(desk: Desk, deployment: Deployment, invocation: Invocation, data: JobSettings) -> JobSettings:
+    """What ``data`` says of input, plan and output, and everything else as the deployment has it now."""
+    code = deployment.code_configuration
+    assert code is not None
+    assert isinstance(deployment.model, str)
+    assert not isinstance(deployment.environment, Environment)
+    compute, retries = desk.compute(deployment.compute), deployment.retry_settings
+    concurrency = _either(invocation.max_concurrency_per_instance, deployment.max_concurrency_per_instance)
+    said: dict[str, object] = {
+        "code_path": str(local_path_of(desk, desk.referenced(Code, code.code).path)),
+        "scoring_script": code.scoring_script,
+        "model_path": str(local_path_of(desk, desk.referenced(Model, deployment.model).path)),
+        "environment": desk.referenced(Environment, deployment.environment) if deployment.environment else None,
+        "environment_variables": deployment.environment_variables,
+        "instance_count": _instance_count(desk, deployment, invocation),
+        "max_concurrency_per_instance": concurrency,
+        "max_retries": _either(invocation.max_retries, retries.max_retries),
+        "timeout_s": _either(invocation.timeout_s, retries.timeout),
+        "error_threshold": _either(invocation.error_threshold, deployment.error_threshold),
+        "isolate_failures": _either(invocation.isolate_failures, deployment.isolate_failures),
+        "max_mini_batches_per_worker": (
+            invocation.max_mini_batches_per_worker or deployment.max_mini_batches_per_worker
+        ),
+        "logging_level": invocation.logging_level or deployment.logging_level,
+        "lifetime_s": limits.lifetime_s(desk.settings, compute),
+        "place": compute.place,
+    }
+    return data.model_copy(update=said)
 
 
 def _chaos(desk: Desk, deployment: Deployment, invocation: Invocation) -> dict[str, float]:
@@ -152,7 +170,7 @@ def _chaos(desk: Desk, deployment: Deployment, invocation: Invocation) -> dict[s
     return invocation.chaos
 
 
-def _either(override: int | None, own: int) -> int:
+def _either(override: T | None, own: T) -> T:
     return own if override is None else override
 
 

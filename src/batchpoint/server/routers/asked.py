@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
 
 from batchpoint.arm.envelope.reading import Body, parse_body
 from batchpoint.entities.noun import ListView
@@ -53,6 +53,8 @@ async def body(request: Request) -> Body:
 AtDesk = Annotated[Desk, Depends(desk)]
 AtPlane = Annotated[ControlPlane, Depends(plane)]
 Sent = Annotated[Body, Depends(body)]
+#: The same one answers the same job again, and nothing is begun.
+RequestId = Annotated[str, Header(alias="repeatability_request-id", convert_underscores=False)]
 
 
 def page(request: Request, values: list[dict[str, Any]]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import ResourceNotFound
 from batchpoint.server.intake import invocation
 from batchpoint.server.lookup import Desk
-from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, Sent, page, plane, server_of, view_of
+from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, RequestId, Sent, page, plane, server_of, view_of
 
 router = APIRouter()
 
@@ -37,7 +37,6 @@ def _workspace(endpoint: Any, key: str) -> Workspace:
 
 AtEndpoint = Annotated[Desk, Depends(desk_of_endpoint)]
 DeploymentHeader = Annotated[str | None, Header(alias="azureml-model-deployment")]
-RequestId = Annotated[str, Header(alias="repeatability_request-id", convert_underscores=False)]
 
 
 @router.post(_SCORING, status_code=201)

@@ -62,7 +62,7 @@ class JobTable:
         ResourceConflict if the name is taken or another unfinished job writes to the same output.
         """
         with self._database.writing() as connection:
-            if idempotency_key and (first := _first_with_key(connection, w, idempotency_key)):
+            if idempotency_key and (first := first_with_key(connection, w, idempotency_key)):
                 return first
             if connection.scalar(select(jobs.c.name).where(jobs.c.name == job.name)):
                 raise ResourceConflict(
@@ -70,10 +70,13 @@ class JobTable:
                 )
             reserve_output(connection, w, job)
             _insert(connection, w, job)
-            if idempotency_key:
-                key = {"workspace": w, "key": idempotency_key, "job": job.name, "created_at": datetime.now(UTC)}
-                connection.execute(insert(idempotency_keys).values(key))
+            keep_key(connection, w, idempotency_key, job.name)
         return job
+
+    def job_of_key(self, w: str, idempotency_key: str) -> Job | None:
+        """The job of the request that came with the key; None if none did."""
+        with self._database.reading() as connection:
+            return first_with_key(connection, w, idempotency_key)
 
     def get_job(self, w: str, name: str) -> Job | None:
         return self._one(_SEEN.where(jobs.c.name == name, jobs.c.workspace == w))
@@ -242,11 +245,19 @@ def queue(connection: Connection, w: str, job: Job) -> None:
     connection.execute(insert(waiting).values(wanted))
 
 
-def _first_with_key(connection: Connection, w: str, key: str) -> Job | None:
+def first_with_key(connection: Connection, w: str, key: str) -> Job | None:
+    """The job that the request with this key was about, as it stands now."""
     query = select(jobs).join(idempotency_keys, idempotency_keys.c.job == jobs.c.name)
     query = query.where(idempotency_keys.c.workspace == w, idempotency_keys.c.key == key)
     row = connection.execute(query).one_or_none()
     return None if row is None else job_of_row(row)
+
+
+def keep_key(connection: Connection, w: str, key: str, job: str) -> None:
+    """Remember that the request with this key was about the job; nothing for an empty one."""
+    if key:
+        row = {"workspace": w, "key": key, "job": job, "created_at": datetime.now(UTC)}
+        connection.execute(insert(idempotency_keys).values(row))
 
 
 def reserve_output(connection: Connection, w: str, job: Job) -> None:

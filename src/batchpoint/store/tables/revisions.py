@@ -11,7 +11,7 @@ from batchpoint.entities.job import Job, JobSettings
 from batchpoint.store import lifecycle
 from batchpoint.store.database import Database
 from batchpoint.store.schema import ledger
-from batchpoint.store.tables.jobs import locked, queue, reserve_output, save
+from batchpoint.store.tables.jobs import first_with_key, keep_key, locked, queue, reserve_output, save
 from batchpoint.store.tables.ledger import of_revision
 
 
@@ -21,15 +21,27 @@ class RevisionTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def reopen_job(self, w: str, name: str, settings: JobSettings, properties: Mapping[str, str]) -> Job:
-        """Begin the next revision with these settings; ``properties`` join the job's.
+    def reopen_job(
+        self,
+        w: str,
+        name: str,
+        settings: JobSettings,
+        properties: Mapping[str, str],
+        compute: str | None = None,
+        idempotency_key: str = "",
+    ) -> Job:
+        """Begin the next revision with these settings; ``properties`` join the job's, ``compute`` None: as before.
 
-        ResourceConflict while the job has not ended, or when another unfinished job writes to its output.
+        With a key that was used before: the job of that time, and nothing is begun. ResourceConflict while the job
+        has not ended, or when another unfinished job writes to its output.
         """
         with self._database.writing() as connection:
+            if idempotency_key and (first := first_with_key(connection, w, idempotency_key)):
+                return first
             before = locked(connection, name, w)
-            after = lifecycle.reopened(before, settings, properties)
+            after = lifecycle.reopened(before, settings, properties, compute)
             save(connection, before, after)
+            keep_key(connection, w, idempotency_key, name)
             _carry_over(connection, name, after.job.revision)
             reserve_output(connection, w, after.job)
             if after.job.compute:

@@ -3,6 +3,7 @@
 from batchpoint.cli import documents, listing
 from batchpoint.cli.call import Call
 from batchpoint.cli.commands.jobs.downloading import COMMAND as DOWNLOAD
+from batchpoint.cli.commands.jobs.revisions import COMMANDS as REVISIONS
 from batchpoint.cli.commands.refusals import refused
 from batchpoint.cli.grammar import EDITS, YES, Command, Flag, named
 from batchpoint.cli.output.printing import point_to_explanation
@@ -122,6 +123,7 @@ COMMANDS = (
     Command("job stream", "Follow a job to its end.", stream, (_NAME,), example="job stream --name JOB"),
     Command("job cancel", "Cancel a job.", cancel, (_NAME,), example="job cancel --name JOB"),
     DOWNLOAD,
+    *REVISIONS,
     Command(
         "job update",
         "Change tags, properties, display name or description of a job.",

@@ -1,0 +1,137 @@
+"""The rules of scoring a job again in part: whether it may be, and with whose settings.
+
+The router calls it. The plan of the job stands, so input, output and the size of mini-batches never change.
+"""
+
+from collections.abc import Mapping
+
+from batchpoint.arm.envelope import ids
+from batchpoint.entities.data import Invocation
+from batchpoint.entities.deployment import Deployment
+from batchpoint.entities.job import Job, JobSettings, JobStatus, step_refusal
+from batchpoint.errors import Problem, ResourceConflict, UserError, ValidationFailed
+from batchpoint.server.intake.invocation import as_deployed
+from batchpoint.server.lookup import Desk
+from batchpoint.storage.job_folder import job_folder
+from batchpoint.store.tables.retention import PRUNED
+
+#: Property of a job that was scored again with another deployment than its own: the name of the latest one.
+REDRIVEN_WITH = "batchpoint.redriven_with"
+_COMPUTE = "azureml.defaultComputeName"
+#: What belongs to the plan, the output or the job, and the key that a request has for it.
+_STAYS = {
+    "input": "inputData",
+    "output_path": "outputData",
+    "output_file_name": "outputFileName",
+    "mini_batch_size": "miniBatchSize",
+    "job_name": "name",
+    "experiment_name": "experimentName",
+    "tags": "tags",
+    "properties": "properties",
+}
+#: What a request may say over the deployment.
+_OVERRIDES = (
+    "instance_count",
+    "max_concurrency_per_instance",
+    "max_retries",
+    "timeout_s",
+    "error_threshold",
+    "logging_level",
+)
+
+
+def redrive(desk: Desk, name: str, wanted: Invocation, idempotency_key: str = "") -> Job:
+    """Score the failed and the unscored items of a job again, with what its deployment, or another one, says now.
+
+    The same ``idempotency_key`` answers the same job again. Raises ResourceConflict for a job that is not fit for it,
+    ValidationFailed for a setting that cannot change.
+    """
+    if first := _begun_before(desk, name, idempotency_key):
+        return first
+    job = _fit_job(desk, name, "redriven", "job redrive")
+    if job.status is JobStatus.COMPLETED and not job.progress.items_failed:
+        raise ResourceConflict(f"Job {name} has no failed items; there is nothing to score again.", target=name)
+    _refuse_what_stays(wanted)
+    deployment = _deployment(desk, job, wanted)
+    data = job.settings.model_copy(update={"chaos": wanted.chaos})
+    if deployment is None:
+        return _begin(desk, job, data, job.compute, {}, idempotency_key)
+    settings = as_deployed(desk, deployment, wanted, data)
+    properties = {_COMPUTE: ids.last_segment(deployment.compute)}
+    if deployment.name != job.deployment_name or REDRIVEN_WITH in job.properties:
+        properties[REDRIVEN_WITH] = deployment.name
+    return _begin(desk, job, settings, deployment.compute, properties, idempotency_key)
+
+
+def resume(desk: Desk, name: str, idempotency_key: str = "") -> Job:
+    """Go on with a job that failed or was canceled, with its frozen settings; raises as ``redrive`` does."""
+    if first := _begun_before(desk, name, idempotency_key):
+        return first
+    job = _fit_job(desk, name, "resumed", "job resume")
+    if job.status is JobStatus.COMPLETED:
+        raise ResourceConflict(
+            f"Job {name} is Completed; nothing of it is left to go on with. Items that failed are scored again with: "
+            f"job redrive --name {name}",
+            target=name,
+        )
+    return _begin(desk, job, job.settings, job.compute, {}, idempotency_key)
+
+
+def _begin(
+    desk: Desk, job: Job, settings: JobSettings, compute: str, properties: Mapping[str, str], idempotency_key: str
+) -> Job:
+    desk.compute(compute)
+    begun = desk.store.reopen_job(desk.key, job.name, settings, properties, compute, idempotency_key)
+    desk.plane.job_arrived()
+    return begun
+
+
+def _begun_before(desk: Desk, name: str, idempotency_key: str) -> Job | None:
+    first = desk.store.job_of_key(desk.key, idempotency_key) if idempotency_key else None
+    if first is not None and first.name != name:
+        raise ResourceConflict(
+            f"The request id {idempotency_key} was used for job {first.name} already; give this request another one.",
+            target=name,
+        )
+    return first
+
+
+def _fit_job(desk: Desk, name: str, done: str, command: str) -> Job:
+    job = desk.job_or_step(name)
+    if job.parent_job_name:
+        raise step_refusal(name, done, command)
+    if not job.status.is_terminal:
+        raise ResourceConflict(
+            f"Job {name} is {job.status}; only a job that has ended can be {done}. "
+            f"Wait for it (job stream --name {name}), or stop it: job cancel --name {name}",
+            target=name,
+        )
+    folder = job_folder(desk.settings.home, name)
+    if PRUNED in job.properties:
+        lost = f"its plan and what it had scored were removed to make room ({job.properties[PRUNED]})"
+    elif job.progress.items and not folder.plan_header.is_file():
+        lost = f"its plan is gone from {folder.path}"
+    else:
+        return job
+    raise ResourceConflict(f"Job {name} cannot be {done}: {lost}. Invoke the endpoint again.", target=name)
+
+
+def _refuse_what_stays(wanted: Invocation) -> None:
+    stays = "stays as it is: the job's plan and its output stand. Remove it, or invoke the endpoint for a new job."
+    problems = [Problem(f"properties.{key}", stays) for field, key in _STAYS.items() if getattr(wanted, field)]
+    if problems:
+        raise ValidationFailed("redrive", tuple(problems))
+
+
+def _deployment(desk: Desk, job: Job, wanted: Invocation) -> Deployment | None:
+    """The one to score with, as it stands now; None when nobody named one and the job's own is gone."""
+    if wanted.deployment_name:
+        return desk.deployment(job.endpoint_name, wanted.deployment_name)
+    found = desk.store.get_deployment(desk.key, job.endpoint_name, job.deployment_name)
+    if found is None and any(getattr(wanted, field) is not None for field in _OVERRIDES):
+        raise UserError(
+            f"Deployment {job.deployment_name} of job {job.name} is gone, and without one the settings of the job stay "
+            "as they are. Name another deployment of the endpoint with --deployment-name, or leave out --set.",
+            target=job.deployment_name,
+        )
+    return found
