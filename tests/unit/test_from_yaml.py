@@ -227,6 +227,10 @@ def test_keys_without_a_value_count_as_not_written(write) -> None:
         (["retry_settings.max_retries=1", "retry_settings.timeout=60"], {"max_retries": 1, "timeout_s": 60}),
         (["compute.instance_count=3", "mini_batch_size=20"], {"instance_count": 3, "mini_batch_size": 20}),
         (["output_file_name=a.csv", "error_threshold=5"], {"output_file_name": "a.csv", "error_threshold": 5}),
+        (
+            ["settings.isolate_failures=false", "max_mini_batches_per_worker=9", "settings.provenance=true"],
+            {"isolate_failures": False, "max_mini_batches_per_worker": 9, "provenance": True},
+        ),
         (["logging_level=DEBUG", "properties.team=x"], {"logging_level": "debug", "properties": {"team": "x"}}),
         (
             ["output_dataset.datastore_id=azureml:ds", "output_dataset.path=a/b"],

@@ -58,6 +58,9 @@ def _properties(deployment: Deployment) -> dict[str, Any]:
                 "maxRetries": deployment.retry_settings.max_retries,
                 "timeout": duration_to_iso(deployment.retry_settings.timeout),
             },
+            "isolateFailures": deployment.isolate_failures,
+            "maxMiniBatchesPerWorker": deployment.max_mini_batches_per_worker,
+            "provenance": deployment.provenance,
             "partitionKeys": list(deployment.partition_keys) or None,
             "provisioningState": deployment.provisioning_state,
         }
@@ -164,6 +167,9 @@ def _scalars(properties: Body) -> dict[str, Any]:
                 "docker_args": resources.text("dockerArgs"),
             }
         ),
+        "isolate_failures": properties.boolean("isolateFailures"),
+        "max_mini_batches_per_worker": properties.integer("maxMiniBatchesPerWorker"),
+        "provenance": properties.boolean("provenance"),
         "partition_keys": properties.items("partitionKeys"),
         "provisioning_state": properties.text("provisioningState"),
     }

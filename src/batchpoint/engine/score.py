@@ -40,6 +40,7 @@ class ScoreRequest:
     timeout_s: float = 30
     max_retries: int = 3
     error_threshold: int = -1
+    isolate_failures: bool = True
     #: Interpreter or environment folder; None: our own.
     python: str | None = None
     output_file_name: str = DEFAULT_OUTPUT_FILE_NAME
@@ -126,6 +127,7 @@ def _job(request: ScoreRequest) -> Job:
             max_retries=request.max_retries,
             timeout_s=request.timeout_s,
             error_threshold=request.error_threshold,
+            isolate_failures=request.isolate_failures,
         ),
     )
 

@@ -74,6 +74,9 @@ _OVERRIDES = (
     "output_file_name",
     "error_threshold",
     "logging_level",
+    "isolate_failures",
+    "max_mini_batches_per_worker",
+    "provenance",
 )
 
 
@@ -131,6 +134,12 @@ class Invocation(Noun):
     timeout_s: int | None = Field(default=None, gt=0, le=259200)
     #: Harm that is done to the job on purpose: chances by kind, kill and slow; none when nothing is said.
     chaos: Chances = Field(default_factory=dict)
+    #: Whether a mini-batch that has used its tries is halved until the guilty files stand alone (ours).
+    isolate_failures: bool | None = None
+    #: Mini-batches after which a worker process is replaced by a new one (ours).
+    max_mini_batches_per_worker: int | None = Field(default=None, ge=1)
+    #: Whether each line of the gathered file says where it came from (ours).
+    provenance: bool | None = None
     #: Words to find it by; a value is never empty.
     tags: Tags = Field(default_factory=dict)
     #: Words for programs; kept and shown as they are.

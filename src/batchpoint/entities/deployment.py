@@ -78,6 +78,9 @@ _NESTED = (
     "error_threshold",
     "logging_level",
     "environment_variables",
+    "isolate_failures",
+    "max_mini_batches_per_worker",
+    "provenance",
 )
 
 
@@ -144,6 +147,14 @@ class Deployment(Noun):
     error_threshold: int = Field(default=-1, ge=-1, le=2**31 - 1)
     #: How much the logs of a job say.
     logging_level: Annotated[LoggingLevel, Lowered] = "info"
+    #: A mini-batch that has used its tries is halved, and each half tried once, until the guilty files stand alone and
+    #: all others are kept; ``false`` for a ``run()`` with effects: then the whole mini-batch is lost (ours).
+    isolate_failures: bool = True
+    #: Mini-batches after which a worker process is replaced by a new one; without it a worker lives as long as its job
+    #: (ours).
+    max_mini_batches_per_worker: int | None = Field(default=None, ge=1)
+    #: Each line of the gathered file begins with the file, the row in it and the mini-batch that it came from (ours).
+    provenance: bool = False
     #: Kept and shown; files are not partitioned.
     partition_keys: tuple[str, ...] = ()
 

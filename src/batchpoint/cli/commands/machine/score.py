@@ -48,6 +48,7 @@ def _request(call: Call) -> "ScoreRequest":
         timeout_s=flags.timeout,
         max_retries=flags.max_retries,
         error_threshold=flags.error_threshold,
+        isolate_failures=not flags.no_isolate_failures,
         python=flags.python,
         output_file_name=flags.output_file_name,
     )
@@ -115,6 +116,10 @@ COMMANDS = (
             Flag("--timeout", "Seconds for one run() call; default 30.", "S", number=float, default=30.0),
             Flag("--max-retries", "Executions of a mini-batch at most; default 3.", "N", number=int, default=3),
             Flag("--error-threshold", "Failed files that end it; -1 never (default).", "N", number=int, default=-1),
+            Flag(
+                "--no-isolate-failures",
+                "Lose a failing mini-batch whole; by default it is halved to find the guilty files.",
+            ),
             Flag("--python", "Interpreter or environment folder for the script; default: this one.", "EXE"),
             Flag("--output-file-name", "Default predictions.csv.", "NAME", default="predictions.csv"),
             Flag("--json", "Print one line of JSON instead of a summary."),
