@@ -18,9 +18,10 @@ from batchpoint.engine.messages import Action, EndJob, Event, Failure, GiveUp, K
 from batchpoint.engine.preparation.pieces import Coverage
 from batchpoint.engine.preparation.plan import Plan
 from batchpoint.engine.preparation.workers import WorkerStart
+from batchpoint.engine.room import Room, is_full
 from batchpoint.engine.tries import Remembered, TryRecord
 from batchpoint.entities.job import Progress
-from batchpoint.errors import CancelRequested, EnvironmentBuildFailed, JobFailed
+from batchpoint.errors import CancelRequested, EnvironmentBuildFailed, JobFailed, NoSpaceLeft
 from batchpoint.failpoints import reach
 from batchpoint.observability.job_logs import JobLogs
 from batchpoint.store.records import Fence, JobLedger, LedgerRow, Part
@@ -62,6 +63,8 @@ class Driver:
     sample_every_s: float = 600.0
     #: Called at each beat; raises when the job has taken too long.
     check_lifetime: Callable[[], None] = lambda: None
+    #: The patience with full disks; None: it has none.
+    room: Room | None = None
 
     def __post_init__(self) -> None:
         self.dispatcher = Dispatcher(self.policy)
@@ -114,6 +117,7 @@ class Driver:
             items_failed=dispatcher.items_failed,
             rows=self._rows,
             failed_attempts=dispatcher.failed_attempts,
+            waiting_for=self.room.sentence if self.room else "",
         )
 
     def dismiss(self) -> None:
@@ -175,6 +179,7 @@ class Driver:
         except JobFailed as error:
             # Not raised further: what was scored until now is committed first, and counted.
             self._end = EndJob(Failure(error.code, error.message))
+        self._look_for_room(now)
         progress = self.progress()
         if self.commits.due is None:
             self.on_progress(progress)
@@ -183,6 +188,22 @@ class Driver:
         if self.ledger.beat(self.fence, progress).cancel_requested:
             self._perform(self.dispatcher.handle(messages.Cancel(), now))
         self.chronicle.beat(progress)
+
+    def _look_for_room(self, now: float) -> None:
+        if self.room is None or not self.room.is_short:
+            return
+        try:
+            if self.room.is_back():
+                self._perform(self.dispatcher.go_on(now))
+        except NoSpaceLeft as error:
+            self._end = EndJob(Failure(error.code, error.message))
+
+    def _hold_back(self) -> None:
+        place = self.start.folder.segments
+        if self.room is None:
+            self._end = EndJob(Failure(NoSpaceLeft.code, f"No room for scored rows in {place}."))
+        else:
+            self.room.ran_out(place, "the rows that are scored")
 
     def _understand(self, event: Said | Exited) -> Event | None:
         if isinstance(event, Said):
@@ -217,6 +238,8 @@ class Driver:
                 self._start_worker(action)
             elif isinstance(action, messages.KillWorker):
                 self._kill(action.worker)
+            elif isinstance(action, messages.HoldBack):
+                self._hold_back()
             elif isinstance(action, messages.RetireWorker):
                 self.chronicle.retired(action.worker)
                 self.pool.send(action.worker, messages.line({"t": "Shutdown"}))
@@ -234,6 +257,11 @@ class Driver:
         try:
             self.pool.start(action.worker, self.start.spec(action.worker, action.slot))
         except OSError as error:
+            if is_full(error):
+                self._living.discard(action.worker)
+                failure = Failure(NoSpaceLeft.code, f"No room for the logs of a worker: {error.strerror}.")
+                self._perform(self.dispatcher.handle(messages.InitFailed(action.worker, failure), self.clock()))
+                return
             raise EnvironmentBuildFailed(
                 f"The interpreter {self.start.python} does not start: {error.strerror}.", target=self.start.python
             ) from error
@@ -249,6 +277,8 @@ class Driver:
     def _keep(self, action: Keep) -> None:
         reach("D6")
         scored, piece, now = action.scored, action.piece, self.clock()
+        if self.room is not None:
+            self.room.got_on()
         if self.first_result_at is None:
             self.first_result_at = now
         self._rows += scored.rows
@@ -286,7 +316,7 @@ def _ready(covered: Coverage, before: Remembered) -> PlanReady:
 def _explain(exited: Exited) -> tuple[Failure, bool]:
     """Why a worker is gone, and whether it died of its own doing."""
     if exited.out_of_memory:
-        return Failure("OutOfMemory", "The worker was killed because the machine or its limit ran out of memory."), True
+        return Failure("OutOfMemory", _out_of_memory(exited)), True
     if exited.signal == SIGKILL:
         return Failure("WorkerLost", "The worker was killed from outside (SIGKILL)."), False
     if exited.signal is not None:
@@ -295,6 +325,14 @@ def _explain(exited: Exited) -> tuple[Failure, bool]:
         return Failure("WorkerCrashed", "The script closed the worker's channel to the driver."), True
     message = f"The worker exited with status {exited.status} before it answered: the script must return, not exit."
     return Failure("WorkerCrashed", message), True
+
+
+def _out_of_memory(exited: Exited) -> str:
+    told = "The worker was killed because the machine or its limit ran out of memory"
+    if not exited.limit_bytes:
+        return f"{told}."
+    peak = f"it had {exited.peak_bytes / 1e6:,.0f} MB at most" if exited.peak_bytes else "how much it had is not known"
+    return f"{told}: {peak}, and there are {exited.limit_bytes / 1e6:,.0f} MB for it and all beside it."
 
 
 def _signal_name(number: int) -> str:

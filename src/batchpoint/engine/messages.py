@@ -196,6 +196,11 @@ class NoteFailure:
 
 
 @dataclass(frozen=True, slots=True)
+class HoldBack:
+    """A worker had no room for its rows: the dispatcher hands nothing out until it is told to go on."""
+
+
+@dataclass(frozen=True, slots=True)
 class EndJob:
     """Nothing more to dispatch: every mini-batch is settled (no failure), or the job must stop."""
 
@@ -203,7 +208,7 @@ class EndJob:
     canceled: bool = False
 
 
-Action = StartWorker | KillWorker | RetireWorker | Score | Keep | GiveUp | NoteFailure | EndJob
+Action = StartWorker | KillWorker | RetireWorker | Score | Keep | GiveUp | NoteFailure | HoldBack | EndJob
 
 
 def parse(worker: int, line: bytes) -> Event | None:

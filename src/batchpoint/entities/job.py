@@ -95,6 +95,8 @@ class Progress(Noun):
     rows: int = 0
     #: Executions that raised, timed out or died, retried ones included.
     failed_attempts: int = 0
+    #: A sentence while the job waits for room on a disk; empty while it goes on.
+    waiting_for: str = ""
 
 
 class FailureReason(Noun):
@@ -141,7 +143,7 @@ class Job(Noun):
     progress: Progress = Progress()
     failures: tuple[FailureReason, ...] = ()
     error: JobError | None = None
-    #: A sentence while the job waits for instances of its compute; empty once it has them.
+    #: A sentence while the job waits, for instances of its compute or for room on a disk; empty while it goes on.
     waiting_for: str = ""
     #: Numbers of the instances of its compute that the job was given, all at once.
     instances: tuple[int, ...] = ()
@@ -178,7 +180,8 @@ def is_of_the_service(key: str) -> bool:
 
 def shown_properties(job: Job) -> dict[str, str]:
     """The job's properties as clients see them: its own, and how far it is."""
-    counts = {f"batchpoint.{name}": str(count) for name, count in job.progress.model_dump().items()}
+    shown = job.progress.model_dump(exclude={"waiting_for"} if not job.progress.waiting_for else None)
+    counts = {f"batchpoint.{name}": str(count) for name, count in shown.items()}
     counts["batchpoint.output_uri"] = job.settings.output_uri
     if job.failures:
         counts["batchpoint.failures"] = json.dumps([reason.model_dump() for reason in job.failures])

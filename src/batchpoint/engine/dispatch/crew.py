@@ -84,6 +84,10 @@ class Crew:
         del self._hands[hand.worker]
         return True
 
+    def left(self, hand: Hand) -> None:
+        """A worker that never came up is gone, through nobody's fault: its slot is free."""
+        del self._hands[hand.worker]
+
     def lost(self, hand: Hand) -> None:
         """A worker that had come up is gone."""
         del self._hands[hand.worker]

@@ -18,6 +18,7 @@ from batchpoint.engine.messages import (
     Failed,
     Failure,
     GiveUp,
+    HoldBack,
     InitFailed,
     Keep,
     KillWorker,
@@ -30,6 +31,7 @@ from batchpoint.engine.messages import (
     WorkerGone,
 )
 from batchpoint.engine.preparation.pieces import Coverage, Piece
+from batchpoint.errors import NoSpaceLeft
 
 #: Times that a piece is given back for free after kills from outside; then each counts as a try.
 GIVEN_BACK_MAX = 5
@@ -91,6 +93,8 @@ class Dispatcher:
         self._tries: dict[Piece, int] = {}
         self._given_back: dict[Piece, int] = {}
         self._mean_s: float | None = None
+        #: True while nothing is handed out, since there is no room for what would come back.
+        self._is_held = False
 
     # ---- what the driver calls ------------------------------------------------------------------------------------
 
@@ -128,6 +132,11 @@ class Dispatcher:
             actions.append(KillWorker(hand.worker))
             actions += self._timed_out(hand, now)
         return actions
+
+    def go_on(self, now: float) -> list[Action]:
+        """There is room again."""
+        self._is_held = False
+        return self._feed_all(now)
 
     def next_deadline(self) -> float | None:
         """When ``tick`` is due, by the clock that ``now`` comes from."""
@@ -194,6 +203,9 @@ class Dispatcher:
         return self._feed(hand, now) + self._start_parked(now)
 
     def _init_failed(self, hand: Hand, failure: Failure, now: float) -> list[Action]:
+        if failure.code == NoSpaceLeft.code:
+            self._crew.left(hand)
+            return [KillWorker(hand.worker), *self._hold_back()]
         self._note_first(failure)
         actions: list[Action] = [NoteFailure(hand.worker, None, failure), KillWorker(hand.worker)]
         hopeless = self._crew.init_failed(hand, for_good=failure.code == "ScriptUnusable")
@@ -285,16 +297,24 @@ class Dispatcher:
         if not self._is_head(hand, event):
             return self._out_of_turn(hand, now)
         piece = self._pop(hand, event.seconds, now)
+        if event.failure.code == NoSpaceLeft.code:
+            self._agenda.give_back([piece])
+            return self._hold_back()
         if event.failure.code == "SegmentUnwritable":
             return self._unwritten(piece, event, now)
         return self._count_try(piece, event) + self._feed_all(now)
 
+    def _hold_back(self) -> list[Action]:
+        """A full disk costs no item a try: everything waits until there is room."""
+        self._is_held = True
+        return [HoldBack()]
+
     def _unwritten(self, piece: Piece, event: Failed, now: float) -> list[Action]:
-        """The disk takes no rows: the items are not to blame, so the job ends rather than lose them."""
+        """The disk refuses rows: the items are not to blame, so the job ends rather than lose them."""
         note = NoteFailure(event.worker, piece, event.failure, 0, event.attempt, event.seconds, event.run_s)
         if self._give_back(piece):
             return [note, *self._feed_all(now)]
-        message = f"Scored rows cannot be written: {event.failure.message}. Make room there and invoke again."
+        message = f"Scored rows cannot be written: {event.failure.message}. Check the disk, then resume the job."
         return [note, *self._end(EndJob(Failure("SegmentUnwritable", message)))]
 
     def _pop(self, hand: Hand, seconds: float, now: float) -> Piece:
@@ -375,7 +395,7 @@ class Dispatcher:
 
     def _feed(self, hand: Hand, now: float) -> list[Action]:
         message, window = self._message_size(), self._window()
-        if self.ended or hand.retiring or not self._agenda or len(hand.assigned) > window - message:
+        if self.ended or self._is_held or hand.retiring or not self._agenda or len(hand.assigned) > window - message:
             return []
         if self.policy.pieces_per_worker is not None:
             message = min(message, self.policy.pieces_per_worker - hand.given)
@@ -413,7 +433,7 @@ class Dispatcher:
 
     def _start_parked(self, now: float) -> list[Action]:
         wanted = self._plan is None or bool(self._agenda)
-        if self.ended or not wanted:
+        if self.ended or self._is_held or not wanted:
             return []
         return [self._crew.start(slot, now) for slot in self._crew.startable()]
 

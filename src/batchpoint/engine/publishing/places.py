@@ -64,6 +64,11 @@ def output_place(job: Job, folder: JobFolder, settings: Settings, replaces: str 
     return StorePlace(job, folder, lambda: open_datastore(store, settings.home), replaces)
 
 
+def output_folder(job: Job, folder: JobFolder) -> Path:
+    """Where on this machine the output is put together."""
+    return folder.gathered if job.settings.output_store is not None else Path(job.settings.output_folder)
+
+
 def output_file(job: Job) -> Path | None:
     """Where the gathered file goes on this machine; None when there is none, or it goes elsewhere."""
     if job.settings.output_action == "summary_only" or job.settings.output_store is not None:

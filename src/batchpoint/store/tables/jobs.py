@@ -215,7 +215,7 @@ def _columns(record: JobRecord) -> dict[str, object]:
 def job_of_row(row: Row[Any]) -> Job:
     """The job in a row of ``jobs``."""
     own = {"status": row.status, "revision": row.revision, "progress": row.progress}
-    own["waiting_for"] = row._mapping.get("sentence") or ""
+    own["waiting_for"] = row._mapping.get("sentence") or row.progress.get("waiting_for") or ""
     return Job.model_validate({**row.document, **own})
 
 

@@ -1,0 +1,171 @@
+"""Patience with full disks: a job that runs out of room waits, says for what, and goes on when there is room again.
+
+``engine.run`` puts it around what writes large files, the driver asks it before it hands out work again after a worker
+could not write its rows. It knows no job; clock, sleep and who is told are given to it.
+"""
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+from batchpoint.errors import NoSpaceLeft
+from batchpoint.storage.atomic import aside_path
+
+T = TypeVar("T")
+
+#: What the system says of a disk without room, and of a user whose share of it is used up.
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+#: Room enough to go on: so many bytes, or this share of a small disk.
+ENOUGH_B, ENOUGH_SHARE = 64 << 20, 0.05
+#: Bytes that are written to see whether they can be.
+_PROBE_B = 1 << 16
+#: Seconds between two looks.
+LOOK_EVERY_S = 1.0
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Whether a full disk is behind an error, however often it was raised anew since."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL:
+            return True
+        error = error.__cause__
+    return False
+
+
+def free_bytes(place: Path) -> int:
+    """What a user may still write where ``place`` is, or will be made."""
+    found = os.statvfs(_standing(place))
+    return found.f_bavail * found.f_frsize
+
+
+def has_room(place: Path) -> bool:
+    """Whether it is worth another try to write below ``place``."""
+    there = _standing(place)
+    found = os.statvfs(there)
+    if found.f_bavail * found.f_frsize < min(ENOUGH_B, int(ENOUGH_SHARE * found.f_blocks * found.f_frsize)):
+        return False
+    return _can_write(there)
+
+
+def _can_write(folder: Path) -> bool:
+    # A quota shows in no number.
+    probe = aside_path(folder)
+    try:
+        with probe.open("xb") as file:
+            file.write(bytes(_PROBE_B))
+    except OSError as error:
+        return error.errno not in FULL
+    finally:
+        probe.unlink(missing_ok=True)
+    return True
+
+
+def _standing(place: Path) -> Path:
+    return next(path for path in (place, *place.parents) if path.is_dir())
+
+
+class Room:
+    """How long a job has waited for room, and for which."""
+
+    def __init__(
+        self,
+        patience_s: float,
+        clock: Callable[[], float],
+        sleep: Callable[[float], None],
+        tell: Callable[[str], None],
+        look_every_s: float = LOOK_EVERY_S,
+    ) -> None:
+        self._patience_s = patience_s
+        self._clock = clock
+        self._sleep = sleep
+        #: Told when the job begins to wait, and when it goes on.
+        self._tell = tell
+        self._look_every_s = look_every_s
+        self._place: Path | None = None
+        self._what = self._told = ""
+        #: When the job began to wait; None: it has got on since.
+        self._since: float | None = None
+        self._next_look = 0.0
+
+    @property
+    def sentence(self) -> str:
+        """What the job waits for; empty while it goes on."""
+        return self._told
+
+    @property
+    def is_short(self) -> bool:
+        """True while the job waits."""
+        return self._place is not None
+
+    def ran_out(self, place: Path, what: str) -> None:
+        """``what``, which goes below ``place``, could not be written."""
+        now = self._clock()
+        if self._since is None:
+            self._since = now
+        if self._place is None:
+            self._next_look = now + self._look_every_s
+            self._place, self._what = place, what
+            self._told = self._explained()
+            self._tell(self._told)
+
+    def is_back(self) -> bool:
+        """Whether there is room again, looked at now and then. Raises NoSpaceLeft when the patience is used up."""
+        now = self._clock()
+        if self._place is None or now < self._next_look:
+            return self._place is None
+        self._next_look = now + self._look_every_s
+        if has_room(self._place):
+            self._place, self._told = None, ""
+            self._tell("There is room again: the job goes on.")
+            return True
+        if self._since is not None and now - self._since >= self._patience_s:
+            raise NoSpaceLeft(
+                f"{self._missing()} The job waited {now - self._since:.0f} s for room there (storage_patience_s). "
+                "What was scored is kept: make room, then resume the job.",
+                target=str(self._place),
+            )
+        return False
+
+    def got_on(self) -> None:
+        """Something was written: the next shortage has all the patience again."""
+        if self._place is None:
+            self._since = None
+
+    def patiently(self, act: Callable[[], T], place: Path, what: str, meanwhile: Callable[[], None]) -> T:
+        """What ``act`` answers; while a full disk keeps it from that, it is repeated when there is room again.
+
+        ``meanwhile`` is called while waiting, and may raise. Raises NoSpaceLeft.
+        """
+        while True:
+            try:
+                answer = act()
+            except Exception as error:
+                if not is_full(error):
+                    raise
+                self.ran_out(place, what)
+            else:
+                self.got_on()
+                return answer
+            while not self.is_back():
+                meanwhile()
+                self._sleep(min(0.1, self._look_every_s))
+
+    def _missing(self) -> str:
+        assert self._place is not None
+        return f"No room for {self._what}: {size(free_bytes(self._place))} are free where {self._place} stands."
+
+    def _explained(self) -> str:
+        return (
+            f"Waiting for space. {self._missing()} Make room there, and the job goes on by itself; "
+            f"it fails after {self._patience_s:g} s."
+        )
+
+
+def size(count: int) -> str:
+    """A number of bytes as people read it."""
+    for unit, length in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count >= length:
+            return f"{count / length:,.1f} {unit}"
+    return f"{count:,} bytes"
