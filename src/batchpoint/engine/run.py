@@ -11,9 +11,11 @@ import shutil
 import socket
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
 
 from batchpoint.compute import strays
 from batchpoint.compute.pool import WorkerPool
@@ -22,12 +24,13 @@ from batchpoint.engine.driver import BEAT_EVERY_S, Driver
 from batchpoint.engine.ledger import GroupCommit
 from batchpoint.engine.messages import EndJob, Failure
 from batchpoint.engine.preparation.interpreter import interpreter
-from batchpoint.engine.preparation.pieces import Piece
+from batchpoint.engine.preparation.pieces import Coverage, Piece
 from batchpoint.engine.preparation.plan import Plan, read_plan, write_plan
 from batchpoint.engine.preparation.pools import open_pool, policy_of
 from batchpoint.engine.preparation.source import Preparation, Source, unfetched
 from batchpoint.engine.preparation.workers import WorkerStart
-from batchpoint.engine.publishing.places import output_place
+from batchpoint.engine.publishing.places import OutputPlace, output_folder, output_place
+from batchpoint.engine.room import Room
 from batchpoint.engine.tries import TryRecord
 from batchpoint.entities.job import FailureReason, Job, JobError, JobStatus, Progress
 from batchpoint.errors import (
@@ -45,9 +48,12 @@ from batchpoint.observability.job_logs import JobLogs
 from batchpoint.settings import Settings
 from batchpoint.storage.atomic import fsync_file
 from batchpoint.storage.job_folder import JobFolder
-from batchpoint.store.records import Claimed, Fence, JobLedger, LedgerRow
+from batchpoint.storage.published import PUBLISHED
+from batchpoint.store.records import Claimed, Fence, JobLedger, LedgerRow, Tally
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -72,11 +78,14 @@ class JobRun:
         #: When the job has to be at its end, by ``clock``.
         self._ends_at = math.inf
         self._progress = Progress()
+        self._room = Room(self.settings.storage_patience_s, self.clock, time.sleep, self.logs.event)
+        #: sha256 of the output that the revision before published, which alone may be replaced; "" for none.
+        self._replaces = ""
 
     def execute(self) -> None:
         """Drive the job to a terminal state. Raises Fenced when it belongs to another driver, StoreUnavailable."""
         claimed = self._claim()
-        self._progress = claimed.job.progress
+        self._progress, self._replaces = claimed.job.progress, claimed.replaces
         try:
             self._drive(claimed)
         except CancelRequested:
@@ -107,7 +116,10 @@ class JobRun:
         self.logs.begin(job.settings.logging_level, fence.epoch)
         if fence.epoch > 1:
             strays.end_strays(strays.mark(self.folder.path))
+        if claimed.driver_deaths:
             self.logs.event("A new driver takes the job over and goes on from what is committed.")
+        elif job.revision:
+            self.logs.event(f"Revision {job.revision} of the job begins: what was scored well stays as it is.")
         if job.status is JobStatus.CANCEL_REQUESTED:
             self._canceled(fence, self._progress)
         elif job.status is JobStatus.FINALIZING:
@@ -116,24 +128,47 @@ class JobRun:
             self._score(job, fence)
 
     def _score(self, job: Job, fence: Fence) -> None:
-        output_place(job, self.folder, self.settings).refuse_now()
+        self._place(job).refuse_now()
+        frozen = read_plan(self.folder.plan_items, self.folder.plan_header)
         python = interpreter(job, self.folder, self.settings, self.logs.event, self._still_wanted(fence))
         preparation = Preparation(job, self.folder, self.settings, self.logs.event, self._still_wanted(fence))
-        source = preparation.find()
+        source = self._patiently(
+            fence,
+            lambda: preparation.find(None if frozen is None else self._missing(job, fence, frozen)),
+            self.folder.input,
+            "the input",
+        )
         pool = open_pool(job, self.folder, self.settings, python, self.logs.event)
         try:
             driver = self._driver(job, fence, pool, python, source.root)
             driver.begin()
-            plan = self._plan(job, preparation, source)
+            plan = frozen or self._patiently(
+                fence, lambda: self._plan(job, preparation, source), self.folder.path, "the plan of the job"
+            )
             reach("D4")
             self.ledger.start(fence, plan.mini_batches, plan.items)
-            self._settle_lost(fence, plan)
+            self._settle_lost(job, fence, plan)
             self._announce(plan, self.ledger.tally(job.name, fence.revision).mini_batches)
             end = driver.score(plan, self.ledger.rows(job.name, fence.revision))
-            rows = self._take_stock(job, fence, plan, driver)
-            self._finish(job, fence, driver, end, rows)
+            self._take_stock(job, fence, plan, driver)
+            self._finish(job, fence, driver, end)
         finally:
             pool.close()
+
+    def _place(self, job: Job) -> OutputPlace:
+        return output_place(job, self.folder, self.settings, self._replaces)
+
+    def _missing(self, job: Job, fence: Fence, plan: Plan) -> Iterator[bytes]:
+        """The items of the plan that the ledger does not have yet."""
+        covered = Coverage(plan.items, plan.mini_batch_size)
+        for row in self.ledger.rows(job.name, fence.revision):
+            covered.add(row)
+        for mini_batch in range(plan.mini_batches):
+            gaps = covered.gaps(mini_batch)
+            paths = plan.paths(mini_batch) if gaps else []
+            for gap in gaps:
+                first = gap.first_item - plan.first_item(mini_batch)
+                yield from paths[first : first + gap.items]
 
     def _driver(self, job: Job, fence: Fence, pool: WorkerPool, python: str, input_root: str) -> Driver:
         prefix = f"{fence.revision}.{fence.epoch}.{fence.nonce}"
@@ -141,7 +176,7 @@ class JobRun:
         inherited = {} if job.settings.place.type == "ray" else self.settings.child_environ()
         start = WorkerStart(job, self.folder, python, input_root, prefix, inherited, sample_every_s)
         start = replace(start, max_row_mb=self.settings.max_row_mb, max_result_mb=self.settings.max_result_mb)
-        start.prepare()
+        self._patiently(fence, start.prepare, self.folder.path, "the files of the workers")
         commits = GroupCommit(self.ledger, fence, self.folder.segments, fsync_file)
         return Driver(
             self.ledger,
@@ -157,20 +192,18 @@ class JobRun:
             TryRecord(self.folder.tries, fence.revision, fence.epoch),
             self.settings.resource_monitor_interval_s,
             self._check_lifetime,
+            self._room,
         )
 
     def _plan(self, job: Job, preparation: Preparation, source: Source) -> Plan:
-        frozen = read_plan(self.folder.plan_items, self.folder.plan_header)
-        if frozen is not None:
-            return frozen
         paths = preparation.items(source, self.ledger.published_outputs())
         reach("D2")
         size = job.settings.mini_batch_size
         return write_plan(self.folder.plan_items, self.folder.plan_header, source.root, paths, size)
 
-    def _settle_lost(self, fence: Fence, plan: Plan) -> None:
+    def _settle_lost(self, job: Job, fence: Fence, plan: Plan) -> None:
         """An item that could not be brought here has failed before anything is scored, and costs no other."""
-        reasons_of, rows = unfetched(self.folder), []
+        reasons_of, rows = unfetched(self.folder, job.revision), []
         for index, item in enumerate(plan.all_items() if reasons_of else ()):
             if item in reasons_of:
                 failure = Failure(InputUnreadable.code, f"{os.fsdecode(item)} could not be fetched: {reasons_of[item]}")
@@ -186,21 +219,21 @@ class JobRun:
             + (f", {done:,} of them done already." if done else ".")
         )
 
-    def _take_stock(self, job: Job, fence: Fence, plan: Plan, driver: Driver) -> list[LedgerRow]:
+    def _take_stock(self, job: Job, fence: Fence, plan: Plan, driver: Driver) -> None:
         if driver.first_result_at is not None:
             self.first_result_s = driver.first_result_at - self._began
-        rows = self.ledger.ledger(job.name, fence.revision)
         # A canceled job takes no rows any more: what its workers answered since is not counted.
         totals = {"mini_batches": plan.mini_batches, "items": plan.items}
         tried = {"failed_attempts": driver.progress().failed_attempts}
-        self._progress = _progress_of(rows).model_copy(update=totals | tried)
-        self.failures = self._reasons(rows, plan)
-        return rows
+        counted = _progress_of(self.ledger.tally(job.name, fence.revision))
+        self._progress = counted.model_copy(update=totals | tried)
+        self.failures = self._reasons(job, fence, plan)
 
-    def _reasons(self, rows: Sequence[LedgerRow], plan: Plan) -> tuple[FailureReason, ...]:
-        return reasons.group(rows, lambda mini_batch, item: plan.path(item))
+    def _reasons(self, job: Job, fence: Fence, plan: Plan) -> tuple[FailureReason, ...]:
+        failed = self.ledger.rows(job.name, fence.revision, failed_only=True)
+        return reasons.group(failed, lambda mini_batch, item: plan.path(item))
 
-    def _finish(self, job: Job, fence: Fence, driver: Driver, end: EndJob, rows: Sequence[LedgerRow]) -> None:
+    def _finish(self, job: Job, fence: Fence, driver: Driver, end: EndJob) -> None:
         if end.canceled:
             driver.pool.close()
             self._canceled(fence, self._progress)
@@ -211,31 +244,36 @@ class JobRun:
             driver.dismiss()
             # Before the freeze: a shutdown() that takes its time can be canceled.
             driver.wait_for_workers()
-            # It succeeds only for the driver that alone could write since the rows were read: they are the frozen ones.
             reach("D12")
             self.ledger.freeze(fence)
-            self._publish(job, fence, rows)
+            self._publish(job, fence)
 
     # ---- ends -----------------------------------------------------------------------------------------------------
 
-    def _publish(self, job: Job, fence: Fence, rows: Sequence[LedgerRow]) -> None:
+    def _publish(self, job: Job, fence: Fence) -> None:
         """Gather and publish the frozen ledger; no worker is left. A fault of ours in it does not undo what stands."""
         try:
-            self._publish_once(job, fence, rows)
+            self._publish_once(job, fence)
         except BatchpointError:
             raise
         except Exception:  # the same ledger gives the same bytes: what was unforeseen is tried once more
             log.exception("publishing failed, trying again")
-            self._publish_once(job, fence, rows)
+            self._publish_once(job, fence)
 
-    def _publish_once(self, job: Job, fence: Fence, rows: Sequence[LedgerRow]) -> None:
+    def _publish_once(self, job: Job, fence: Fence) -> None:
         reach("D13")
-        published = output_place(job, self.folder, self.settings).publish(rows)
+        published = self._patiently(
+            fence,
+            lambda: self._place(job).publish(self.ledger.rows(job.name, fence.revision)),
+            output_folder(job, self.folder),
+            "the output",
+        )
         # Halves have the tries of their mini-batch in common: no sum over rows knows how many there were.
         tried = {"failed_attempts": self._progress.failed_attempts}
-        progress = _progress_of(rows).model_copy(update=tried)
+        progress = _progress_of(self.ledger.tally(job.name, fence.revision)).model_copy(update=tried)
         reach("D17")
-        self.ledger.complete(fence, published.sha256, published.length, progress, self.failures, {})
+        properties = {PUBLISHED: str(job.revision)}
+        self.ledger.complete(fence, published.sha256, published.length, progress, self.failures, properties)
         self._tidy()
         self.logs.overview(progress, self.clock() - self._began)
         self.logs.result(f"Completed: {progress.items_succeeded:,} of {progress.items:,} items scored.")
@@ -243,10 +281,9 @@ class JobRun:
     def _publish_again(self, job: Job, fence: Fence) -> None:
         """Finish what a driver began that died after the freeze: the same rows give the same bytes."""
         plan = read_plan(self.folder.plan_items, self.folder.plan_header)
-        rows = self.ledger.ledger(job.name, fence.revision)
         if plan is not None:
-            self.failures = self._reasons(rows, plan)
-        self._publish(job, fence, rows)
+            self.failures = self._reasons(job, fence, plan)
+        self._publish(job, fence)
 
     def _fail(self, fence: Fence, failure: Failure) -> None:
         """Failed, and why: the user's own traceback first."""
@@ -268,6 +305,10 @@ class JobRun:
         for path in (folder.scratch, folder.worker_package, folder.model, folder.tries, folder.input, folder.gathered):
             shutil.rmtree(path, ignore_errors=True)
             reach("D20")
+
+    def _patiently(self, fence: Fence, act: Callable[[], T], place: Path, what: str) -> T:
+        """What ``act`` answers, once ``place`` has room for it; until then the job is alive, and says what it lacks."""
+        return self._room.patiently(act, place, what, self._still_wanted(fence))
 
     def _still_wanted(self, fence: Fence) -> Callable[[], None]:
         """A check for long preparations: a sign of life at most once a second; raises when the job is to end."""
@@ -296,13 +337,12 @@ class JobRun:
             )
 
 
-def _progress_of(rows: Sequence[LedgerRow]) -> Progress:
-    mini_batches = len({row.mini_batch for row in rows})
+def _progress_of(tally: Tally) -> Progress:
     return Progress(
-        mini_batches=mini_batches,
-        mini_batches_done=mini_batches,
-        items=sum(row.items for row in rows),
-        items_succeeded=sum(row.succeeded for row in rows),
-        items_failed=sum(row.failed_items for row in rows),
-        rows=sum(row.rows for row in rows),
+        mini_batches=tally.mini_batches,
+        mini_batches_done=tally.mini_batches,
+        items=tally.items,
+        items_succeeded=tally.succeeded,
+        items_failed=tally.failed_items,
+        rows=tally.rows,
     )

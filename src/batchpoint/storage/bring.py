@@ -67,6 +67,8 @@ class Choice:
 
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
+    #: Items that alone are wanted; None: all of them.
+    only: frozenset[bytes] | None = None
     #: True for models and code: their names may begin with anything.
     keeps_hidden: bool = False
     note: Callable[[str], None] = lambda text: None
@@ -134,6 +136,10 @@ def _chosen(listed: Iterable[Found], folder: str, choice: Choice) -> tuple[Broug
             brought.failed[item] = problem
         else:
             wanted.append((item, by_name[name]))
+    if choice.only is not None:
+        brought.items = [item for item in brought.items if item in choice.only]
+        brought.failed = {item: why for item, why in brought.failed.items() if item in choice.only}
+        wanted = [(item, found) for item, found in wanted if item in choice.only]
     return brought, wanted
 
 
@@ -243,7 +249,9 @@ class _Transfer:
             streak = 0 if error is None else streak + 1
             if error is not None:
                 failures += 1
-                self._give_up(item, error, streak, everything=failures == len(self._wanted))
+                self._give_up(
+                    item, error, streak, everything=failures == len(self._wanted) and self._choice.only is None
+                )
             if time.monotonic() - told > _TELL_EVERY_S:
                 told = time.monotonic()
                 self._choice.note(f"{done:,} of {len(self._wanted):,} files fetched ({_bytes(length)})")

@@ -10,7 +10,7 @@
   scratch/                temporary directory of the scripts
   staging/                what summary_only scripts write
   failed_items.jsonl      each item that failed, and why     manifest.json   what the job read, ran and wrote
-  input/                  downloaded input                unfetched.json   what could not be
+  input/                  downloaded input                unfetched.<revision>.json   what could not be
   gathered/               output on its way to an object store
   mlruns/                 what scripts log to MLflow
   logs/  user_logs/       the tree that users know
@@ -92,10 +92,9 @@ class JobFolder:
     def input(self) -> Path:
         return self.path / "input"
 
-    @property
-    def unfetched(self) -> Path:
-        """Items of the input that could not be fetched, and why."""
-        return self.path / "unfetched.json"
+    def unfetched(self, revision: int) -> Path:
+        """Items of the input that this revision of the job could not fetch, and why."""
+        return self.path / f"unfetched.{revision}.json"
 
     @property
     def gathered(self) -> Path:

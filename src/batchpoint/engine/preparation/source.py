@@ -6,8 +6,8 @@ whether the job is still wanted.
 
 import json
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchpoint.entities.job import Job
@@ -47,17 +47,20 @@ class Preparation:
     note: Callable[[str], None]
     #: Called again and again; raises to stop.
     still_wanted: Callable[[], None]
+    #: Items that alone are fetched; None: all of them.
+    only: frozenset[bytes] | None = None
 
-    def find(self) -> Source:
-        """Where the input lies on this machine, fetched first if it is elsewhere. Raises InputUnreadable."""
+    def find(self, missing: Iterable[bytes] | None = None) -> Source:
+        """Where the input lies on this machine, fetched first if it is elsewhere. Raises InputUnreadable.
+
+        ``missing``: the items that are still to be scored of a plan that stands already; None: there is no plan yet.
+        """
         wanted = self.job.settings.input
-        is_url = wanted.path.lower().startswith(("http://", "https://"))
-        if is_url or self.job.settings.input_store is not None:
-            if self.folder.plan_header.exists():
-                # An earlier driver planned it, which it does when everything is here.
-                return Source(str(self.folder.input), brought=Brought(), shown=wanted.path)
-            source = self._from_web() if is_url else self._from_store()
-            self._remember_unfetched(source.brought)
+        if self._is_url or self.job.settings.input_store is not None:
+            if missing is not None:
+                return self._fetch_again(missing)
+            source = self._from_elsewhere()
+            self._remember_unfetched(source.brought.failed if source.brought else {})
             return source
         path = Path(wanted.path)
         if wanted.type == "uri_file":
@@ -91,6 +94,28 @@ class Preparation:
         return items
 
     # ---- elsewhere ------------------------------------------------------------------------------------------------
+
+    def _fetch_again(self, missing: Iterable[bytes]) -> Source:
+        """Fetch what is to be scored and is not here: it goes when a revision ends, and stays when a driver dies."""
+        known, here = unfetched(self.folder, self.job.revision), Source(str(self.folder.input), brought=Brought())
+        wanted = frozenset(item for item in missing if item not in known and not self._is_here(item))
+        if wanted:
+            again = replace(self, only=wanted)
+            source = again._from_elsewhere()
+            failed = source.brought.failed if source.brought else {}
+            gone = "it is no longer there"
+            self._remember_unfetched({item: failed.get(item, gone) for item in wanted if not self._is_here(item)})
+        return here
+
+    @property
+    def _is_url(self) -> bool:
+        return self.job.settings.input.path.lower().startswith(("http://", "https://"))
+
+    def _from_elsewhere(self) -> Source:
+        return self._from_web() if self._is_url else self._from_store()
+
+    def _is_here(self, item: bytes) -> bool:
+        return (self.folder.input / os.fsdecode(item)).is_file()
 
     def _from_web(self) -> Source:
         from batchpoint.storage.web.folder import WebFolder  # an HTTP client is heavy, and few jobs need one
@@ -142,13 +167,13 @@ class Preparation:
     def _brought(self, place: Place, folder: str, shown: str) -> Source:
         self.folder.input.mkdir(parents=True, exist_ok=True)
         wanted = self.job.settings.input
-        choice = Choice(wanted.include, wanted.exclude, note=self.note, still_wanted=self.still_wanted)
+        choice = Choice(wanted.include, wanted.exclude, self.only, note=self.note, still_wanted=self.still_wanted)
         return Source(str(self.folder.input), brought=bring(place, folder, self.folder.input, choice), shown=shown)
 
-    def _remember_unfetched(self, brought: Brought | None) -> None:
-        if brought and brought.failed:
-            reasons = {os.fsdecode(item): reason for item, reason in brought.failed.items()}
-            write_atomically(self.folder.unfetched, json.dumps(reasons).encode())
+    def _remember_unfetched(self, failed: Mapping[bytes, str]) -> None:
+        if failed:
+            reasons = {os.fsdecode(item): reason for item, reason in failed.items()}
+            write_atomically(self.folder.unfetched(self.job.revision), json.dumps(reasons).encode())
 
     # ---- on this machine ------------------------------------------------------------------------------------------
 
@@ -168,11 +193,12 @@ class Preparation:
         return kept
 
 
-def unfetched(folder: JobFolder) -> dict[bytes, str]:
-    """The items that could not be fetched, and why."""
-    if not folder.unfetched.exists():
+def unfetched(folder: JobFolder, revision: int) -> dict[bytes, str]:
+    """The items that this revision of the job could not fetch, and why."""
+    path = folder.unfetched(revision)
+    if not path.exists():
         return {}
-    return {os.fsencode(item): str(why) for item, why in json.loads(folder.unfetched.read_bytes()).items()}
+    return {os.fsencode(item): str(why) for item, why in json.loads(path.read_bytes()).items()}
 
 
 def _why_empty(shown: str, hidden: int, filtered: int) -> str:
