@@ -53,9 +53,8 @@ class Settings:
     store_busy_timeout_s: float = 30.0
     #: Network file systems that the home may stand on all the same, by their kinds, comma-separated: "nfs4".
     network_file_systems_allowed: str = ""
-    #: Seconds without a sign of life after which a driver counts as dead; it ends itself after two thirds of them.
-    driver_lease_s: float = 30.0
-    #: Seconds without a sign of life after which a job's driver is taken for dead, killed and replaced.
+    #: Seconds without a sign of life after which a job's driver is taken for dead, killed and replaced; one that cannot
+    #: reach the store ends itself after two thirds of them.
     driver_lease_s: float = 30.0
     #: Drivers of one job that may die in a row without getting any further; then the job fails.
     driver_deaths_max: int = 10
