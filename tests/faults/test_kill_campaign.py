@@ -13,7 +13,7 @@ from batchpoint.entities.job import JobStatus
 from tests.process.engine_jobs import ROOT, Engine, eventually, workers_of
 from tests.process.kill_campaign import Campaign
 
-SEEDS = range(8)
+SEEDS = range(5)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -57,17 +57,17 @@ class Patient:
             BATCHPOINT_DRIVER_LEASE_S=str(self.lease_s),
         )
 
-    def dies_at(self, point: str) -> None:
+    def dies_at(self, point: str, time: int = 1) -> None:
         """Kill a driver there, and leave its segments as a worker leaves them that died while it appended."""
-        driver = self.driver(f"{point}:kill")
+        driver = self.driver(f"{point}:kill:{time}")
         assert driver.wait() == -signal.SIGKILL, self.engine.driver_log(self.name)
         eventually(lambda: not workers_of(self.ended().folder), "a worker outlives its driver")
         self.look()
         self.tear()
 
-    def stops_at(self, point: str) -> Life:
+    def stops_at(self, point: str, time: int = 1) -> Life:
         """A driver that stands still there."""
-        driver = self.driver(f"{point}:stop")
+        driver = self.driver(f"{point}:stop:{time}")
         eventually(lambda: driver.state() == "T", "the driver never came there")
         self.look()
         return driver

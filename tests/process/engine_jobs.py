@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from batchpoint.arm.envelope import ids
 from batchpoint.engine.publishing.places import output_file
@@ -37,6 +37,18 @@ def arrive():
 def wait_for(count):
     while len(os.listdir(os.environ['MEET'])) < count: time.sleep(0.005)
 """
+
+
+class Driver(Protocol):
+    """A driver in a process, whoever started it."""
+
+    def send_signal(self, number: int, /) -> None: ...
+
+    def kill(self) -> None: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float = ..., /) -> int: ...
 
 
 @dataclass
@@ -184,7 +196,7 @@ class Engine:
         self.drivers.append(process)
         return process
 
-    def wait(self, process: "subprocess.Popen[bytes]", name: str = "job") -> Ended:
+    def wait(self, process: Driver, name: str = "job") -> Ended:
         assert process.wait(PATIENCE_S) == 0, self.driver_log(name)
         return self.ended(name)
 
@@ -198,7 +210,7 @@ class Engine:
         path = job_folder(self.home, name).driver_log
         return path.read_text() if path.exists() else "no driver.log"
 
-    def pause(self, driver: "subprocess.Popen[bytes]") -> None:
+    def pause(self, driver: Driver) -> None:
         """Stop a driver, but not in the middle of a transaction: that would stop everybody who uses the store."""
         while True:
             driver.send_signal(signal.SIGSTOP)

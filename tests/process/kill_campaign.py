@@ -7,15 +7,15 @@ segments themselves, what was executed from a file outside that run() appends to
 import os
 import random
 import signal
-import subprocess
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from batchpoint.entities.job import JobStatus
 from batchpoint.storage.job_folder import job_folder
 from batchpoint.store.records import LedgerRow, Part
-from tests.process.engine_jobs import Ended, Engine, eventually, workers_of
+from tests.process.engine_jobs import Driver, Ended, Engine, eventually, workers_of
 
 #: Takes its time until FINISH exists, and holds the last mini-batch until then. TOKENS=1: no row comes out twice.
 SCRIPT = """
@@ -52,6 +52,10 @@ class Campaign:
     name: str = "job"
     tokens: bool = True
     sleep_s: float = 0.02
+    #: Longest rest between two kills, in seconds.
+    rest_s: float = 0.3
+    #: Starts a driver of a job; None: a process of its own.
+    start: Callable[[str], Driver] | None = None
     kills: Counter[str] = field(default_factory=Counter)
     #: Bytes of each mini-batch as they were when its row was first seen.
     contents: dict[int, bytes] = field(default_factory=dict)
@@ -76,13 +80,16 @@ class Campaign:
             max_concurrency_per_instance=2,
             environment=environment,
         )
-        self.driver: subprocess.Popen[bytes] = self.engine.start_driver(self.name)
+        self.driver: Driver = self.start_driver()
+
+    def start_driver(self) -> Driver:
+        return (self.start or self.engine.start_driver)(self.name)
 
     # ---- fire -----------------------------------------------------------------------------------------------------
 
     def fire(self, drivers: int, workers: int) -> None:
         """Kill so many of each in random order, then let the job finish."""
-        eventually(lambda: self.engine.store.ledger(self.name, 0), "no first commit")
+        eventually(self.committed, "no first commit")
         shots = ["driver"] * drivers + ["worker"] * workers
         self.dice.shuffle(shots)
         for shot in shots:
@@ -95,15 +102,19 @@ class Campaign:
     def wait_a_while(self) -> None:
         """Mostly until whoever was started last has got somewhere; else it is met while it starts."""
         if self.dice.random() < 0.7:
-            done = len(self.engine.store.ledger(self.name, 0))
-            eventually(lambda: len(self.engine.store.ledger(self.name, 0)) > done, "no progress")
-        time.sleep(self.dice.uniform(0, 0.3))
+            done = self.committed()
+            eventually(lambda: self.committed() > done, "no progress")
+        time.sleep(self.dice.uniform(0, self.rest_s))
+
+    def committed(self) -> int:
+        """Mini-batches in the ledger."""
+        return self.engine.store.tally(self.name, 0).mini_batches
 
     def kill_driver(self) -> None:
         self.driver.kill()
         self.driver.wait()
         self.kills["driver"] += 1
-        self.driver = self.engine.start_driver(self.name)
+        self.driver = self.start_driver()
 
     def kill_worker(self) -> None:
         eventually(lambda: self._shot_a_worker(), "no worker to kill")
