@@ -94,7 +94,7 @@ def test_t_a1_a_driver_stands_still_for_longer_than_its_lease(patient: Patient, 
 
 def check_told_once(patient: Patient, drivers: list[Life]) -> None:
     """Each driver that lost the job says so, in one line."""
-    lines = patient.engine.driver_log().splitlines()
+    lines = patient.engine.driver_log(patient.name).splitlines()
     told = [line for line in lines if "taken job" in line or "ended" in line or "has just taken it" in line]
     assert len(told) == len(drivers) - 1, lines
 

@@ -230,7 +230,7 @@ class Engine:
 
 def store_is_free(home: Path) -> bool:
     """Whether nobody is in a transaction."""
-    with contextlib.closing(sqlite3.connect(home / "batchpoint.db", timeout=1.0)) as connection:
+    with contextlib.closing(sqlite3.connect(home / "batchpoint.db", timeout=0.05)) as connection:
         try:
             connection.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError:

@@ -48,13 +48,13 @@ def test_a_driver_whose_store_stays_away_ends_itself_before_its_lease_does(
     patient.check()
 
 
-def test_every_point_stands_at_one_place() -> None:
+def test_every_point_stands_somewhere() -> None:
     places = [
         name
         for path in Path(ROOT / "src").rglob("*.py")
         for name in re.findall(r'reach\("(D\d+)"\)', path.read_text(encoding="utf-8"))
     ]
-    assert sorted(places) == sorted(POINTS)
+    assert set(places) == set(POINTS)
 
 
 @pytest.mark.parametrize("text", ["D21:kill", "D1:hurt", "D1", "D1:kill:0", "D1:kill:often"])
