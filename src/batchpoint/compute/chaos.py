@@ -32,8 +32,9 @@ DRIVER_SHARE = 10.0
 #: A worker is stopped for so many seconds at most, and never so long that run() could come near its time-out.
 STOP_S = 1.0
 TIMEOUT_SHARE = 0.5
-#: Words of the record, beside the kinds of harm.
+#: Words of the record, beside the kinds of harm: a driver was killed, and what its workers were at.
 DRIVER = "driver"
+LOST = "lost"
 HEADER = "harm,mini_batch,seconds\n"
 
 
@@ -205,8 +206,13 @@ class ChaosPool:
         timer.start()
 
     def _kill_driver(self) -> None:
-        self._note(DRIVER, None)
-        os.kill(os.getpid(), signal.SIGKILL)
+        try:
+            for target in list(self._targets.values()):
+                if target.work:
+                    self._note(LOST, target.work[0])
+            self._note(DRIVER, None)
+        finally:
+            os.kill(os.getpid(), signal.SIGKILL)
 
     # ---- the record -----------------------------------------------------------------------------------------------
 
@@ -227,7 +233,7 @@ class ChaosPool:
             for line in record.read_text(encoding="ascii").splitlines():
                 kind, mini_batch, _ = line.split(",")
                 self._drivers_killed += kind == DRIVER
-                if mini_batch.isdigit():
+                if kind in (KILL, SLOW):
                     self._harmed[int(mini_batch)] += 1
 
 

@@ -53,7 +53,7 @@ def _number(kind: str, value: object) -> float:
         raise _wrong(f"does not know the harm {kind!r}; there are {known}")
     chance = _chance(value)
     if chance is None or not 0 <= chance <= CHANCE_MAX:
-        raise _wrong(f"has {kind}={value}, which is no chance between 0 % and {CHANCE_MAX:.0%}; {_HOW}")
+        raise _wrong(f"{kind}={value} is no chance between 0 % and {CHANCE_MAX * 100:.0f} %; {_HOW}")
     return chance
 
 
@@ -74,7 +74,7 @@ def _seed(value: object) -> float:
     except ValueError:
         seed = -1.0
     if not (0 <= seed <= SEED_MAX and seed.is_integer()):
-        raise _wrong(f"has seed={value}, which is no whole number from 0 to {SEED_MAX}")
+        raise _wrong(f"seed={value} is no whole number from 0 to {SEED_MAX}")
     return seed
 
 

@@ -19,6 +19,10 @@ def invoke(call: Call) -> object:
     """Start a job; answer it as it stands right now, or with ``--wait`` as it ended."""
     output_dir, waits = _waiting(call)
     invocation = _invocation(call)
+    if invocation.chaos:
+        from batchpoint.cli.commands.endpoints.chaos import experiment
+
+        return experiment(call, invocation)
     if output_dir is not None:
         from batchpoint.cli.output.waiting import check_free
 
@@ -45,9 +49,9 @@ def _waiting(call: Call) -> tuple[Path | None, bool]:
 def _invocation(call: Call) -> "Invocation":
     from batchpoint.entities.data import Invocation
 
-    flags = call.given("deployment_name", "job_name", "experiment_name", "mini_batch_size", "instance_count") | _input(
-        call
-    )
+    flags = call.given(
+        "deployment_name", "job_name", "experiment_name", "mini_batch_size", "instance_count", "chaos"
+    ) | _input(call)
     if call.flags.name or not call.flags.file:
         flags["endpoint_name"] = documents.needed(call, "name")
     if call.flags.output_path:
@@ -143,6 +147,12 @@ FLAGS = (
         number=float,
     ),
     Flag("--output-dir", "New or empty folder to fetch the output into, all or nothing. Implies --wait.", "DIR"),
+    Flag(
+        "--chaos",
+        "Run a second job beside a clean one, under random kills and stops, and compare their outputs: "
+        "kill=2%,slow=1%. Waits for both; exit code 0 only when they are equal.",
+        "CHANCES",
+    ),
     Flag("--no-wait", "Return as soon as there is a job; the default."),
     Flag("--file -f", "YAML file with inputs, outputs, endpoint and deployment; flags win over it.", "FILE"),
     SET,
