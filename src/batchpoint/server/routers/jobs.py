@@ -16,7 +16,7 @@ from batchpoint.server.lookup import ControlPlane, Desk
 from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, AtPlane, Sent, page, view_of
 from batchpoint.storage.datastores import open_datastore
 from batchpoint.storage.job_folder import job_folder
-from batchpoint.storage.published import recall
+from batchpoint.storage.published import PUBLISHED, recall
 
 router = APIRouter()
 
@@ -138,10 +138,13 @@ def read_log(plane: AtPlane, job: str, path: str, offset: int = 0) -> Response:
 
 @router.get(f"{_OURS}/outputs")
 def list_outputs(plane: AtPlane, job: str) -> dict[str, Any]:
-    """What the job published: its gathered file, and the files that its script wrote."""
+    """What the job published: its gathered file, and the files that its script wrote.
+
+    What an earlier revision published is there although the last one failed.
+    """
     found = _ended(plane, job)
     root = Path(found.settings.output_folder)
-    if found.status is not JobStatus.COMPLETED:
+    if not _has_published(found):
         return {"value": []}
     names = recall(job_folder(plane.settings.home, found.name))
     if found.settings.output_store is not None:
@@ -157,12 +160,17 @@ def read_output(plane: AtPlane, job: str, path: str) -> Response:
     found = _ended(plane, job)
     # The folder may hold files of others; one that this job did not write is never answered.
     is_own = path in recall(job_folder(plane.settings.home, found.name))
-    if found.settings.output_store is not None and found.status is JobStatus.COMPLETED and is_own:
+    is_own = is_own and _has_published(found)
+    if found.settings.output_store is not None and is_own:
         return _stored_output(plane, found, path)
     file = path_inside(Path(found.settings.output_folder), path)
-    if found.status is not JobStatus.COMPLETED or not is_own or not file.is_file():
+    if not is_own or not file.is_file():
         raise ResourceNotFound(f"Job {job} has no output file {path}.", target=path)
     return FileResponse(file, media_type="application/octet-stream")
+
+
+def _has_published(job: Job) -> bool:
+    return job.status is JobStatus.COMPLETED or PUBLISHED in job.properties
 
 
 def _stored_output(plane: ControlPlane, job: Job, path: str) -> Response:
