@@ -50,6 +50,7 @@ class Start:
         self.plan_items = os.path.abspath(command["plan_items"])
         self.segment = os.path.abspath(command["segment"])
         self.writes_rows = command["output_action"] != "summary_only"
+        self.provenance = bool(command["provenance"])
         self.argv = [str(word) for word in command["argv"]]
         self.working_dir = os.path.abspath(command["working_dir"])
         self.scratch = os.path.abspath(command["scratch"])

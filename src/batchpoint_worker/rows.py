@@ -13,6 +13,8 @@ if MYPY:
     from collections.abc import Iterator
     from typing import Any
 
+    from batchpoint_worker.provenance import Origin
+
 MB = 1024 * 1024
 #: Characters that become bytes at once.
 PIECE = 4 * MB
@@ -37,17 +39,39 @@ class Limits:
         self.result = result
 
 
-def encode(result: object, limits: Limits) -> "tuple[int, Iterator[bytes]]":
-    """The number of elements (rows of a DataFrame) and their lines in UTF-8.
+def encode(result: object, limits: Limits, origin: "Origin | None" = None) -> "tuple[int, Iterator[bytes]]":
+    """The number of elements (rows of a DataFrame) and their lines in UTF-8, each with its origin if one is given.
 
     The lines are made while they are taken: they raise Refused for what is too large or no UTF-8, and whatever the
     elements raise when they are asked for their text.
     """
     if _is_frame(result):
         frame = _frame(result)
-        return len(frame), _within(_frame_pieces(frame, limits.row), limits.result)
+        pieces = _frame_pieces(frame, limits.row)
+        if origin is not None:
+            origin.share(len(frame))
+            pieces = origin.records(pieces)
+        return len(frame), _within(pieces, limits.result)
     elements = _elements(result)
+    if origin is not None:
+        origin.share(len(elements))
+        elements = _WithOrigin(elements, origin)
     return len(elements), _within(_list_pieces(elements, limits.row), limits.result)
+
+
+class _WithOrigin:
+    """Elements whose texts begin with where they come from; taken in slices, from the first on."""
+
+    def __init__(self, elements: "Any", origin: "Origin") -> None:
+        self._elements = elements
+        self._origin = origin
+
+    def __len__(self) -> int:
+        return len(self._elements)
+
+    def __getitem__(self, part: slice) -> "list[str]":
+        some = enumerate(_listed(self._elements[part]), part.start)
+        return [self._origin.element(index, str(element)) for index, element in some]
 
 
 def _within(pieces: "Iterator[bytes]", limit: int) -> "Iterator[bytes]":

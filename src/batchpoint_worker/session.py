@@ -11,8 +11,9 @@ import time
 
 from batchpoint_worker import rows, surroundings
 from batchpoint_worker.failures import Failure, Refused, describe, report
-from batchpoint_worker.files import Descriptor, PlanFile, Segment, SegmentUnwritable
+from batchpoint_worker.files import Descriptor, PlanFile, Segment, SegmentUnwritable, is_full
 from batchpoint_worker.protocol import PROTOCOL, Answers, Commands, Start
+from batchpoint_worker.provenance import Origin
 from batchpoint_worker.script import Script
 
 MYPY = False
@@ -21,6 +22,9 @@ if MYPY:
 
 _exit, _getpid, _clock = os._exit, os.getpid, time.perf_counter
 _HOST = os.uname().nodename
+
+#: What a worker does before it comes to the script.
+STARTING = "the start of the worker"
 
 
 def serve(read_fd: int, write_fd: int) -> int:
@@ -52,7 +56,7 @@ class Session:
     def make_ready(self) -> None:
         """Loads the script and calls its init(); ends the process if that fails."""
         start, began = self._start, _clock()
-        doing, code = "the start of the worker", "InitFailed"
+        doing, code = STARTING, "InitFailed"
         try:
             if start.protocol != PROTOCOL:
                 raise Refused("InitFailed", "the driver speaks protocol %d, the worker %d" % (start.protocol, PROTOCOL))
@@ -66,7 +70,10 @@ class Session:
             self._script.init()
         except BaseException as error:
             self._leave_if_forked(error)
-            self._answers.init_failed(describe(error, code, start.code_path, doing))
+            if doing == STARTING and is_full(error):
+                self._answers.init_failed(Failure("NoSpaceLeft", str(error)))
+            else:
+                self._answers.init_failed(describe(error, code, start.code_path, doing))
             _flush_prints()
             # Threads that the script has started must not keep a useless process alive.
             _exit(1)
@@ -87,7 +94,7 @@ class Session:
             if self._segment is None:
                 results, lines, part = rows.count(result), 0, (0, 0, 0)
             else:
-                results, pieces = rows.encode(result, self._start.limits)
+                results, pieces = rows.encode(result, self._start.limits, self._origin(mini_batch, offset, length))
                 lines, part = results, self._segment.append(pieces)
         except BaseException as error:
             self._leave_if_forked(error)
@@ -97,9 +104,12 @@ class Session:
         else:
             self._answers.scored(work, results, lines, part, (_clock() - began, run_ended - run_began))
 
+    def _origin(self, mini_batch: int, offset: int, length: int) -> "Origin | None":
+        return Origin(self._plan.names(offset, length), mini_batch) if self._start.provenance else None
+
     def _failure(self, error: BaseException) -> Failure:
         if isinstance(error, SegmentUnwritable):
-            return Failure("SegmentUnwritable", str(error))
+            return Failure("NoSpaceLeft" if is_full(error) else "SegmentUnwritable", str(error))
         return describe(error, "ScriptRaised", self._start.code_path, "run()")
 
     def shut_down(self) -> None:

@@ -73,12 +73,15 @@ class Hall:
             "plan_items": str(self.folder / "plan.items"),
             "segment": str(self.folder / "seg" / f"s.{worker}"),
             "output_action": "append_row",
+            "provenance": False,
             "argv": ["--output", str(self.folder / "staging")],
             "working_dir": scratch,
             "scratch": scratch,
             "entry_log": str(self.folder / "logs" / "user" / "entry_script_log" / "0"),
             "agent": f"process{worker:03}",
             "logging_level": "info",
+            "row_limit": 64 << 20,
+            "result_limit": 1 << 30,
             **settings,
         }
         return (json.dumps(start) + "\n").encode()

@@ -70,6 +70,7 @@ class WorkerProcess:
             "plan_items": str(self.folder / "plan.items"),
             "segment": str(self.segment),
             "output_action": "append_row",
+            "provenance": False,
             "argv": ["--mini_batch_size", "10"],
             "working_dir": str(self.folder / "work"),
             "scratch": str(self.folder / "scratch"),

@@ -79,6 +79,7 @@ class WorkerStart:
                 "plan_items": str(self.folder.plan_items),
                 "segment": str(self.folder.segments / self.segment(worker)),
                 "output_action": settings.output_action,
+                "provenance": settings.provenance,
                 "argv": self._arguments(),
                 "working_dir": scratch,
                 "scratch": scratch,
