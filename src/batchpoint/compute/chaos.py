@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from batchpoint.compute.pool import Exited, PoolEvent, Said, WorkerPool, WorkerSpec
-from batchpoint.entities.chaos import KILL, SEED, SLOW
+from batchpoint.entities.data import KILL, SEED, SLOW
 
 #: Harm to one mini-batch at most, in all drivers together: below what a mini-batch is given back for free, so that the
 #: experiment alone never costs an item.

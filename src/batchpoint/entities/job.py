@@ -7,9 +7,8 @@ from typing import ClassVar
 from pydantic import Field
 
 from batchpoint.entities.assets import Environment
-from batchpoint.entities.chaos import Chances
 from batchpoint.entities.compute import Place
-from batchpoint.entities.data import Input
+from batchpoint.entities.data import Chances, Input
 from batchpoint.entities.datastore import Datastore
 from batchpoint.entities.deployment import DEFAULT_OUTPUT_FILE_NAME, LoggingLevel, OutputAction
 from batchpoint.entities.noun import CreationContext, Moment, Noun, Tags
