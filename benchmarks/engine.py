@@ -111,7 +111,7 @@ def command(runner: str, workload: Workload, out: Path) -> list[str]:
 def environment() -> dict[str, str]:
     """One thread for each process, whoever starts it; the bare runners find the model as a script would."""
     ours = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "AZUREML_MODEL_DIR": str(CACHE)}
-    return os.environ | ours | {"BATCHPOINT_HOME": str(CACHE / "home"), "PYTHONPATH": str(ROOT)}
+    return os.environ | ours | {"BATCHPOINT_HOME": str(CACHE / "home"), "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
 
 
 def fresh(runner: str) -> Path:

@@ -11,6 +11,11 @@ def tiny_files(folder: Path, count: int) -> Path:
     return _once(folder / f"tiny-{count}", lambda made: _write_tiny(made, count))
 
 
+def many_files(folder: Path, count: int) -> Path:
+    """``count`` such files, a thousand to a folder."""
+    return _once(folder / f"many-{count}", lambda made: _write_many(made, count))
+
+
 def images(folder: Path, count: int) -> Path:
     """``count`` PNG files of 28 x 28 pixels: scikit-learn's digits, enlarged, no two alike."""
     return _once(folder / f"png-{count}", lambda made: _write_images(made, count))
@@ -39,6 +44,12 @@ def _once(folder: Path, make) -> Path:
 def _write_tiny(folder: Path, count: int) -> None:
     for number in range(count):
         (folder / f"{number:06}.txt").write_bytes(b"%d\n" % number)
+
+
+def _write_many(folder: Path, count: int) -> None:
+    for first in range(0, count, 1000):
+        (folder / f"{first // 1000:04}").mkdir(exist_ok=True)
+        _write_tiny(folder / f"{first // 1000:04}", min(1000, count - first))
 
 
 def _write_images(folder: Path, count: int) -> None:

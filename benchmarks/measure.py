@@ -39,12 +39,13 @@ def peak_memory_mb(command: list[str], environment: dict[str, str]) -> float:
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     peak = 0.0
     while process.poll() is None:
-        peak = max(peak, _high_water_mb(process.pid))
+        peak = max(peak, high_water_mb(process.pid))
         time.sleep(0.02)
     return peak
 
 
-def _high_water_mb(pid: int) -> float:
+def high_water_mb(pid: int) -> float:
+    """Most memory that a process ever had resident; 0 for one that is gone. Linux only."""
     try:
         status = Path(f"/proc/{pid}/status").read_text(encoding="ascii", errors="replace")
     except OSError:

@@ -68,4 +68,4 @@ def print_bars(bars: list[Bar]) -> None:
     print("\nBars\n")
     for bar in bars:
         verdict = "met" if bar.measured <= bar.at_most else "noise" if math.isnan(bar.measured) else "MISSED"
-        print(f"{verdict:8}{bar.name:44}{bar.measured:8.2f} {bar.unit:3} (at most {bar.at_most:g})")
+        print(f"{verdict:8}{bar.name:52}{bar.measured:9.2f} {bar.unit:3} (at most {bar.at_most:g})")
