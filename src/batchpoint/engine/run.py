@@ -89,7 +89,7 @@ class JobRun:
         try:
             self._drive(claimed)
         except CancelRequested:
-            self._canceled(claimed.fence, self._progress)
+            self._canceled(claimed.fence)
         except (Fenced, StoreUnavailable):
             raise
         except JobFailed as error:
@@ -121,7 +121,7 @@ class JobRun:
         elif job.revision:
             self.logs.event(f"Revision {job.revision} of the job begins: what was scored well stays as it is.")
         if job.status is JobStatus.CANCEL_REQUESTED:
-            self._canceled(fence, self._progress)
+            self._canceled(fence)
         elif job.status is JobStatus.FINALIZING:
             self._publish_again(job, fence)
         else:
@@ -236,7 +236,7 @@ class JobRun:
     def _finish(self, job: Job, fence: Fence, driver: Driver, end: EndJob) -> None:
         if end.canceled:
             driver.pool.close()
-            self._canceled(fence, self._progress)
+            self._canceled(fence)
         elif end.failure is not None:
             driver.pool.close()
             self._fail(fence, end.failure)
@@ -264,7 +264,7 @@ class JobRun:
         reach("D13")
         published = self._patiently(
             fence,
-            lambda: self._place(job).publish(self.ledger.rows(job.name, fence.revision)),
+            lambda: self._place(job).publish(self._frozen_rows(job, fence)),
             output_folder(job, self.folder),
             "the output",
         )
@@ -278,6 +278,19 @@ class JobRun:
         self.logs.overview(progress, self.clock() - self._began)
         self.logs.result(f"Completed: {progress.items_succeeded:,} of {progress.items:,} items scored.")
 
+    def _frozen_rows(self, job: Job, fence: Fence) -> Iterator[LedgerRow]:
+        """What is published, with signs of life; the last one keeps a driver that has lost the job from publishing.
+
+        Whoever takes the job over sweeps away what this one has assembled, or this one sees it here.
+        """
+        due = self.clock() + BEAT_EVERY_S
+        for row in self.ledger.rows(job.name, fence.revision):
+            if self.clock() >= due:
+                due = self.clock() + BEAT_EVERY_S
+                self.ledger.beat(fence, self._progress)
+            yield row
+        self.ledger.beat(fence, self._progress)
+
     def _publish_again(self, job: Job, fence: Fence) -> None:
         """Finish what a driver began that died after the freeze: the same rows give the same bytes."""
         plan = read_plan(self.folder.plan_items, self.folder.plan_header)
@@ -289,14 +302,20 @@ class JobRun:
         """Failed, and why: the user's own traceback first."""
         traceback = failure.traceback.rstrip()
         message = f"{traceback}\n\n{failure.message}" if traceback else failure.message
-        self.ledger.fail(fence, JobError(code=failure.code, message=message), self._progress, self.failures)
+        self.ledger.fail(fence, JobError(code=failure.code, message=message), self._counted(fence), self.failures)
         self._tidy()
         self.logs.failed(failure.code, failure.message, traceback)
 
-    def _canceled(self, fence: Fence, progress: Progress) -> None:
-        self.ledger.canceled(fence, progress)
+    def _canceled(self, fence: Fence) -> None:
+        self.ledger.canceled(fence, self._counted(fence))
         self._tidy()
         self.logs.result("Canceled.")
+
+    def _counted(self, fence: Fence) -> Progress:
+        """The counts of the ledger: what was seen last may be older, or never have been committed."""
+        counted = _progress_of(self.ledger.tally(fence.job, fence.revision))
+        totals = {"mini_batches": self._progress.mini_batches, "items": self._progress.items}
+        return counted.model_copy(update=totals | {"failed_attempts": self._progress.failed_attempts})
 
     def _tidy(self) -> None:
         """Remove what only a running job needs."""

@@ -6,6 +6,7 @@ Every part that leaves files behind calls it; it knows nothing about what is in 
 import ctypes
 import errno
 import hashlib
+import math
 import os
 import secrets
 import shutil
@@ -217,7 +218,8 @@ def sweep(folder: Path, older_than_s: float, owner: str = "") -> int:
     """
     if not folder.is_dir():
         return 0
-    limit = time.time() - older_than_s
+    # The clock may have been set back since: what is of any age is swept whatever the time.
+    limit = time.time() - older_than_s if older_than_s else math.inf
     leftovers = [Path(entry.path) for entry in os.scandir(folder) if _is_leftover(entry, limit, owner)]
     for path in leftovers:
         if path.is_dir() and not path.is_symlink():

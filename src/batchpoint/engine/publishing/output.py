@@ -18,7 +18,14 @@ from pathlib import Path
 
 from batchpoint.errors import OutputAlreadyExists, OutputUnwritable, SegmentCorrupt
 from batchpoint.failpoints import reach
-from batchpoint.storage.atomic import aside_path, publish_without_clobber, replace_own, sha256_of, sweep
+from batchpoint.storage.atomic import (
+    aside_path,
+    fsync_folder,
+    publish_without_clobber,
+    replace_own,
+    sha256_of,
+    sweep,
+)
 from batchpoint.store.records import LedgerRow, Part
 
 BLOCK_BYTES = 1 << 22
@@ -67,7 +74,15 @@ def gather(
 def _publish(unfinished: Path, final: Path, published: Published, own: Collection[str]) -> bool:
     if own:
         return replace_own(unfinished, final, own)
-    return publish_without_clobber(unfinished, final) or sha256_of(final) == published.sha256
+    return publish_without_clobber(unfinished, final) or _stands(final, published.sha256)
+
+
+def _stands(final: Path, sha256: str) -> bool:
+    """Whether a driver before this one has published the same; it may have died before the name was on disk."""
+    if sha256_of(final) != sha256:
+        return False
+    fsync_folder(final.parent)
+    return True
 
 
 def names(staging: Path, final: Path | None) -> list[str]:
