@@ -12,7 +12,9 @@ import sys
 import time
 
 from batchpoint import failpoints
+from batchpoint.compute import orphans
 from batchpoint.engine.patience import PatientLedger
+from batchpoint.engine.room import is_full
 from batchpoint.engine.run import JobRun
 from batchpoint.errors import Fenced, ResourceNotFound, StoreUnavailable
 from batchpoint.settings import Settings, armed_failpoints
@@ -36,6 +38,7 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m batchpoint.engine JOB [EPOCH]", file=sys.stderr)
         return USAGE
     settings = Settings.load()
+    orphans.adopt()
     failpoints.arm(armed_failpoints())
     busy_s = min(settings.store_busy_timeout_s, settings.driver_lease_s * BUSY_SHARE)
     try:
@@ -51,6 +54,12 @@ def main(arguments: list[str]) -> int:
         print(f"{error} The jobs of this home: batchpoint job list --home {settings.home}", file=sys.stderr)
         return UNKNOWN
     except StoreUnavailable as error:
+        log.error("%s", error)
+        return TRY_AGAIN_LATER
+    except OSError as error:
+        # Before the job is claimed: no room even for its lock.
+        if not is_full(error):
+            raise
         log.error("%s", error)
         return TRY_AGAIN_LATER
 

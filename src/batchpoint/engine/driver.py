@@ -200,10 +200,12 @@ class Driver:
 
     def _hold_back(self) -> None:
         place = self.start.folder.segments
-        if self.room is None:
-            self._end = EndJob(Failure(NoSpaceLeft.code, f"No room for scored rows in {place}."))
-        else:
+        try:
+            if self.room is None:
+                raise NoSpaceLeft(f"No room for scored rows in {place}.")
             self.room.ran_out(place, "the rows that are scored")
+        except NoSpaceLeft as error:
+            self._end = EndJob(Failure(error.code, error.message))
 
     def _understand(self, event: Said | Exited) -> Event | None:
         if isinstance(event, Said):

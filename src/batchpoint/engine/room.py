@@ -23,6 +23,8 @@ ENOUGH_B, ENOUGH_SHARE = 64 << 20, 0.05
 _PROBE_B = 1 << 16
 #: Seconds between two looks.
 LOOK_EVERY_S = 1.0
+#: The same when there was room before, and again too little: gathering a large output takes its time.
+LONGEST_PAUSE_S = 30.0
 
 
 def is_full(error: BaseException | None) -> bool:
@@ -88,6 +90,7 @@ class Room:
         #: When the job began to wait; None: it has got on since.
         self._since: float | None = None
         self._next_look = 0.0
+        self._pause_s = look_every_s
 
     @property
     def sentence(self) -> str:
@@ -100,15 +103,20 @@ class Room:
         return self._place is not None
 
     def ran_out(self, place: Path, what: str) -> None:
-        """``what``, which goes below ``place``, could not be written."""
+        """``what``, which goes below ``place``, could not be written. Raises NoSpaceLeft when patience is used up."""
         now = self._clock()
+        if self._place is not None:
+            return
+        self._place, self._what = place, what
         if self._since is None:
-            self._since = now
-        if self._place is None:
-            self._next_look = now + self._look_every_s
-            self._place, self._what = place, what
-            self._told = self._explained()
-            self._tell(self._told)
+            self._since, self._pause_s = now, self._look_every_s
+        else:
+            # There is room, and not enough of it: trying so may be costly.
+            self._require_patience(now)
+            self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
+        self._next_look = now + self._pause_s
+        self._told = self._explained()
+        self._tell(self._told)
 
     def is_back(self) -> bool:
         """Whether there is room again, looked at now and then. Raises NoSpaceLeft when the patience is used up."""
@@ -120,12 +128,7 @@ class Room:
             self._place, self._told = None, ""
             self._tell("There is room again: the job goes on.")
             return True
-        if self._since is not None and now - self._since >= self._patience_s:
-            raise NoSpaceLeft(
-                f"{self._missing()} The job waited {now - self._since:.0f} s for room there (storage_patience_s). "
-                "What was scored is kept: make room, then resume the job.",
-                target=str(self._place),
-            )
+        self._require_patience(now)
         return False
 
     def got_on(self) -> None:
@@ -151,6 +154,15 @@ class Room:
             while not self.is_back():
                 meanwhile()
                 self._sleep(min(0.1, self._look_every_s))
+
+    def _require_patience(self, now: float) -> None:
+        waited = 0.0 if self._since is None else now - self._since
+        if waited >= self._patience_s:
+            raise NoSpaceLeft(
+                f"{self._missing()} The job waited {waited:.0f} s for room there (storage_patience_s). "
+                "What was scored is kept: make room, then resume the job.",
+                target=str(self._place),
+            )
 
     def _missing(self) -> str:
         assert self._place is not None

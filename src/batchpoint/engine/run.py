@@ -30,7 +30,7 @@ from batchpoint.engine.preparation.pools import open_pool, policy_of
 from batchpoint.engine.preparation.source import Preparation, Source, unfetched
 from batchpoint.engine.preparation.workers import WorkerStart
 from batchpoint.engine.publishing.places import OutputPlace, output_folder, output_place
-from batchpoint.engine.room import Room
+from batchpoint.engine.room import Room, is_full
 from batchpoint.engine.tries import TryRecord
 from batchpoint.entities.job import FailureReason, Job, JobError, JobStatus, Progress
 from batchpoint.errors import (
@@ -41,6 +41,7 @@ from batchpoint.errors import (
     InternalError,
     JobFailed,
     JobLifetimeExceeded,
+    NoSpaceLeft,
     StoreUnavailable,
 )
 from batchpoint.failpoints import reach
@@ -96,6 +97,10 @@ class JobRun:
             self._fail(claimed.fence, Failure(error.code, error.message))
         except Exception as error:  # the driver's top: a fault of ours must end the job, not repeat for ever
             log.exception("the driver failed")
+            if is_full(error):
+                message = f"A disk is full: {error}. Make room, then resume the job."
+                self._fail(claimed.fence, Failure(NoSpaceLeft.code, message))
+                return
             message = f"{InternalError.__doc__} {type(error).__name__}: {error}. Details: {self.folder.driver_log}"
             self._fail(claimed.fence, Failure(InternalError.code, message))
 
@@ -337,7 +342,8 @@ class JobRun:
             nonlocal due
             if self.clock() >= due:
                 due = self.clock() + BEAT_EVERY_S
-                if self.ledger.beat(fence, self._progress).cancel_requested:
+                progress = self._progress.model_copy(update={"waiting_for": self._room.sentence})
+                if self.ledger.beat(fence, progress).cancel_requested:
                     raise CancelRequested
                 self._check_lifetime()
 
