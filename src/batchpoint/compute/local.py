@@ -8,12 +8,13 @@ import os
 import selectors
 import signal
 import subprocess
+import sys
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from batchpoint.compute import strays
-from batchpoint.compute.oom import oom_kills, prefer_to_kill
+from batchpoint.compute import orphans, strays
+from batchpoint.compute.oom import limit_bytes, oom_kills, prefer_to_kill
 from batchpoint.compute.pipes import Capture, Lines, Outgoing, read_ready
 from batchpoint.compute.pool import Exited, PoolEvent, Said, WorkerSpec
 
@@ -44,6 +45,8 @@ class LocalPool:
         self._log_limit_bytes = log_limit_bytes
         self._name = uuid.uuid4().hex[:8]
         self._processes: dict[int, _Process] = {}
+        #: Children of this process that are no workers; None where orphans come to somebody else.
+        self._others = set(orphans.children()) if orphans.adopts() else None
         self._selector = selectors.DefaultSelector()
         self._bell, self._bell_rope = os.pipe()
         os.set_blocking(self._bell, False)
@@ -129,7 +132,12 @@ class LocalPool:
             gone = [process for process in self._processes.values() if process.popen.poll() is not None]
         for process in gone:
             self._exited(process, events)
+        if self._others is not None:
+            orphans.reap(self._not_orphans(self._others))
         return events
+
+    def _not_orphans(self, others: set[int]) -> set[int]:
+        return others | {process.popen.pid for process in self._processes.values()}
 
     def _read_lines(self, process: _Process, events: list[PoolEvent]) -> None:
         for block in read_ready(process.incoming):
@@ -154,16 +162,18 @@ class LocalPool:
         # Its group outlives it if the script left children there; the number is ours until it is waited for.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(process.popen.pid, signal.SIGKILL)
-        returned = process.popen.wait()
+        returned, peak = _wait(process.popen)
         self._forget(process)
         strays.end_strays(strays.mark(self._job_folder, self._name, process.worker))
-        killed = returned == -signal.SIGKILL
+        out_of_memory = returned == -signal.SIGKILL and oom_kills() > process.oom_kills_before
         events.append(
             Exited(
                 process.worker,
                 status=returned if returned >= 0 else None,
                 signal=-returned if returned < 0 else None,
-                out_of_memory=killed and oom_kills() > process.oom_kills_before,
+                out_of_memory=out_of_memory,
+                peak_bytes=peak if out_of_memory else 0,
+                limit_bytes=limit_bytes() if out_of_memory else 0,
             )
         )
 
@@ -208,8 +218,22 @@ class LocalPool:
         for worker in list(self._processes):
             self.kill(worker)
         strays.end_strays(strays.mark(self._job_folder, self._name))
+        if self._others is not None:
+            orphans.end(self._not_orphans(self._others))
         self._selector.close()
         for fd in (self._bell, self._bell_rope):
             if fd >= 0:
                 os.close(fd)
         self._bell = self._bell_rope = -1
+
+
+def _wait(popen: "subprocess.Popen[bytes]") -> tuple[int, int]:
+    """How a process that has ended came to its end, as Popen says it, and the most memory that it had."""
+    if popen.returncode is not None:
+        return popen.returncode, 0
+    try:
+        _, status, usage = os.wait4(popen.pid, 0)
+    except ChildProcessError:  # whoever runs this process does not want to know of its children
+        return popen.wait(), 0
+    popen.returncode = os.waitstatus_to_exitcode(status)
+    return popen.returncode, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -61,6 +61,9 @@ class Exited:
     signal: int | None
     #: True when the kernel's out-of-memory counter went up while it lived.
     out_of_memory: bool = False
+    #: Bytes that the worker had at most, and that its control group or machine has; 0 where they are not known.
+    peak_bytes: int = 0
+    limit_bytes: int = 0
 
 
 PoolEvent = Said | Exited

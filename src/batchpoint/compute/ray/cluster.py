@@ -28,7 +28,9 @@ _CONNECT_S = 5.0
 #: What runs on nodes, relative to the folder of ``batchpoint``. All of it needs the standard library alone.
 SHIPPED = (
     "compute/local.py",
+    "compute/machine.py",
     "compute/oom.py",
+    "compute/orphans.py",
     "compute/pipes.py",
     "compute/pool.py",
     "compute/strays.py",

@@ -134,7 +134,8 @@ class RayPool:
                 events.append(Said(worker, raw))
             elif kind == "exited":
                 self._living.discard(worker)
-                events.append(Exited(worker, header["status"], header["signal"], header.get("out_of_memory", False)))
+                memory = header.get("out_of_memory", False), header.get("peak_bytes", 0), header.get("limit_bytes", 0)
+                events.append(Exited(worker, header["status"], header["signal"], *memory))
 
     def close(self) -> None:
         """End every worker and the bridge. Safe to repeat."""

@@ -226,6 +226,8 @@ def _told(event: PoolEvent) -> bytes:
             "status": event.status,
             "signal": event.signal,
             "out_of_memory": event.out_of_memory,
+            "peak_bytes": event.peak_bytes,
+            "limit_bytes": event.limit_bytes,
         }
     )
 
