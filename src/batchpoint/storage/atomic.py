@@ -33,7 +33,7 @@ def aside_path(folder: Path, owner: str = "") -> Path:
     return folder / f"{_aside_prefix(owner)}{secrets.token_hex(8)}{_ASIDE_SUFFIX}"
 
 
-def write_atomically(path: Path, data: bytes, mode: int = 0o666) -> None:
+def write_atomically(path: Path, data: bytes | bytearray, mode: int = 0o666) -> None:
     """Replace ``path`` by a file that holds ``data``; after a crash either the old or the new file is there."""
     aside = aside_path(path.parent)
     try:

@@ -7,16 +7,22 @@ and how they are cut. Workers read ranges of the first; nobody ever sends a list
 import hashlib
 import json
 import os
+import re
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import islice
 from pathlib import Path
 
 from batchpoint.engine.preparation.pieces import Piece
 from batchpoint.errors import SegmentCorrupt
 from batchpoint.failpoints import reach
 from batchpoint.storage.atomic import write_atomically
+
+#: Paths, and bytes, of the plan that are looked at together.
+_AT_ONCE = 20_000
+_BLOCK_BYTES = 1 << 20
+_END = re.compile(rb"\0")
 
 
 @dataclass(frozen=True)
@@ -77,21 +83,24 @@ class Plan:
             yield from self.paths(mini_batch)
 
 
-def write_plan(items_file: Path, header_file: Path, root: str, paths: Sequence[bytes], mini_batch_size: int) -> Plan:
+def write_plan(items_file: Path, header_file: Path, root: str, paths: Iterable[bytes], mini_batch_size: int) -> Plan:
     """Freeze ``paths`` (relative to ``root``, in order) as the job's plan; the header is written last."""
-    content = b"\0".join(paths) + b"\0" if paths else b""
+    content, cut = bytearray(), _Cut(mini_batch_size)
+    ends = (path + b"\0" for path in paths)
+    while block := b"".join(islice(ends, _AT_ONCE)):
+        cut.take(block)
+        content += block
     write_atomically(items_file, content)
     reach("D3")
     header = {
         "root": root,
-        "items": len(paths),
+        "items": cut.items,
         "mini_batch_size": mini_batch_size,
         "bytes": len(content),
-        "sha256": hashlib.sha256(content).hexdigest(),
+        "sha256": cut.digest.hexdigest(),
     }
     write_atomically(header_file, json.dumps(header, indent=1).encode())
-    offsets = _cut((len(path) + 1 for path in paths), mini_batch_size)
-    return Plan(root, len(paths), mini_batch_size, offsets, items_file)
+    return Plan(root, cut.items, mini_batch_size, cut.ended(), items_file)
 
 
 def read_plan(items_file: Path, header_file: Path) -> Plan | None:
@@ -99,20 +108,37 @@ def read_plan(items_file: Path, header_file: Path) -> Plan | None:
     if not header_file.exists():
         return None
     header = json.loads(header_file.read_bytes())
-    content = items_file.read_bytes() if items_file.exists() else b""
-    if hashlib.sha256(content).hexdigest() != header["sha256"]:
+    cut = _Cut(header["mini_batch_size"])
+    if items_file.exists():
+        with items_file.open("rb") as file:
+            while block := file.read(_BLOCK_BYTES):
+                cut.take(block)
+    if cut.digest.hexdigest() != header["sha256"]:
         raise SegmentCorrupt(f"The plan {items_file} is not what was written; the job cannot go on from it.")
-    size = header["mini_batch_size"]
-    offsets = _cut((len(path) + 1 for path in content.split(b"\0")[:-1]), size)
-    return Plan(header["root"], header["items"], size, offsets, items_file)
+    return Plan(header["root"], header["items"], header["mini_batch_size"], cut.ended(), items_file)
 
 
-def _cut(lengths: Iterable[int], mini_batch_size: int) -> "array[int]":
-    offsets = array("Q", [0])
-    index = end = 0
-    for index, end in enumerate(accumulate(lengths), 1):
-        if index % mini_batch_size == 0:
-            offsets.append(end)
-    if index % mini_batch_size:
-        offsets.append(end)
-    return offsets
+class _Cut:
+    """Where the mini-batches of a plan begin, found block by block: never are there a million paths at a time."""
+
+    def __init__(self, mini_batch_size: int) -> None:
+        self.items = 0
+        self.digest = hashlib.sha256()
+        self._size = mini_batch_size
+        self._offsets = array("Q", [0])
+        self._read = 0
+
+    def take(self, block: bytes) -> None:
+        """The next bytes of ``plan.items``; a path may be cut in two."""
+        self.digest.update(block)
+        ends = [self._read + match.end() for match in _END.finditer(block)]
+        # The first of them that ends a mini-batch, and every so many from there.
+        self._offsets.extend(ends[self._size - 1 - self.items % self._size :: self._size])
+        self.items += len(ends)
+        self._read += len(block)
+
+    def ended(self) -> "array[int]":
+        """The offset of each mini-batch, and the end of the last one."""
+        if self.items % self._size:
+            self._offsets.append(self._read)
+        return self._offsets
