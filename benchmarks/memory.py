@@ -33,6 +33,8 @@ class Run:
 
     peak_mb: float = 0.0
     wall_s: float = 0.0
+    #: Processor time of the drivers alone.
+    cpu_s: float = 0.0
     #: Seconds since the start at which something was first seen.
     planned_s: float = 0.0
     scored_s: float = 0.0
@@ -124,8 +126,10 @@ def follow(run: Run, job: Path, began: float, *, kill_in_listing: bool = False) 
     with (job / "driver.log").open("ab") as log:
         words = [sys.executable, "-m", "batchpoint.engine", "job"]
         process = subprocess.Popen(words, env=variables, stdout=log, stderr=log)
+    cpu_s = 0.0
     while process.poll() is None:
         run.peak_mb = max(run.peak_mb, high_water_mb(process.pid))
+        cpu_s = processor_s(process.pid) or cpu_s
         now = time.monotonic() - began
         if not run.planned_s and (job / "plan.json").exists():
             run.planned_s = now
@@ -134,8 +138,18 @@ def follow(run: Run, job: Path, began: float, *, kill_in_listing: bool = False) 
         if kill_in_listing and (job / "seg").exists() and now > 1.0:
             os.kill(process.pid, signal.SIGKILL)
         time.sleep(LOOK_S)
+    run.cpu_s += cpu_s
     if kill_in_listing and (job / "plan.json").exists():
         raise SystemExit("the driver had listed everything before it could be struck; give more --files")
+
+
+def processor_s(pid: int) -> float:
+    """User and system time of a process without its children; 0 for one that is gone. Linux only."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 if __name__ == "__main__":
