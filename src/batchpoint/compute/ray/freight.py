@@ -165,9 +165,10 @@ class Input:
         if said["t"] == "Start":
             self._root, self._plan = os.fsencode(said["input_root"]), said["plan_items"]
         elif said["t"] == "Score":
-            for mini_batch, _attempt, _first, _items, offset, length in said["work"]:
+            for mini_batch, attempt, _first, _items, offset, length in said["work"]:
                 names = self._names(offset, length)
-                of = {"worker": worker, "mini_batch": mini_batch}
+                # A worker may hold two pieces of one mini-batch, each under an attempt of its own.
+                of = {"worker": worker, "mini_batch": mini_batch, "attempt": attempt}
                 for at in range(0, len(names), PIECE):
                     is_last = at + PIECE >= len(names)
                     yield frame({"t": "plan", **of, "offset": offset + at, "last": is_last}, names[at : at + PIECE])

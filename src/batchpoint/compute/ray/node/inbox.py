@@ -35,7 +35,8 @@ class Inbox:
         self._memory = os.fsencode(memory)
         self._disk = os.fsencode(disk)
         self._plan = plan
-        self._workers: dict[int, dict[int, _MiniBatch]] = {}
+        #: Worker → (mini-batch, attempt) → its files.
+        self._workers: dict[int, dict[tuple[int, int], _MiniBatch]] = {}
         self._held = 0
         #: The beginning of a mini-batch's names, while the rest is on its way.
         self._names = b""
@@ -55,7 +56,7 @@ class Inbox:
         if header["t"] == "plan":
             self._take_plan(header, raw, mini_batches)
             return
-        known = mini_batches.get(header["mini_batch"])
+        known = mini_batches.get((header["mini_batch"], header["attempt"]))
         if known is None:  # its worker has gone meanwhile
             return
         if header["t"] == "item":
@@ -71,7 +72,7 @@ class Inbox:
                 known.in_memory += size
                 self._held += size
 
-    def _take_plan(self, header: Header, raw: bytes, mini_batches: dict[int, _MiniBatch]) -> None:
+    def _take_plan(self, header: Header, raw: bytes, mini_batches: dict[tuple[int, int], _MiniBatch]) -> None:
         with self._plan.open("r+b") as plan:
             plan.seek(header["offset"])
             plan.write(raw)
@@ -79,7 +80,7 @@ class Inbox:
         if header["last"]:
             root = self._root(self._memory, header["worker"]) + b"/"
             paths = [root + name for name in self._names.split(b"\0")[:-1]]
-            mini_batches[header["mini_batch"]] = _MiniBatch(paths)
+            mini_batches[header["mini_batch"], header["attempt"]] = _MiniBatch(paths)
             self._names = b""
 
     def _link(self, known: _MiniBatch, path: bytes, at: int, raw: "bytes | memoryview[int]") -> None:
@@ -92,9 +93,9 @@ class Inbox:
                 os.symlink(place, path)
             known.on_disk.append(place)
 
-    def answered(self, worker: int, mini_batch: int) -> None:
-        """The files of this mini-batch are needed no more."""
-        known = self._workers.get(worker, {}).pop(mini_batch, None)
+    def answered(self, worker: int, mini_batch: int, attempt: int) -> None:
+        """The files of this mini-batch, or piece of one, are needed no more."""
+        known = self._workers.get(worker, {}).pop((mini_batch, attempt), None)
         if known is None:
             return
         self._held -= known.in_memory

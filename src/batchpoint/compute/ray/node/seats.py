@@ -88,7 +88,7 @@ class Seats:
             line = json.loads(said.line)
             if line["t"] in ("Scored", "Failed"):
                 self._unanswered[said.worker] -= 1
-                self._inbox.answered(said.worker, line["m"])
+                self._inbox.answered(said.worker, line["m"], line["a"])
 
     def leave(self, worker: int) -> None:
         """A worker is gone."""
