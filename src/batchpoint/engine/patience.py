@@ -72,6 +72,9 @@ class PatientLedger(JobLedger):
 
         return self._write(commit)
 
+    def void(self, fence: Fence, rows: Sequence[LedgerRow]) -> None:
+        self._write(lambda: self._ledger.void(fence, rows))
+
     def freeze(self, fence: Fence) -> None:
         self._write(lambda: self._ledger.freeze(fence))
 

@@ -30,6 +30,8 @@ from batchpoint.engine.preparation.pools import open_pool, policy_of
 from batchpoint.engine.preparation.source import Preparation, Source, unfetched
 from batchpoint.engine.preparation.workers import WorkerStart
 from batchpoint.engine.publishing.places import OutputPlace, output_folder, output_place
+from batchpoint.engine.publishing.proof import Proof
+from batchpoint.engine.publishing.segments import damaged
 from batchpoint.engine.room import Room, is_full
 from batchpoint.engine.tries import TryRecord
 from batchpoint.entities.job import FailureReason, Job, JobError, JobStatus, Progress
@@ -137,6 +139,8 @@ class JobRun:
         frozen = read_plan(self.folder.plan_items, self.folder.plan_header)
         python = interpreter(job, self.folder, self.settings, self.logs.event, self._still_wanted(fence))
         preparation = Preparation(job, self.folder, self.settings, self.logs.event, self._still_wanted(fence))
+        if job.revision and not job.status.has_started:
+            self._void_damaged(job, fence)
         source = self._patiently(
             fence,
             lambda: preparation.find(None if frozen is None else self._missing(job, fence, frozen)),
@@ -162,6 +166,15 @@ class JobRun:
 
     def _place(self, job: Job) -> OutputPlace:
         return output_place(job, self.folder, self.settings, self._replaces)
+    def _void_damaged(self, job: Job, fence: Fence) -> None:
+        """Of what an earlier revision had scored, keep only what is still on disk as it was written."""
+        rows = self.ledger.rows(job.name, fence.revision)
+        bad = list(damaged(rows, self.folder.segments, self._still_wanted(fence)))
+        if bad:
+            self.ledger.void(fence, bad)
+            items = sum(row.items for row in bad)
+            self.logs.event(f"What was scored of {items:,} items is damaged on disk: they are scored again.")
+
 
     def _missing(self, job: Job, fence: Fence, plan: Plan) -> Iterator[bytes]:
         """The items of the plan that the ledger does not have yet."""

@@ -33,6 +33,11 @@ class JobStatus(StrEnum):
     CANCELED = "Canceled"
 
     @property
+    def has_started(self) -> bool:
+        """False until a driver has a plan and scores by it."""
+        return self not in (JobStatus.PREPARING, JobStatus.QUEUED)
+
+    @property
     def is_terminal(self) -> bool:
         """True for a status that a revision never leaves."""
         return self in TERMINAL

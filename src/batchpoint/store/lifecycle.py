@@ -137,6 +137,14 @@ def commit(record: JobRecord, fence: Fence, progress: Progress) -> JobRecord:
     return replace(record, job=record.job.model_copy(update={"progress": progress}), beat=record.beat + 1)
 
 
+def void(record: JobRecord, fence: Fence) -> JobRecord:
+    """The record whose carried rows may be taken out: its revision has not been started."""
+    _require_holder(record, fence)
+    if record.status not in _NOT_STARTED:
+        raise Fenced(f"Job {record.job.name} is {record.status}; rows of its ledger stay.", target=record.job.name)
+    return replace(record, beat=record.beat + 1)
+
+
 def freeze(record: JobRecord, fence: Fence) -> JobRecord:
     """Running → Finalizing; whoever calls it checks the coverage of a record that changed."""
     _require_holder(record, fence)

@@ -1,16 +1,19 @@
-"""``MemoryLedger``: the ledger of jobs that live no longer than their process.
+"""``MemoryLedger``: the ledger of jobs that live no longer than their process, unless somebody keeps its lines.
 
 ``batchpoint score`` and simulations use it; it must not import SQLAlchemy.
 """
 
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import astuple, fields, replace
 from datetime import UTC, datetime
+from typing import Any
 
-from batchpoint.entities.job import FailureReason, Job, JobError, JobSettings, Progress
+from batchpoint.entities.job import FailureReason, Job, JobError, JobSettings, JobStatus, Progress
 from batchpoint.errors import CancelRequested, ResourceConflict, ResourceNotFound
 from batchpoint.store import lifecycle
 from batchpoint.store.lifecycle import JobRecord
-from batchpoint.store.records import Claimed, Fence, Heartbeat, JobLedger, LedgerRow, Standing, Tally
+from batchpoint.store.records import Claimed, Fence, Heartbeat, JobLedger, LedgerRow, Part, Standing, Tally
 
 
 def _utc_now() -> datetime:
@@ -50,6 +53,29 @@ class MemoryLedger(JobLedger):
         self._rows[name, after.job.revision] = kept
         return self._keep(after).job
 
+    def lines(self, name: str) -> Iterator[str]:
+        """A job and the rows of its latest revision, as text: the record in the first line, then a row in each."""
+        record = self._record(name)
+        told = {field.name: getattr(record, field.name) for field in fields(record) if field.name != "job"}
+        yield json.dumps({"job": record.job.model_dump(mode="json"), **told})
+        for row in self.rows(name, record.job.revision):
+            yield json.dumps(astuple(row))
+
+    def restore(self, lines: Iterable[str]) -> Job:
+        """Take in the job whose ``lines`` somebody kept. One that had not ended counts as canceled.
+
+        Raises ValueError for lines of something else.
+        """
+        first, *rest = (json.loads(line) for line in lines)
+        job = Job.model_validate(first.pop("job"))
+        if not job.status.is_terminal:
+            job = job.model_copy(update={"status": JobStatus.CANCELED})
+        self.add(job)
+        self._keep(replace(self._record(job.name), **first))
+        rows = (_row_of(values) for values in rest)
+        self._rows[job.name, job.revision] = {row.key: (first["epoch"], row) for row in rows}
+        return job
+
     def epoch_of(self, job: str) -> int:
         return self._record(job).epoch
 
@@ -76,6 +102,12 @@ class MemoryLedger(JobLedger):
         for row in rows:
             stored.setdefault(row.key, (fence.epoch, row))
         return {row.key for row in rows if stored[row.key] == (fence.epoch, row)}
+
+    def void(self, fence: Fence, rows: Sequence[LedgerRow]) -> None:
+        self._keep(lifecycle.void(self._record(fence.job), fence))
+        stored = self._rows.get((fence.job, fence.revision), {})
+        for row in rows:
+            stored.pop(row.key, None)
 
     def rows(self, job: str, revision: int, failed_only: bool = False) -> Iterator[LedgerRow]:
         self._record(job)
@@ -135,3 +167,8 @@ class MemoryLedger(JobLedger):
     def _keep(self, record: JobRecord) -> JobRecord:
         self._records[record.job.name] = record
         return record
+
+
+def _row_of(values: list[Any]) -> LedgerRow:
+    *counts, parts = values[:8]
+    return LedgerRow(*counts, tuple(Part(*part) for part in parts), *values[8:])

@@ -156,6 +156,9 @@ class JobLedger(Protocol):
 
     def freeze(self, fence: Fence) -> None:
         """Running → Finalizing: from here on the ledger is constant and cancel comes too late.
+    def void(self, fence: Fence, rows: Sequence[LedgerRow]) -> None:
+        """Take out rows that the revision carried over and that cannot be kept; only before ``start``."""
+
 
         Raises CancelRequested (a Fenced) if cancel came first, InternalError if the ledger lacks items.
         """

@@ -10,13 +10,12 @@ import contextlib
 import hashlib
 import os
 import shutil
-import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchpoint.errors import OutputAlreadyExists, OutputUnwritable, SegmentCorrupt
+from batchpoint.engine.publishing.segments import BLOCK_BYTES, SegmentReader
+from batchpoint.errors import OutputAlreadyExists, OutputUnwritable
 from batchpoint.failpoints import reach
 from batchpoint.storage.atomic import (
     aside_path,
@@ -26,9 +25,7 @@ from batchpoint.storage.atomic import (
     sha256_of,
     sweep,
 )
-from batchpoint.store.records import LedgerRow, Part
-
-BLOCK_BYTES = 1 << 22
+from batchpoint.store.records import LedgerRow
 
 
 @dataclass(frozen=True)
@@ -148,9 +145,7 @@ def already_exists(path: Path | str) -> OutputAlreadyExists:
 
 def _assemble(rows: Iterable[LedgerRow], segments: Path, aside: Path) -> Published:
     digest, length = hashlib.sha256(), 0
-    with ExitStack() as stack:
-        reader = _Segments(segments, stack)
-        out = stack.enter_context(aside.open("xb", buffering=BLOCK_BYTES))
+    with SegmentReader(segments) as reader, aside.open("xb", buffering=BLOCK_BYTES) as out:
         for row in rows:
             for part in row.parts:
                 for block in reader.blocks(part):
@@ -159,40 +154,6 @@ def _assemble(rows: Iterable[LedgerRow], segments: Path, aside: Path) -> Publish
                 length += part.length
             reach("D14")
     return Published(digest.hexdigest(), length)
-
-
-class _Segments:
-    """The segment files of a job, open while parts are read from them."""
-
-    def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self._folder = folder
-        self._stack = stack
-        self._descriptors: dict[str, int] = {}
-
-    def blocks(self, part: Part) -> Iterator[bytes]:
-        """The part's bytes; raises SegmentCorrupt at its end when they are not those that were scored."""
-        crc, end = 0, part.offset + part.length
-        offset = part.offset
-        while offset < end:
-            block = os.pread(self._descriptor(part.segment), min(end - offset, BLOCK_BYTES), offset)
-            if not block:
-                break
-            crc = zlib.crc32(block, crc)
-            offset += len(block)
-            yield block
-        if offset != end or crc != part.crc:
-            raise SegmentCorrupt(
-                f"{self._folder / part.segment}, bytes {part.offset:,} to {end:,}, does not hold what was scored. "
-                "The disk or a program changed it; invoke again."
-            )
-
-    def _descriptor(self, segment: str) -> int:
-        if segment not in self._descriptors:
-            path = self._folder / segment
-            if not path.is_file():
-                raise SegmentCorrupt(f"{path} is missing although scored rows stand in it; invoke again.")
-            self._descriptors[segment] = self._stack.enter_context(path.open("rb", buffering=0)).fileno()
-        return self._descriptors[segment]
 
 
 def staged(staging: Path) -> list[Path]:

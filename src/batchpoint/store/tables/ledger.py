@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, tuple_
 
 from batchpoint.entities.job import FailureReason, JobError, Progress
 from batchpoint.errors import CancelRequested
@@ -82,6 +82,16 @@ class LedgerTable(JobLedger):
             if inserted == len(rows):
                 return {row.key for row in rows}
             return _standing_keys(connection, fence, rows)
+
+    def void(self, fence: Fence, rows: Sequence[LedgerRow]) -> None:
+        key = tuple_(ledger.c.mini_batch, ledger.c.first_item)
+        keys = [row.key for row in rows]
+        with self._database.writing() as connection:
+            record = locked(connection, fence.job)
+            save(connection, record, lifecycle.void(record, fence))
+            for start in range(0, len(keys), _KEYS_AT_ONCE // 2):
+                some = keys[start : start + _KEYS_AT_ONCE // 2]
+                connection.execute(delete(ledger).where(of_revision(fence.job, fence.revision), key.in_(some)))
 
     def rows(self, job: str, revision: int, failed_only: bool = False) -> Iterator[LedgerRow]:
         key = ledger.c.mini_batch, ledger.c.first_item
