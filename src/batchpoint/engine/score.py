@@ -20,8 +20,12 @@ from batchpoint.entities.deployment import DEFAULT_OUTPUT_FILE_NAME
 from batchpoint.entities.job import FailureReason, Job, JobError, JobSettings, JobStatus, Progress
 from batchpoint.errors import UserError
 from batchpoint.settings import Settings
+from batchpoint.storage.atomic import write_atomically
 from batchpoint.storage.job_folder import JobFolder
+from batchpoint.storage.lock import try_lock
 from batchpoint.store.memory import MemoryLedger
+
+_PREFIX = "score-"
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,10 @@ class ScoreRequest:
     #: Interpreter or environment folder; None: our own.
     python: str | None = None
     output_file_name: str = DEFAULT_OUTPUT_FILE_NAME
+    #: Score again what failed in the latest run that left something below ``out``, into the same file.
+    redrive: bool = False
+    #: Name of the run to redrive; None: the latest.
+    run: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,20 +74,18 @@ def score(
 ) -> ScoreResult:
     """Score and wait. Raises UserError when the request names what is not there; a failed job is a result."""
     began = time.monotonic()
-    job = _job(request)
+    ledger = MemoryLedger()
+    job = _reopened(request, ledger) if request.redrive else _begun(request, ledger)
     folder = JobFolder(request.out.absolute() / job.name)
-    try:
-        folder.path.mkdir(parents=True)
-    except OSError as error:
-        message = f"The output folder {request.out} cannot be made: {error.strerror}. Name another one."
-        raise UserError(message, target=str(request.out)) from error
-    ledger = MemoryLedger([job])
     run = JobRun(job.name, ledger, folder, settings, on_progress)
-    try:
-        with _logging_to(folder.driver_log):
-            run.execute()
-    finally:
-        _keep_logs(folder)
+    with try_lock(folder.lock) as is_ours:
+        if not is_ours:
+            raise UserError(f"The run {job.name} is being scored by another process. Wait for it.", target=job.name)
+        try:
+            with _logging_to(folder.driver_log):
+                run.execute()
+        finally:
+            _leave(folder, ledger, job.name)
     ended = ledger.job(job.name)
     return ScoreResult(
         status=ended.status,
@@ -91,6 +97,54 @@ def score(
         failures=ended.failures,
         error=ended.error,
     )
+
+
+def _begun(request: ScoreRequest, ledger: MemoryLedger) -> Job:
+    job = _job(request)
+    try:
+        (request.out.absolute() / job.name).mkdir(parents=True)
+    except OSError as error:
+        message = f"The output folder {request.out} cannot be made: {error.strerror}. Name another one."
+        raise UserError(message, target=str(request.out)) from error
+    ledger.add(job)
+    return job
+
+
+def _reopened(request: ScoreRequest, ledger: MemoryLedger) -> Job:
+    """The next revision of an earlier run. Its plan stands, so input, output and mini-batches are what they were."""
+    kept = _kept_run(request)
+    try:
+        with kept.kept_ledger.open(encoding="utf-8") as lines:
+            job = ledger.restore(lines)
+    except (OSError, ValueError) as error:
+        message = f"{kept.kept_ledger} cannot be read ({type(error).__name__}). Score again without --redrive."
+        raise UserError(message, target=str(kept.kept_ledger)) from error
+    before, now = job.settings, _job(request).settings
+    if now.input != before.input:
+        raise UserError(
+            f"The run {job.name} scored {before.input.path}, not {request.input}. Give it the same input, or leave out "
+            "--redrive.",
+            target=str(request.input),
+        )
+    stays = {"output_folder": str(request.out.absolute()), "output_file_name": before.output_file_name}
+    return ledger.reopen(job.name, now.model_copy(update={**stays, "mini_batch_size": before.mini_batch_size}))
+
+
+def _kept_run(request: ScoreRequest) -> JobFolder:
+    folders = [JobFolder(request.out.absolute() / request.run)] if request.run else _folders(request.out)
+    kept = [folder for folder in folders if folder.kept_ledger.is_file()]
+    if not kept:
+        which = f"The run {request.run}" if request.run else "No run"
+        raise UserError(
+            f"{which} in {request.out} can be scored again: only a run in which items failed, or which failed as a "
+            "whole, leaves what that needs. Score without --redrive.",
+            target=str(request.out),
+        )
+    return max(kept, key=lambda folder: folder.kept_ledger.stat().st_mtime_ns)
+
+
+def _folders(out: Path) -> list[JobFolder]:
+    return [JobFolder(path) for path in out.absolute().glob(f"{_PREFIX}*")]
 
 
 def _job(request: ScoreRequest) -> Job:
@@ -108,7 +162,7 @@ def _job(request: ScoreRequest) -> Job:
             target=str(request.out),
         )
     return Job(
-        name=f"score-{secrets.token_hex(4)}",
+        name=f"{_PREFIX}{secrets.token_hex(4)}",
         endpoint_name="",
         deployment_name="",
         experiment_name="score",
@@ -165,8 +219,14 @@ def _logging_to(path: Path) -> Iterator[None]:
         handler.close()
 
 
-def _keep_logs(folder: JobFolder) -> None:
+def _leave(folder: JobFolder, ledger: MemoryLedger, name: str) -> None:
+    """Keep the logs; and while something is left to score, what that needs."""
+    job = ledger.job(name)
     kept = {folder.logs, folder.user_log.parent, folder.driver_log, folder.tracking}
+    if job.status is not JobStatus.COMPLETED or job.progress.items_failed:
+        write_atomically(folder.kept_ledger, "".join(f"{line}\n" for line in ledger.lines(name)).encode())
+        kept |= {folder.kept_ledger, folder.plan_items, folder.plan_header, folder.segments}
+        kept |= {folder.published, folder.published_hashes, folder.failed_items}
     for path in set(folder.path.iterdir()) - kept:
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)

@@ -11,6 +11,7 @@
   staging/                what summary_only scripts write
   failed_items.jsonl      each item that failed, and why     manifest.json   what the job read, ran and wrote
   input/                  downloaded input                unfetched.<revision>.json   what could not be
+  ledger.jsonl            only of "score": what it needs to score again what failed
   gathered/               output on its way to an object store
   mlruns/                 what scripts log to MLflow
   logs/  user_logs/       the tree that users know
@@ -41,6 +42,11 @@ class JobFolder:
     @property
     def plan_header(self) -> Path:
         return self.path / "plan.json"
+
+    @property
+    def kept_ledger(self) -> Path:
+        """The ledger of a job without a store, once it has ended with something left to score."""
+        return self.path / "ledger.jsonl"
 
     @property
     def segments(self) -> Path:

@@ -51,6 +51,8 @@ def _request(call: Call) -> "ScoreRequest":
         isolate_failures=not flags.no_isolate_failures,
         python=flags.python,
         output_file_name=flags.output_file_name,
+        redrive=flags.redrive,
+        run=flags.run,
     )
 
 
@@ -91,6 +93,8 @@ def _summary(result: "ScoreResult") -> str:
     speed = f" ({items / result.wall_s:,.0f} items/s)" if items and result.wall_s else ""
     lines = [f"{head} in {result.wall_s:.1f} s{speed}", *reasons]
     lines += [f"output  {_near(result.output)}"] if result.output else []
+    if result.error is not None or result.progress.items_failed:
+        lines += ["again   the same command with --redrive scores what failed, and nothing else"]
     return "\n".join([*lines, f"logs    {_near(result.logs)}"])
 
 
@@ -122,6 +126,8 @@ COMMANDS = (
             ),
             Flag("--python", "Interpreter or environment folder for the script; default: this one.", "EXE"),
             Flag("--output-file-name", "Default predictions.csv.", "NAME", default="predictions.csv"),
+            Flag("--redrive", "Score again what failed in the latest run in --out, into the same file."),
+            Flag("--run", "Run to redrive, score-XXXXXXXX; default the latest in --out that can be.", "NAME"),
             Flag("--json", "Print one line of JSON instead of a summary."),
         ),
         example="score --code score.py --model model.pkl --input images/ --out results/",
