@@ -1,5 +1,6 @@
 """Jobs that read from and write to object stores: Azurite for blobs, moto for S3."""
 
+import hashlib
 import os
 import sys
 import threading
@@ -303,3 +304,59 @@ def test_a_new_driver_fetches_only_what_is_missing(engine: Engine) -> None:
         ended = engine.wait(engine.start_driver("job", BATCHPOINT_INPUT_HOSTS_ALLOWED=host))
     assert ended.lines == good([f"{number:02}" for number in range(40)])
     assert 0 < len(asked) - before < 40
+
+
+STUMBLES = """
+import os
+def init(): pass
+def run(paths):
+    rows = [os.path.basename(path) + ': ' + open(path).read() for path in paths]
+    if any('bad' in row for row in rows): raise ValueError('bad')
+    return rows
+"""
+
+
+def test_a_redrive_fetches_only_what_it_scores_and_replaces_the_output_where_it_is(
+    elsewhere: Make, engine: Engine
+) -> None:
+    place = elsewhere({f"in/{number}.txt": "bad" if number == 3 else "good" for number in range(8)})
+    script = engine.script(STUMBLES)
+    ended = run(engine, script, **place.input("in/"), **place.output("out"), mini_batch_size=4, max_retries=1)
+    assert ended.progress.items_failed == 1
+    assert place.text("out/predictions.csv").splitlines() == [f"{n}.txt: good" for n in range(8) if n != 3]
+    (engine.outside / "mended").write_text("mended")
+    assert place.store.replace_own(engine.outside / "mended", "in/3.txt", [hashlib.sha256(b"bad").hexdigest()])
+    engine.store.reopen_job(W, "job", ended.job.settings, {})
+    healed = engine.drive("job")
+    assert healed.status is JobStatus.COMPLETED
+    rows = [f"{n}.txt: {'mended' if n == 3 else 'good'}" for n in range(8)]
+    assert place.text("out/predictions.csv").splitlines() == rows
+    assert "Fetching 1 files" in healed.log("azureml/executionlogs.txt")
+
+
+@BLOBS_ALONE
+def test_a_redrive_leaves_an_output_that_somebody_edited_in_a_store(elsewhere: Make, engine: Engine) -> None:
+    place = elsewhere({"in/0.txt": "bad", "in/1.txt": "good"})
+    script = engine.script(STUMBLES)
+    ended = run(engine, script, **place.input("in/"), **place.output("out"), mini_batch_size=2, max_retries=1)
+    place.store.remove("out/predictions.csv")
+    (engine.outside / "edited").write_text("edited")
+    place.store.put_new(engine.outside / "edited", "out/predictions.csv")
+    engine.store.reopen_job(W, "job", ended.job.settings, {})
+    refused = engine.drive("job")
+    assert refused.error.code == "OutputAlreadyExists" and place.text("out/predictions.csv") == "edited"
+
+
+@BLOBS_ALONE
+def test_an_item_that_is_still_not_to_be_had_fails_again_and_alone(elsewhere: Make, engine: Engine) -> None:
+    place = elsewhere({"in/0.txt": "bad", "in/1.txt": "good", "in/2.txt": "good", "in/a/../b.txt": "good"})
+    script = engine.script(STUMBLES)
+    ended = run(engine, script, **place.input("in/"), mini_batch_size=2, max_retries=1)
+    assert {row.reason_code for row in ended.rows if row.failed_items} == {"ScriptRaised", "InputUnreadable"}
+    place.store.remove("in/0.txt")
+    engine.store.reopen_job(W, "job", ended.job.settings, {})
+    again = engine.drive("job")
+    assert (again.status, again.progress.items_failed) == (JobStatus.COMPLETED, 2)
+    told = [row.reason for row in again.rows if row.failed_items]
+    assert any("0.txt could not be fetched: it is no longer there" in reason for reason in told)
+    assert len(again.lines) == 2
