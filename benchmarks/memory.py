@@ -78,9 +78,8 @@ def drive(folder: Path, files: int, size: int, options: argparse.Namespace) -> l
     if run.lines != files:
         raise SystemExit(f"{run.lines:,} of {files:,} rows\n{(job / 'driver.log').read_text()[-4000:]}")
     name = f"{files:,} files by {size}"
-    print(
-        f"{name}: {run.wall_s:.1f} s, plan after {run.planned_s:.1f} s, frozen after {run.scored_s:.1f} s", flush=True
-    )
+    when = f"plan after {run.planned_s:.1f} s, frozen after {run.scored_s:.1f} s"
+    print(f"{name}: {run.wall_s:.1f} s, {run.cpu_s:.1f} s of processor in the driver, {when}", flush=True)
     return [
         Bar(f"memory of the driver, {name}", MEMORY_MB, run.peak_mb, "MB"),
         Bar(f"seconds until the plan stands, {name}", files / LISTING_PER_S, run.planned_s, "s"),
