@@ -9,6 +9,7 @@ Raised everywhere, mapped to HTTP by ``arm/error_body.py`` and to exit codes by 
     │   ├── ReferenceInvalid        a name, URI or reference that cannot be read
     │   ├── ResourceNotFound        a noun that does not exist
     │   ├── ResourceConflict        a name or version that is taken, or a state that forbids it
+    │   ├── IdempotencyKeyReused    a request with the key of another request
     │   ├── NotSupported            understood, but not offered here
     │   ├── DatastoreUnavailable    an object store that refuses, or does not answer
     │   ├── LimitExceeded           more of something than a setting allows
@@ -109,6 +110,12 @@ class ResourceConflict(UserError):
     """The resource exists already or is in a state that forbids this."""
 
     code = "ResourceConflict"
+
+
+class IdempotencyKeyReused(UserError):
+    """The request has the idempotency key of another request."""
+
+    code = "IdempotencyKeyReused"
 
 
 class NotSupported(UserError):

@@ -4,6 +4,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -640,6 +641,49 @@ def test_a_request_that_is_repeated_starts_one_job(deployed: Api, files: Path) -
     assert len(names) == 1
     other = deployed.post("/endpoints/ep1/jobs", invocation_body(files / "in"), **{"repeatability_request-id": "7"})
     assert other["name"] not in names
+
+
+def test_one_key_at_once_from_fifty_sides_starts_one_job(deployed: Api, files: Path) -> None:
+    body, path = invocation_body(files / "in"), "/endpoints/ep1/jobs"
+    with ThreadPoolExecutor(50) as pool:
+        asked = [pool.submit(deployed.post, path, body, **{"Idempotency-Key": "k"}) for _ in range(50)]
+        answers = [future.result() for future in asked]
+    assert all(answer == answers[0] for answer in answers)
+    assert len(deployed.store.list_jobs(WS.key)) == 1
+
+
+def test_a_key_with_another_body_is_refused_with_a_sentence(deployed: Api, files: Path) -> None:
+    key = {"Idempotency-Key": "6f1d"}
+    first = deployed.post("/endpoints/ep1/jobs", invocation_body(files / "in"), **key)["name"]
+    refused = deployed.post("/endpoints/ep1/jobs", invocation_body(files), 422, **key)
+    assert refused["error"]["code"] == "IdempotencyKeyReused"
+    assert f"became job {first}. Send a new key with a new request" in message_of(refused)
+    deployed.post("/endpoints/ep1/jobs", invocation_body(files / "in"), 422, **{**key, "azureml-model-deployment": "x"})
+    assert len(deployed.store.list_jobs(WS.key)) == 1
+
+
+def test_a_repeated_request_is_answered_though_its_deployment_is_gone(deployed: Api, files: Path) -> None:
+    path, key = f"{BASE}/batchEndpoints/ep1/deployments/dp1/jobs", {"Idempotency-Key": "k"}
+    first = deployed.post(path, invocation_body(files / "in"), **key)["name"]
+    deployed.put(f"{BASE}/batchEndpoints/ep1", {}, 200)
+    deployed.answered(deployed.http.delete(f"{BASE}/batchEndpoints/ep1/deployments/dp1"), 200)
+    assert deployed.post(path, invocation_body(files / "in"), **key)["name"] == first
+
+
+def test_a_key_is_known_at_its_own_address_only(deployed: Api, files: Path) -> None:
+    key = {"Idempotency-Key": "k"}
+    paths = [
+        "/endpoints/ep1/jobs",
+        f"{BASE}/batchEndpoints/ep1/jobs",
+        f"{BASE}/batchEndpoints/ep1/deployments/dp1/jobs",
+    ]
+    names = {deployed.post(path, invocation_body(files / "in"), **key)["name"] for path in paths}
+    assert len(names) == 3
+
+
+def test_without_a_key_each_request_starts_a_job(deployed: Api, files: Path) -> None:
+    names = {deployed.post("/endpoints/ep1/jobs", invocation_body(files / "in"))["name"] for _ in range(2)}
+    assert len(names) == 2
 
 
 def test_the_name_of_a_job_is_taken_once(deployed: Api, files: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import update
 
 from batchpoint.entities.assets import Code, Environment, Model
 from batchpoint.entities.compute import Compute
@@ -22,10 +23,12 @@ from batchpoint.entities.deployment import Deployment
 from batchpoint.entities.endpoint import Endpoint, EndpointDefaults
 from batchpoint.entities.job import JobError, JobStatus, Progress
 from batchpoint.entities.noun import created_now
-from batchpoint.errors import ResourceConflict, ResourceNotFound, StoreUnavailable
+from batchpoint.errors import IdempotencyKeyReused, ResourceConflict, ResourceNotFound, StoreUnavailable
 from batchpoint.store.migrations.upgrade import configuration
-from batchpoint.store.schema import REVISIONS, metadata
+from batchpoint.store.records import RequestKey
+from batchpoint.store.schema import REVISIONS, idempotency_keys, metadata
 from batchpoint.store.store import Store, open_store
+from batchpoint.store.tables.jobs import KEYS_KEPT
 from tests.contract.conftest import open_files
 from tests.contract.made import ELSEWHERE, W, failed, job, row
 
@@ -243,20 +246,44 @@ def test_names_of_jobs_are_taken_for_every_workspace(store: Store) -> None:
             store.create_job(w, job("j", output_folder="/elsewhere"))
 
 
+KEY = RequestKey("key", "a", "shown")
+
+
 def test_the_same_request_twice_makes_one_job(store: Store) -> None:
-    first = store.create_job(W, job("j1"), "key")
-    assert store.create_job(W, job("j2"), "key") == first
-    assert store.create_job(W, job("j3"), "another key").name == "j3"
-    assert store.create_job(ELSEWHERE, job("j4"), "key").name == "j4"
+    first = store.create_job(W, job("j1"), KEY)
+    assert store.create_job(W, job("j2"), KEY) == first
+    assert store.create_job(W, job("j3"), RequestKey("another", "a")).name == "j3"
+    assert store.create_job(ELSEWHERE, job("j4"), KEY).name == "j4"
     assert store.create_job(W, job("j5")).name == "j5"
     assert store.create_job(W, job("j6")).name == "j6"
     assert store.find_job("j2") is None
 
 
+def test_a_key_with_another_request_is_refused_and_makes_nothing(store: Store) -> None:
+    store.create_job(W, job("j1"), KEY)
+    with pytest.raises(IdempotencyKeyReused, match=r"shown was used for another request.* became job j1"):
+        store.create_job(W, job("j2"), RequestKey("key", "b", "shown"))
+    assert store.find_job("j2") is None
+    assert store.create_job(ELSEWHERE, job("j3"), RequestKey("key", "b", "shown")).name == "j3"
+
+
+def test_a_key_is_kept_for_a_week_and_then_forgotten(store: Store) -> None:
+    store.create_job(W, job("j1"), KEY)
+    aged = update(idempotency_keys).values(created_at=datetime.now(UTC) - KEYS_KEPT + timedelta(minutes=1))
+    with store._database.writing() as connection:
+        connection.execute(aged)
+    store.create_job(W, job("j2"), RequestKey("another"))
+    assert store.create_job(W, job("j3"), KEY).name == "j1"
+    with store._database.writing() as connection:
+        connection.execute(aged.values(created_at=datetime.now(UTC) - KEYS_KEPT - timedelta(minutes=1)))
+    store.create_job(W, job("j4"), RequestKey("a third"))
+    assert store.create_job(W, job("j5"), KEY).name == "j5"
+
+
 def test_a_repeated_request_is_answered_with_the_job_as_it_stands(store: Store) -> None:
-    store.create_job(W, job("j1"), "key")
+    store.create_job(W, job("j1"), KEY)
     store.request_cancel(W, "j1")
-    assert store.create_job(W, job("j1"), "key").status is JobStatus.CANCELED
+    assert store.create_job(W, job("j1"), KEY).status is JobStatus.CANCELED
 
 
 def test_an_output_path_belongs_to_one_unfinished_job(store: Store) -> None:

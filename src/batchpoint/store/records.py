@@ -11,6 +11,18 @@ from batchpoint.entities.job import FailureReason, Job, JobError, JobStatus, Pro
 
 
 @dataclass(frozen=True)
+class RequestKey:
+    """By what a request is known when its client sends it again, having heard no answer."""
+
+    #: sha256 of the address and of the client's key: nobody meets the keys of another route.
+    key: str
+    #: sha256 of what is asked for; the same key with anything else is refused.
+    asks: str = ""
+    #: The key as the client wrote it.
+    shown: str = ""
+
+
+@dataclass(frozen=True)
 class Fence:
     """The right to write for one job: only the driver that made the latest claim holds a current one."""
 
@@ -144,6 +156,9 @@ class JobLedger(Protocol):
         Answers the keys under which these very rows now stand. Once cancel is requested rows are ignored: empty.
         """
 
+    def void(self, fence: Fence, rows: Sequence[LedgerRow]) -> None:
+        """Take out rows that the revision carried over and that cannot be kept; only before ``start``."""
+
     def rows(self, job: str, revision: int, failed_only: bool = False) -> Iterator[LedgerRow]:
         """The rows of the revision in output order, a few at a time; or only those with failed items."""
 
@@ -156,9 +171,6 @@ class JobLedger(Protocol):
 
     def freeze(self, fence: Fence) -> None:
         """Running → Finalizing: from here on the ledger is constant and cancel comes too late.
-    def void(self, fence: Fence, rows: Sequence[LedgerRow]) -> None:
-        """Take out rows that the revision carried over and that cannot be kept; only before ``start``."""
-
 
         Raises CancelRequested (a Fenced) if cancel came first, InternalError if the ledger lacks items.
         """

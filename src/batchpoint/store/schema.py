@@ -170,6 +170,8 @@ idempotency_keys = Table(
     Column("key", String(255), primary_key=True),
     Column("job", String(255), nullable=False),
     Column("created_at", DateTime(timezone=True), nullable=False),
+    # sha256 of what was asked for; empty for keys of before it was kept.
+    Column("asks", String(64), nullable=False, server_default=""),
 )
 
 #: Which unfinished job an output path belongs to.

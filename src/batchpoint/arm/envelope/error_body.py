@@ -16,6 +16,7 @@ STATUS = {
     "InvalidAuthenticationToken": 401,
     "ResourceNotFound": 404,
     "ResourceConflict": 409,
+    "IdempotencyKeyReused": 422,
     "InternalServerError": 500,
     "StoreUnavailable": 503,
     "ServerBusy": 503,

@@ -56,6 +56,10 @@ class Body:
         #: Dotted path of this object in the request, for messages.
         self.path = path
 
+    def canonical(self) -> str:
+        """The same text for every spelling of the same object: order of keys, white space."""
+        return json.dumps(self._values, sort_keys=True)
+
     def at(self, key: str) -> str:
         """The dotted path of ``key`` in the request."""
         return f"{self.path}.{key}" if self.path else key

@@ -22,15 +22,20 @@ from batchpoint.server.intake.friendly_names import friendly_name
 from batchpoint.server.intake.locations import local_path_of
 from batchpoint.server.lookup import Desk
 from batchpoint.storage.datastores import DEFAULT_DATASTORE
+from batchpoint.store.records import RequestKey
 
 T = TypeVar("T", int, bool)
 
 
-def create_job(desk: Desk, endpoint_name: str, invocation: Invocation, idempotency_key: str = "") -> Job:
+def create_job(
+    desk: Desk, endpoint_name: str, invocation: Invocation, idempotency_key: RequestKey | None = None
+) -> Job:
     """Accept an invocation: answers the job, which waits for a driver.
 
     The same ``idempotency_key`` answers the same job again.
     """
+    if idempotency_key and (first := desk.store.job_of_key(desk.key, idempotency_key)):
+        return first
     endpoint = desk.endpoint(endpoint_name)
     deployment = _route(desk, endpoint, invocation.deployment_name)
     limits.check_words(desk.settings, invocation.tags, {k: str(v) for k, v in invocation.properties.items()})

@@ -13,6 +13,7 @@ from batchpoint.errors import Problem, ResourceConflict, UserError, ValidationFa
 from batchpoint.server.intake.invocation import as_deployed
 from batchpoint.server.lookup import Desk
 from batchpoint.storage.job_folder import job_folder
+from batchpoint.store.records import RequestKey
 from batchpoint.store.tables.retention import PRUNED
 
 #: Property of a job that was scored again with another deployment than its own: the name of the latest one.
@@ -40,13 +41,13 @@ _OVERRIDES = (
 )
 
 
-def redrive(desk: Desk, name: str, wanted: Invocation, idempotency_key: str = "") -> Job:
+def redrive(desk: Desk, name: str, wanted: Invocation, idempotency_key: RequestKey | None = None) -> Job:
     """Score the failed and the unscored items of a job again, with what its deployment, or another one, says now.
 
     The same ``idempotency_key`` answers the same job again. Raises ResourceConflict for a job that is not fit for it,
     ValidationFailed for a setting that cannot change.
     """
-    if first := _begun_before(desk, name, idempotency_key):
+    if idempotency_key and (first := desk.store.job_of_key(desk.key, idempotency_key)):
         return first
     job = _fit_job(desk, name, "redriven", "job redrive")
     if job.status is JobStatus.COMPLETED and not job.progress.items_failed:
@@ -63,9 +64,9 @@ def redrive(desk: Desk, name: str, wanted: Invocation, idempotency_key: str = ""
     return _begin(desk, job, settings, deployment.compute, properties, idempotency_key)
 
 
-def resume(desk: Desk, name: str, idempotency_key: str = "") -> Job:
+def resume(desk: Desk, name: str, idempotency_key: RequestKey | None = None) -> Job:
     """Go on with a job that failed or was canceled, with its frozen settings; raises as ``redrive`` does."""
-    if first := _begun_before(desk, name, idempotency_key):
+    if idempotency_key and (first := desk.store.job_of_key(desk.key, idempotency_key)):
         return first
     job = _fit_job(desk, name, "resumed", "job resume")
     if job.status is JobStatus.COMPLETED:
@@ -78,22 +79,17 @@ def resume(desk: Desk, name: str, idempotency_key: str = "") -> Job:
 
 
 def _begin(
-    desk: Desk, job: Job, settings: JobSettings, compute: str, properties: Mapping[str, str], idempotency_key: str
+    desk: Desk,
+    job: Job,
+    settings: JobSettings,
+    compute: str,
+    properties: Mapping[str, str],
+    idempotency_key: RequestKey | None,
 ) -> Job:
     desk.compute(compute)
     begun = desk.store.reopen_job(desk.key, job.name, settings, properties, compute, idempotency_key)
     desk.plane.job_arrived()
     return begun
-
-
-def _begun_before(desk: Desk, name: str, idempotency_key: str) -> Job | None:
-    first = desk.store.job_of_key(desk.key, idempotency_key) if idempotency_key else None
-    if first is not None and first.name != name:
-        raise ResourceConflict(
-            f"The request id {idempotency_key} was used for job {first.name} already; give this request another one.",
-            target=name,
-        )
-    return first
 
 
 def _fit_job(desk: Desk, name: str, done: str, command: str) -> Job:

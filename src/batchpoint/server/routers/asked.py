@@ -1,8 +1,9 @@
 """How a request reaches a router: the desk of its workspace, its body, and lists cut into pages."""
 
+import hashlib
 from typing import Annotated, Any
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Request
 
 from batchpoint.arm.envelope.reading import Body, parse_body
 from batchpoint.entities.noun import ListView
@@ -10,6 +11,7 @@ from batchpoint.entities.workspace import PROVIDER, Workspace
 from batchpoint.errors import ReferenceInvalid, UserError
 from batchpoint.server.intake import workspaces
 from batchpoint.server.lookup import ControlPlane, Desk
+from batchpoint.store.records import RequestKey
 
 WORKSPACE_PATH = (
     f"/subscriptions/{{subscription}}/resourceGroups/{{group}}/providers/{PROVIDER}/workspaces/{{workspace}}"
@@ -53,8 +55,24 @@ async def body(request: Request) -> Body:
 AtDesk = Annotated[Desk, Depends(desk)]
 AtPlane = Annotated[ControlPlane, Depends(plane)]
 Sent = Annotated[Body, Depends(body)]
-#: The same one answers the same job again, and nothing is begun.
-RequestId = Annotated[str, Header(alias="repeatability_request-id", convert_underscores=False)]
+
+
+def request_key(request: Request, sent: Sent) -> RequestKey | None:
+    """By what the request is known when it is sent again to the same address; None when it brings no key."""
+    said = request.headers
+    shown = said.get("Idempotency-Key") or said.get("repeatability_request-id")
+    if not shown:
+        return None
+    address = request.url.path.rstrip("/").lower()
+    asks = _digest(said.get("azureml-model-deployment", ""), sent.canonical())
+    return RequestKey(_digest(address, shown), asks, shown)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+SameRequest = Annotated[RequestKey | None, Depends(request_key)]
 
 
 def page(request: Request, values: list[dict[str, Any]]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import ResourceNotFound
 from batchpoint.server.intake import invocation
 from batchpoint.server.lookup import Desk
-from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, RequestId, Sent, page, plane, server_of, view_of
+from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, SameRequest, Sent, page, plane, server_of, view_of
 
 router = APIRouter()
 
@@ -41,24 +41,22 @@ DeploymentHeader = Annotated[str | None, Header(alias="azureml-model-deployment"
 
 @router.post(_SCORING, status_code=201)
 def invoke(
-    desk: AtEndpoint, endpoint: str, sent: Sent, deployment: DeploymentHeader = None, request_id: RequestId = ""
+    desk: AtEndpoint, endpoint: str, sent: Sent, request: SameRequest, deployment: DeploymentHeader = None
 ) -> dict[str, Any]:
     wanted = invocation_wire.from_json(sent).model_copy(update={"deployment_name": deployment or None})
-    return _shown(desk, invocation.create_job(desk, endpoint, wanted, request_id))
+    return _shown(desk, invocation.create_job(desk, endpoint, wanted, request))
 
 
 @router.post(f"{_ARM}/jobs", status_code=201)
 def invoke_by_id(
-    desk: AtDesk, endpoint: str, sent: Sent, deployment: DeploymentHeader = None, request_id: RequestId = ""
+    desk: AtDesk, endpoint: str, sent: Sent, request: SameRequest, deployment: DeploymentHeader = None
 ) -> dict[str, Any]:
-    return invoke(desk, endpoint, sent, deployment, request_id)
+    return invoke(desk, endpoint, sent, request, deployment)
 
 
 @router.post(f"{_ARM}/deployments/{{deployment}}/jobs", status_code=201)
-def invoke_deployment(
-    desk: AtDesk, endpoint: str, deployment: str, sent: Sent, request_id: RequestId = ""
-) -> dict[str, Any]:
-    return invoke(desk, endpoint, sent, deployment, request_id)
+def invoke_deployment(desk: AtDesk, endpoint: str, deployment: str, sent: Sent, request: SameRequest) -> dict[str, Any]:
+    return invoke(desk, endpoint, sent, request, deployment)
 
 
 @router.get(_SCORING)

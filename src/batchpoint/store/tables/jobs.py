@@ -5,21 +5,24 @@
 
 import posixpath
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
 
 from batchpoint.entities.job import TERMINAL, Job
 from batchpoint.entities.noun import ListView
-from batchpoint.errors import InternalError, ResourceConflict, ResourceNotFound
+from batchpoint.errors import IdempotencyKeyReused, InternalError, ResourceConflict, ResourceNotFound
 from batchpoint.store import lifecycle
 from batchpoint.store.database import Database
 from batchpoint.store.lifecycle import JobRecord
+from batchpoint.store.records import RequestKey
 from batchpoint.store.schema import idempotency_keys, jobs, output_reservations, waiting
 
 #: Fields of Job that stand in columns of their own.
 _OWN_COLUMNS = {"status", "revision", "progress", "waiting_for"}
+#: How long a request may be sent again without beginning anything.
+KEYS_KEPT = timedelta(days=7)
 #: Values of the status column that a job never leaves.
 ENDED = sorted(status.value for status in TERMINAL)
 #: Columns that hold fields of JobRecord.
@@ -56,7 +59,7 @@ class JobTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def create_job(self, w: str, job: Job, idempotency_key: str = "") -> Job:
+    def create_job(self, w: str, job: Job, idempotency_key: RequestKey | None = None) -> Job:
         """Remember a new job. With a key that was used before: the job of that time, and nothing is created.
 
         ResourceConflict if the name is taken or another unfinished job writes to the same output.
@@ -73,7 +76,7 @@ class JobTable:
             keep_key(connection, w, idempotency_key, job.name)
         return job
 
-    def job_of_key(self, w: str, idempotency_key: str) -> Job | None:
+    def job_of_key(self, w: str, idempotency_key: RequestKey) -> Job | None:
         """The job of the request that came with the key; None if none did."""
         with self._database.reading() as connection:
             return first_with_key(connection, w, idempotency_key)
@@ -245,18 +248,28 @@ def queue(connection: Connection, w: str, job: Job) -> None:
     connection.execute(insert(waiting).values(wanted))
 
 
-def first_with_key(connection: Connection, w: str, key: str) -> Job | None:
-    """The job that the request with this key was about, as it stands now."""
-    query = select(jobs).join(idempotency_keys, idempotency_keys.c.job == jobs.c.name)
-    query = query.where(idempotency_keys.c.workspace == w, idempotency_keys.c.key == key)
+def first_with_key(connection: Connection, w: str, key: RequestKey) -> Job | None:
+    """The job that the request with this key was about, as it stands now. Raises IdempotencyKeyReused."""
+    query = select(jobs, idempotency_keys.c.asks).join(idempotency_keys, idempotency_keys.c.job == jobs.c.name)
+    query = query.where(idempotency_keys.c.workspace == w, idempotency_keys.c.key == key.key)
     row = connection.execute(query).one_or_none()
-    return None if row is None else job_of_row(row)
+    if row is None:
+        return None
+    if row.asks not in ("", key.asks):
+        raise IdempotencyKeyReused(
+            f"The Idempotency-Key {key.shown} was used for another request to this address, which became job "
+            f"{row.name}. Send a new key with a new request, or the very same request again.",
+            target=key.shown,
+        )
+    return job_of_row(row)
 
 
-def keep_key(connection: Connection, w: str, key: str, job: str) -> None:
-    """Remember that the request with this key was about the job; nothing for an empty one."""
+def keep_key(connection: Connection, w: str, key: RequestKey | None, job: str) -> None:
+    """Remember that the request with this key was about the job, and forget keys that nobody sends again any more."""
     if key:
-        row = {"workspace": w, "key": key, "job": job, "created_at": datetime.now(UTC)}
+        now = datetime.now(UTC)
+        connection.execute(delete(idempotency_keys).where(idempotency_keys.c.created_at < now - KEYS_KEPT))
+        row = {"workspace": w, "key": key.key, "asks": key.asks, "job": job, "created_at": now}
         connection.execute(insert(idempotency_keys).values(row))
 
 

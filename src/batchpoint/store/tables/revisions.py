@@ -10,6 +10,7 @@ from sqlalchemy import Connection, insert, literal, select
 from batchpoint.entities.job import Job, JobSettings
 from batchpoint.store import lifecycle
 from batchpoint.store.database import Database
+from batchpoint.store.records import RequestKey
 from batchpoint.store.schema import ledger
 from batchpoint.store.tables.jobs import first_with_key, keep_key, locked, queue, reserve_output, save
 from batchpoint.store.tables.ledger import of_revision
@@ -28,7 +29,7 @@ class RevisionTable:
         settings: JobSettings,
         properties: Mapping[str, str],
         compute: str | None = None,
-        idempotency_key: str = "",
+        idempotency_key: RequestKey | None = None,
     ) -> Job:
         """Begin the next revision with these settings; ``properties`` join the job's, ``compute`` None: as before.
 

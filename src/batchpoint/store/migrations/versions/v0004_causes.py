@@ -1,4 +1,7 @@
-"""What was raised, and the cause that it shares with others, beside the reason of a failed ledger row."""
+"""What was raised, and the cause that it shares with others, beside the reason of a failed ledger row.
+
+Beside an idempotency key, what its request asked for.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,3 +17,5 @@ def upgrade() -> None:
     with op.batch_alter_table("ledger", recreate="always", table_kwargs={"sqlite_with_rowid": False}) as ledger:
         ledger.add_column(sa.Column("error_type", sa.String(255), nullable=False, server_default=""))
         ledger.add_column(sa.Column("fingerprint", sa.String(64), nullable=False, server_default=""))
+    with op.batch_alter_table("idempotency_keys", recreate="always") as keys:
+        keys.add_column(sa.Column("asks", sa.String(64), nullable=False, server_default=""))
