@@ -20,7 +20,7 @@ Raised everywhere, mapped to HTTP by ``arm/error_body.py`` and to exit codes by 
     │   ├── ScriptUnusable, InitFailed
     │   ├── ErrorThresholdExceeded, NoSuccessfulItems, WorkersKeepDying, DriverKeepsDying
     │   ├── OutputAlreadyExists, OutputUnwritable
-    │   ├── ComputeDeleted, ComputeUnavailable, JobLifetimeExceeded, NoSpaceLeft
+    │   ├── ComputeDeleted, ComputeUnavailable, JobLifetimeExceeded, NoSpaceLeft, DiskFailed
     │   └── SegmentCorrupt
     ├── Fenced                  another driver owns the job now, or the job has ended
     │   └── CancelRequested         somebody asked to cancel before the job could be finished
@@ -236,6 +236,12 @@ class NoSpaceLeft(JobFailed):
     """A disk that the job writes to stayed full for too long."""
 
     code = "NoSpaceLeft"
+
+
+class DiskFailed(JobFailed):
+    """A disk that the job works on reported an error, twice."""
+
+    code = "DiskFailed"
 
 
 class SegmentCorrupt(JobFailed):

@@ -14,7 +14,7 @@ import time
 from batchpoint import failpoints
 from batchpoint.compute import orphans
 from batchpoint.engine.patience import PatientLedger
-from batchpoint.engine.room import is_full
+from batchpoint.engine.room import is_faulty, is_full
 from batchpoint.engine.run import JobRun
 from batchpoint.errors import Fenced, ResourceNotFound, StoreUnavailable
 from batchpoint.settings import Settings, armed_failpoints
@@ -55,7 +55,8 @@ def main(arguments: list[str]) -> int:
         return UNKNOWN
     except StoreUnavailable as error:
         log.error("%s", error)
-        return TRY_AGAIN_LATER
+        # A store that cannot be reached is nobody's fault; a disk that fails again and again ends the job.
+        return FAILED if is_faulty(error) else TRY_AGAIN_LATER
     except OSError as error:
         # Before the job is claimed: no room even for its lock.
         if not is_full(error):

@@ -18,6 +18,8 @@ T = TypeVar("T")
 #: What the system says of a disk without room, and of a user whose share of it is used up.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 #: Room enough to go on: so many bytes, or this share of a small disk.
+#: What it says of a disk that fails, or whose server is gone.
+FAULTY = frozenset({errno.EIO, errno.ESTALE, errno.EREMOTEIO, errno.ETIMEDOUT})
 ENOUGH_B, ENOUGH_SHARE = 64 << 20, 0.05
 #: Bytes that are written to see whether they can be.
 _PROBE_B = 1 << 16
@@ -29,11 +31,20 @@ LONGEST_PAUSE_S = 30.0
 
 def is_full(error: BaseException | None) -> bool:
     """Whether a full disk is behind an error, however often it was raised anew since."""
+    return _number_behind(error) in FULL
+
+
+def is_faulty(error: BaseException | None) -> bool:
+    """Whether a disk that fails is behind an error."""
+    return _number_behind(error) in FAULTY
+
+
+def _number_behind(error: BaseException | None) -> int | None:
     while error is not None:
-        if isinstance(error, OSError) and error.errno in FULL:
-            return True
+        if isinstance(error, OSError):
+            return error.errno
         error = error.__cause__
-    return False
+    return None
 
 
 def free_bytes(place: Path) -> int:
@@ -139,12 +150,18 @@ class Room:
     def patiently(self, act: Callable[[], T], place: Path, what: str, meanwhile: Callable[[], None]) -> T:
         """What ``act`` answers; while a full disk keeps it from that, it is repeated when there is room again.
 
+        After an error of the disk it is repeated once: it writes new files, and trusts none that could not be synced.
         ``meanwhile`` is called while waiting, and may raise. Raises NoSpaceLeft.
         """
+        has_failed = False
         while True:
             try:
                 answer = act()
             except Exception as error:
+                if is_faulty(error) and not has_failed:
+                    has_failed = True
+                    self._tell(f"The disk of {place} reported an error, trying once more: {error}")
+                    continue
                 if not is_full(error):
                     raise
                 self.ran_out(place, what)

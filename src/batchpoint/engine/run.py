@@ -32,12 +32,13 @@ from batchpoint.engine.preparation.workers import WorkerStart
 from batchpoint.engine.publishing.places import OutputPlace, output_folder, output_place
 from batchpoint.engine.publishing.proof import Proof
 from batchpoint.engine.publishing.segments import damaged
-from batchpoint.engine.room import Room, is_full
+from batchpoint.engine.room import Room, is_faulty, is_full
 from batchpoint.engine.tries import TryRecord
 from batchpoint.entities.job import FailureReason, Job, JobError, JobStatus, Progress
 from batchpoint.errors import (
     BatchpointError,
     CancelRequested,
+    DiskFailed,
     Fenced,
     InputUnreadable,
     InternalError,
@@ -102,6 +103,10 @@ class JobRun:
             if is_full(error):
                 message = f"A disk is full: {error}. Make room, then resume the job."
                 self._fail(claimed.fence, Failure(NoSpaceLeft.code, message))
+                return
+            if is_faulty(error):
+                message = f"{DiskFailed.__doc__} {error}. Check the disk and the kernel's log, then resume the job."
+                self._fail(claimed.fence, Failure(DiskFailed.code, message))
                 return
             message = f"{InternalError.__doc__} {type(error).__name__}: {error}. Details: {self.folder.driver_log}"
             self._fail(claimed.fence, Failure(InternalError.code, message))

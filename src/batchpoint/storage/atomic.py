@@ -3,6 +3,7 @@
 Every part that leaves files behind calls it; it knows nothing about what is in them.
 """
 
+import contextlib
 import ctypes
 import errno
 import hashlib
@@ -44,7 +45,8 @@ def write_atomically(path: Path, data: bytes | bytearray, mode: int = 0o666) -> 
             os.fsync(file.fileno())
         aside.replace(path)
     finally:
-        aside.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            aside.unlink()
     fsync_folder(path.parent)
 
 
@@ -58,8 +60,16 @@ def publish_without_clobber(finished: Path, final: Path) -> bool:
     if not _give_name(finished, final):
         return False
     reach("D16")
-    fsync_folder(final.parent)
-    finished.unlink(missing_ok=True)
+    try:
+        fsync_folder(final.parent)
+    except OSError:
+        # A name that may not last is not published; nobody shall find it beside a job that says it failed.
+        with contextlib.suppress(OSError):
+            if os.path.samestat(finished.lstat(), final.lstat()):
+                final.unlink()
+        raise
+    with contextlib.suppress(OSError):
+        finished.unlink()
     return True
 
 
