@@ -17,9 +17,9 @@ T = TypeVar("T")
 
 #: What the system says of a disk without room, and of a user whose share of it is used up.
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-#: Room enough to go on: so many bytes, or this share of a small disk.
 #: What it says of a disk that fails, or whose server is gone.
 FAULTY = frozenset({errno.EIO, errno.ESTALE, errno.EREMOTEIO, errno.ETIMEDOUT})
+#: Room enough to go on: so many bytes, or this share of a small disk.
 ENOUGH_B, ENOUGH_SHARE = 64 << 20, 0.05
 #: Bytes that are written to see whether they can be.
 _PROBE_B = 1 << 16
