@@ -107,7 +107,8 @@ def test_a_failing_file_of_any_name_is_told(engine: Engine) -> None:
     )
     ended = engine.run(script, source, mini_batch_size=1, max_retries=1)
     assert ended.status is JobStatus.COMPLETED and ended.progress.items_failed == len(NAMES)
-    told = "".join(reason.message + reason.example for reason in ended.job.failures)
+    assert ended.reason.items == len(NAMES)
+    told = ended.folder.failed_items.read_text(encoding="utf-8")
     assert "\\udcff\\udcfe" in told and "\U0001f600" in told
     assert "\\udcff\\udcfe" in ended.log("user/error.txt")
 

@@ -78,10 +78,12 @@ class JobRun:
         self.failures: tuple[FailureReason, ...] = ()
         #: Seconds from the start of this run to the first scored mini-batch.
         self.first_result_s: float | None = None
-        self._began = self.clock()
+        self._began, self._began_at = self.clock(), datetime.now(UTC)
         #: When the job has to be at its end, by ``clock``.
         self._ends_at = math.inf
         self._progress = Progress()
+        #: As it was claimed.
+        self._job: Job | None = None
         self._room = Room(self.settings.storage_patience_s, self.clock, time.sleep, self.logs.event)
         #: sha256 of the output that the revision before published, which alone may be replaced; "" for none.
         self._replaces = ""
@@ -89,6 +91,7 @@ class JobRun:
     def execute(self) -> None:
         """Drive the job to a terminal state. Raises Fenced when it belongs to another driver, StoreUnavailable."""
         claimed = self._claim()
+        self._job = claimed.job
         self._progress, self._replaces = claimed.job.progress, claimed.replaces
         try:
             self._drive(claimed)
@@ -142,10 +145,10 @@ class JobRun:
     def _score(self, job: Job, fence: Fence) -> None:
         self._place(job).refuse_now()
         frozen = read_plan(self.folder.plan_items, self.folder.plan_header)
-        python = interpreter(job, self.folder, self.settings, self.logs.event, self._still_wanted(fence))
-        preparation = Preparation(job, self.folder, self.settings, self.logs.event, self._still_wanted(fence))
         if job.revision and not job.status.has_started:
             self._void_damaged(job, fence)
+        python = interpreter(job, self.folder, self.settings, self.logs.event, self._still_wanted(fence))
+        preparation = Preparation(job, self.folder, self.settings, self.logs.event, self._still_wanted(fence))
         source = self._patiently(
             fence,
             lambda: preparation.find(None if frozen is None else self._missing(job, fence, frozen)),
@@ -169,8 +172,6 @@ class JobRun:
         finally:
             pool.close()
 
-    def _place(self, job: Job) -> OutputPlace:
-        return output_place(job, self.folder, self.settings, self._replaces)
     def _void_damaged(self, job: Job, fence: Fence) -> None:
         """Of what an earlier revision had scored, keep only what is still on disk as it was written."""
         rows = self.ledger.rows(job.name, fence.revision)
@@ -180,6 +181,8 @@ class JobRun:
             items = sum(row.items for row in bad)
             self.logs.event(f"What was scored of {items:,} items is damaged on disk: they are scored again.")
 
+    def _place(self, job: Job) -> OutputPlace:
+        return output_place(job, self.folder, self.settings, self._replaces)
 
     def _missing(self, job: Job, fence: Fence, plan: Plan) -> Iterator[bytes]:
         """The items of the plan that the ledger does not have yet."""
@@ -294,8 +297,14 @@ class JobRun:
         # Halves have the tries of their mini-batch in common: no sum over rows knows how many there were.
         tried = {"failed_attempts": self._progress.failed_attempts}
         progress = _progress_of(self.ledger.tally(job.name, fence.revision)).model_copy(update=tried)
+        beside = self._patiently(
+            fence,
+            lambda: self._proof(job, fence).complete(self._place(job), progress, published),
+            output_folder(job, self.folder),
+            "the output",
+        )
         reach("D17")
-        properties = {PUBLISHED: str(job.revision)}
+        properties = {PUBLISHED: str(job.revision), **beside}
         self.ledger.complete(fence, published.sha256, published.length, progress, self.failures, properties)
         self._tidy()
         self.logs.overview(progress, self.clock() - self._began)
@@ -325,12 +334,13 @@ class JobRun:
         """Failed, and why: the user's own traceback first."""
         traceback = failure.traceback.rstrip()
         message = f"{traceback}\n\n{failure.message}" if traceback else failure.message
-        self.ledger.fail(fence, JobError(code=failure.code, message=message), self._counted(fence), self.failures)
+        counted = self._break_off(fence, JobStatus.FAILED)
+        self.ledger.fail(fence, JobError(code=failure.code, message=message), counted, self.failures)
         self._tidy()
         self.logs.failed(failure.code, failure.message, traceback)
 
     def _canceled(self, fence: Fence) -> None:
-        self.ledger.canceled(fence, self._counted(fence))
+        self.ledger.canceled(fence, self._break_off(fence, JobStatus.CANCELED))
         self._tidy()
         self.logs.result("Canceled.")
 
@@ -339,6 +349,16 @@ class JobRun:
         counted = _progress_of(self.ledger.tally(fence.job, fence.revision))
         totals = {"mini_batches": self._progress.mini_batches, "items": self._progress.items}
         return counted.model_copy(update=totals | {"failed_attempts": self._progress.failed_attempts})
+
+    def _break_off(self, fence: Fence, status: JobStatus) -> Progress:
+        """Leave what proves how far the job came; answers that."""
+        counted = self._counted(fence)
+        if self._job is not None:
+            self._proof(self._job, fence).break_off(status, counted)
+        return counted
+
+    def _proof(self, job: Job, fence: Fence) -> Proof:
+        return Proof(job, fence, self.ledger, self.folder, self.settings.home, self._began_at)
 
     def _tidy(self) -> None:
         """Remove what only a running job needs."""

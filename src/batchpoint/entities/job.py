@@ -177,6 +177,10 @@ class JobEdit(Noun):
     properties: dict[str, str] = Field(default_factory=dict)
 
 
+#: Property of a job with failed items: where the file that lists them stands.
+FAILED_ITEMS = "batchpoint.failed_items"
+
+
 def is_of_the_service(key: str) -> bool:
     """True for a tag or property that users can neither change nor remove."""
     return key.startswith(("azureml.", "batchpoint.")) or key in {"runSource", "runType"}
@@ -189,7 +193,9 @@ def shown_properties(job: Job) -> dict[str, str]:
     counts["batchpoint.output_uri"] = job.settings.output_uri
     if job.failures:
         counts["batchpoint.failures"] = json.dumps([reason.model_dump() for reason in job.failures])
-    return {**job.properties, "azureml.pipelines.stages": _stages(job), **counts}
+    # A redrive that heals everything leaves an empty one.
+    own = {name: value for name, value in job.properties.items() if value or name != FAILED_ITEMS}
+    return {**own, "azureml.pipelines.stages": _stages(job), **counts}
 
 
 def _stages(job: Job) -> str:

@@ -1,0 +1,175 @@
+"""Writes ``manifest.json`` into a job's folder just before the job ends: what it read, ran and wrote, by hash.
+
+``engine.run`` calls it. A model of many gigabytes is not read again for it: what the store of uploads keeps under its
+hash has that hash, and ``job verify`` reads it where somebody wants to be sure.
+"""
+
+import hashlib
+import json
+import platform
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from batchpoint.engine.publishing.dead_letters import DeadLetters
+from batchpoint.engine.publishing.output import Published
+from batchpoint.entities.job import Job, JobSettings, JobStatus, Progress
+from batchpoint.entities.manifest import (
+    Attempts,
+    ContentProof,
+    EnvironmentProof,
+    FileProof,
+    Manifest,
+    OutputProof,
+    PlanProof,
+    Timings,
+    Versions,
+)
+from batchpoint.errors import UserError
+from batchpoint.storage.atomic import sha256_of, write_atomically
+from batchpoint.storage.content import UPLOADS, content_hash
+from batchpoint.storage.job_folder import JobFolder
+from batchpoint.store.records import Fence
+
+_HIDDEN = "(not shown)"
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a job ended, as the driver knows it."""
+
+    status: JobStatus
+    progress: Progress
+    #: When its last driver began; the job itself may have begun before.
+    began: datetime
+    #: None: nothing was gathered.
+    published: Published | None = None
+    letters: DeadLetters | None = None
+    #: Where the dead letters stand beside the output; empty where they stand in the job's folder alone.
+    letters_name: str = ""
+
+
+def write(job: Job, fence: Fence, folder: JobFolder, home: Path, ending: Ending) -> None:
+    """Put the manifest in its place, whole or not at all. Raises OSError."""
+    settings, progress = job.settings, ending.progress
+    started, now = job.started_at or ending.began, datetime.now(UTC)
+    whole = settings.model_dump(mode="json")
+    manifest = Manifest(
+        job=job.name,
+        revision=job.revision,
+        status=str(ending.status),
+        endpoint=job.endpoint_name,
+        deployment=job.deployment_name,
+        plan=_plan(folder),
+        code=_code(settings),
+        model=_content(Path(settings.model_path)) if settings.model_path else None,
+        environment=_environment(settings, home),
+        settings=_shown(whole),
+        settings_sha256=hashlib.sha256(canonical(whole)).hexdigest(),
+        output=_output(job, ending),
+        failed_items=_failed_items(ending, folder),
+        counts=progress,
+        attempts=Attempts(failed=progress.failed_attempts, drivers=fence.epoch),
+        timings=Timings(started=started, ended=now, seconds=round((now - started).total_seconds(), 3)),
+        versions=Versions(batchpoint=_own_version(), python=platform.python_version()),
+    )
+    write_atomically(folder.manifest, manifest.model_dump_json(indent=1).encode() + b"\n")
+
+
+def canonical(settings: dict[str, Any]) -> bytes:
+    """Settings as the bytes that are hashed."""
+    return json.dumps(settings, sort_keys=True, separators=(",", ":")).encode()
+
+
+def _plan(folder: JobFolder) -> PlanProof | None:
+    if not folder.plan_header.is_file():
+        return None
+    header = json.loads(folder.plan_header.read_bytes())
+    return PlanProof.model_validate({name: header[name] for name in PlanProof.model_fields})
+
+
+def _code(settings: JobSettings) -> ContentProof | None:
+    """The folder of an upload; without one the script alone, whose folder may hold anything."""
+    folder = Path(settings.code_path)
+    return _content(folder if _stored_hash(folder) else folder / settings.scoring_script)
+
+
+def _content(path: Path) -> ContentProof | None:
+    stored = _stored_hash(path)
+    if not stored and not path.exists():
+        return None
+    return ContentProof(path=str(path), sha256=stored or content_hash(path), as_stored=bool(stored))
+
+
+def _stored_hash(path: Path) -> str:
+    """The hash under which an upload is kept; empty for anything else."""
+    above = path.parent
+    is_stored = above.parent.name == UPLOADS and len(above.name) == hashlib.sha256().digest_size * 2
+    return above.name if is_stored else ""
+
+
+def _environment(settings: JobSettings, home: Path) -> EnvironmentProof:
+    environment = settings.environment
+    if environment is None:
+        return EnvironmentProof(interpreter=sys.executable, python=platform.python_version())
+    # Imported here: `score` without an environment needs neither.
+    from batchpoint.environments.interpreters import start
+    from batchpoint.environments.spec import read_spec
+
+    if environment.python:
+        path = Path(environment.python).expanduser()
+        found = start(str(path / "bin" / "python" if path.is_dir() else path))
+        return EnvironmentProof(interpreter=environment.python, python=found.version if found else "")
+    try:
+        spec = read_spec(environment).content_hash
+    except UserError:
+        return EnvironmentProof()
+    built = home.absolute() / "environments" / spec
+    python = _python_of(built / "complete")
+    lock = built / f"requirements-{'.'.join(python.split('.')[:2])}.lock"
+    return EnvironmentProof(spec=spec, lock_sha256=sha256_of(lock), python=python)
+
+
+def _python_of(record: Path) -> str:
+    return str(json.loads(record.read_bytes())["version"]) if record.is_file() else ""
+
+
+def _output(job: Job, ending: Ending) -> OutputProof | None:
+    settings, published = job.settings, ending.published
+    if published is None or not published.sha256:
+        return None
+    return OutputProof(
+        path=settings.output_file_name,
+        place=settings.output_uri or settings.output_folder,
+        sha256=published.sha256,
+        bytes=published.length,
+        rows=ending.progress.rows,
+    )
+
+
+def _failed_items(ending: Ending, folder: JobFolder) -> FileProof | None:
+    letters = ending.letters
+    if letters is None:
+        return None
+    path = ending.letters_name or str(folder.failed_items)
+    return FileProof(path=path, sha256=letters.sha256, bytes=letters.bytes)
+
+
+def _shown(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings for eyes that need not know secrets: a manifest is made to be handed on."""
+    variables = dict.fromkeys(settings["environment_variables"], _HIDDEN)
+    address = settings["input"]["path"]
+    if "://" in address and urlsplit(address).query:
+        address = f"{address.partition('?')[0]}?{_HIDDEN}"
+    return {**settings, "environment_variables": variables, "input": {**settings["input"], "path": address}}
+
+
+def _own_version() -> str:
+    try:
+        return version("batchpoint")
+    except PackageNotFoundError:
+        return ""

@@ -1,0 +1,73 @@
+"""What a job leaves beside its rows when it ends: the dead letters and the manifest, in this order.
+
+``engine.run`` calls it before it says in the store that the job has ended, so that whoever sees it ended finds both.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from batchpoint.engine.preparation.plan import read_plan
+from batchpoint.engine.publishing import dead_letters, manifest
+from batchpoint.engine.publishing.dead_letters import DeadLetters
+from batchpoint.engine.publishing.manifest import Ending
+from batchpoint.engine.publishing.output import Published
+from batchpoint.engine.publishing.places import OutputPlace
+from batchpoint.entities.job import FAILED_ITEMS, Job, JobStatus, Progress
+from batchpoint.errors import JobFailed
+from batchpoint.storage.job_folder import JobFolder
+from batchpoint.store.records import Fence, JobLedger
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Proof:
+    """One job's, at the end of one revision."""
+
+    job: Job
+    fence: Fence
+    ledger: JobLedger
+    folder: JobFolder
+    home: Path
+    #: When this driver began.
+    began: datetime
+
+    def complete(self, place: OutputPlace, progress: Progress, published: Published) -> Mapping[str, str]:
+        """Leave both for a job whose output stands; answers the properties that say so. A repeat writes the same.
+
+        Raises OutputUnwritable, SegmentCorrupt, OSError, Fenced.
+        """
+        letters = self._letters()
+        # A driver that has lost the job meanwhile ends here, and touches nothing beside the output of its successor.
+        self.ledger.beat(self.fence, progress)
+        name = dead_letters.publish(letters, self.job, self.folder, place)
+        self._manifest(Ending(JobStatus.COMPLETED, progress, self.began, published, letters, name))
+        if letters is None and FAILED_ITEMS not in self.job.properties:
+            return {}
+        where = place.shown(name) if name else str(self.folder.failed_items)
+        return {FAILED_ITEMS: where if letters is not None else ""}
+
+    def break_off(self, status: JobStatus, progress: Progress) -> None:
+        """Leave both in the folder of a job that failed or was canceled, as far as the disk takes them.
+
+        Raises Fenced.
+        """
+        self.ledger.beat(self.fence, progress)
+        try:
+            letters = self._letters()
+            self._manifest(Ending(status, progress, self.began, letters=letters))
+        except (JobFailed, OSError, ValueError) as error:
+            log.warning("dead letters or manifest could not be written: %s", error)
+
+    def _letters(self) -> DeadLetters | None:
+        plan = read_plan(self.folder.plan_items, self.folder.plan_header)
+        if plan is None:
+            return None
+        failed = self.ledger.rows(self.job.name, self.fence.revision, failed_only=True)
+        return dead_letters.write(failed, plan, self.folder)
+
+    def _manifest(self, ending: Ending) -> None:
+        manifest.write(self.job, self.fence, self.folder, self.home, ending)
