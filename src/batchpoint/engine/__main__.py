@@ -3,8 +3,8 @@
 With an epoch it takes the job over from the driver of that claim and from no later one.
 
 Exit status 0: the job has ended or was deleted, or another driver has it. 1: there never was such a job. 70: the driver
-failed before the job was its own, or a disk failed it. 75: the store could not be reached, for so long that another driver may take the job;
-start again later.
+failed before the job was its own, or a disk failed it. 75: the store could not be reached, for so long that another
+driver may take the job; start again later.
 """
 
 import logging
