@@ -170,5 +170,5 @@ class MemoryLedger(JobLedger):
 
 
 def _row_of(values: list[Any]) -> LedgerRow:
-    *counts, parts = values[:8]
-    return LedgerRow(*counts, tuple(Part(*part) for part in parts), *values[8:])
+    named = dict(zip((field.name for field in fields(LedgerRow)), values, strict=True))
+    return LedgerRow(**{**named, "parts": tuple(Part(*part) for part in named["parts"])})
