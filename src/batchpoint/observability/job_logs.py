@@ -36,7 +36,7 @@ logs/sys/master_role.txt            which drivers the job had
 logs/sys/job_report/processed_mini-batches.csv   one line for each try of a mini-batch; what a driver that was
                                     killed had not committed is scored again, and has two lines
 logs/sys/job_report/process_summary.csv, node_summary.csv   their sums
-logs/sys/chaos.csv                  harm that was done to the job on purpose (invoke --chaos), in the order in which it was
+logs/sys/chaos.csv                  harm that was done to the job on purpose (invoke --chaos), in order
 logs/sys/perf/<node>/*.csv          memory, processors and disk: at the start, at intervals and at the end
 """
 

@@ -102,11 +102,15 @@ class JobReport:
 
     def go_on(self) -> None:
         """Take what earlier drivers wrote into the sums."""
-        with contextlib.suppress(OSError):
-            text = self._processed.read_text(encoding="utf-8", errors="backslashreplace")
-            if text and not text.endswith("\n"):
+        with contextlib.suppress(OSError), self._processed.open("rb") as file:
+            file.seek(-min(1, file.seek(0, io.SEEK_END)), io.SEEK_END)
+            if file.read(1) not in (b"", b"\n"):
                 self._write("\n")  # its driver died in the middle of a line
-            for process, status, *numbers in _readable(text):
+        with (
+            contextlib.suppress(OSError),
+            self._processed.open(encoding="utf-8", errors="backslashreplace", newline="") as lines,
+        ):
+            for process, status, *numbers in _readable(lines):
                 sums = self._sum(process)
                 sums.mini_batches += status == "RUN_DONE"
                 sums.failed_tries += status != "RUN_DONE"
@@ -190,11 +194,11 @@ def _items(one: Scored) -> str:
     return f"items {one[9]}-{one[9] + one[4] - 1}"
 
 
-def _readable(text: str) -> Iterator[tuple[str, ...]]:
+def _readable(lines: Iterable[str]) -> Iterator[tuple[str, ...]]:
     """Process, status and the numbers that are summed, of every whole line."""
     chosen = [COLUMNS.index(name) for name in ("Process", "Status", "Total", "Succeeded")]
     chosen += [COLUMNS.index(name) for name in ("Process Seconds", "Run Method Seconds")]
-    for line in csv.reader(io.StringIO(text, newline="")):
+    for line in csv.reader(lines):
         if len(line) == len(COLUMNS) and line[0].isdigit():
             yield tuple(line[index] for index in chosen)
 
