@@ -60,7 +60,10 @@ class Agenda:
         mini_batch = self._skipped.find(0, self._next)
         self._next = mini_batch + 1
         self._fresh -= 1
-        return self._plan.whole(mini_batch)
+        plan = self._plan
+        size = plan.mini_batch_size
+        first = mini_batch * size
+        return Piece(mini_batch, first, size if first + size <= plan.items else plan.items - first)
 
 
 def taken_up(gap: Piece, failed: Mapping[Piece, Past]) -> Iterator[tuple[Piece, Past | None]]:

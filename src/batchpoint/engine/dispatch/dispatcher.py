@@ -287,7 +287,7 @@ class Dispatcher:
         failed = max(0, size - event.results)
         self.items_failed += failed
         self.items_succeeded += size - failed
-        actions: list[Action] = [Keep(piece, event, failed, self._tries.get(piece, 0) + 1)]
+        actions: list[Action] = [Keep(piece, event, failed, self._tries.get(piece, 0) + 1 if self._tries else 1)]
         self._settle(piece)
         if failed:
             self._note_first(_too_few(event, size))
@@ -369,14 +369,17 @@ class Dispatcher:
 
     def _settle(self, piece: Piece) -> None:
         """A mini-batch is settled with the last of its pieces."""
-        self._tries.pop(piece, None)
-        self._given_back.pop(piece, None)
-        left = self._left.pop(piece.mini_batch, piece.items) - piece.items
-        if left:
-            self._left[piece.mini_batch] = left
-        else:
-            self.settled += 1
-            self._attempts.pop(piece.mini_batch, None)
+        mini_batch = piece.mini_batch
+        if self._tries or self._given_back:
+            self._tries.pop(piece, None)
+            self._given_back.pop(piece, None)
+        if mini_batch in self._left:
+            self._left[mini_batch] -= piece.items
+            if self._left[mini_batch]:
+                return
+            del self._left[mini_batch]
+        self.settled += 1
+        self._attempts.pop(mini_batch, None)
 
     def _note_first(self, failure: Failure) -> None:
         if self.first_failure is None or (failure.traceback and not self.first_failure.traceback):
@@ -394,19 +397,22 @@ class Dispatcher:
         return actions + self._start_parked(now)
 
     def _feed(self, hand: Hand, now: float) -> list[Action]:
-        message, window = self._message_size(), self._window()
+        message = self._message_size()
+        window = self._window(message)
         if self.ended or self._is_held or hand.retiring or not self._agenda or len(hand.assigned) > window - message:
             return []
-        if self.policy.pieces_per_worker is not None:
-            message = min(message, self.policy.pieces_per_worker - hand.given)
+        per_worker = self.policy.pieces_per_worker
+        if per_worker is not None:
+            message = min(message, per_worker - hand.given)
             if message <= 0:
                 return self._retire(hand, now)
         if not hand.assigned:
             hand.since = now
         work = []
+        attempts = self._attempts
         for piece in self._agenda.take(message):
             mini_batch = piece.mini_batch
-            attempt = self._attempts[mini_batch] = self._attempts.get(mini_batch, 0) + 1
+            attempt = attempts[mini_batch] = attempts.get(mini_batch, 0) + 1
             work.append((piece, attempt))
         hand.assigned.extend(work)
         hand.given += len(work)
@@ -426,10 +432,10 @@ class Dispatcher:
         guided = len(self._agenda) // (4 * len(self.policy.slots))
         return max(1, min(int(self.policy.message_s / max(self._mean_s, 1e-9)), guided, MESSAGE_MAX))
 
-    def _window(self) -> int:
+    def _window(self, message: int) -> int:
         """Pieces that a worker may hold: one message ahead when they are short, else the running one only."""
         ahead = self._mean_s is not None and self._mean_s < self.policy.ahead_s
-        return 2 * self._message_size() if ahead else 1
+        return 2 * message if ahead else 1
 
     def _start_parked(self, now: float) -> list[Action]:
         wanted = self._plan is None or bool(self._agenda)
