@@ -8,12 +8,14 @@ from collections.abc import Mapping
 from sqlalchemy import Connection, insert, literal, select
 
 from batchpoint.entities.job import Job, JobSettings
+from batchpoint.errors import ResourceConflict
 from batchpoint.store import lifecycle
 from batchpoint.store.database import Database
 from batchpoint.store.records import RequestKey
 from batchpoint.store.schema import ledger
 from batchpoint.store.tables.jobs import first_with_key, keep_key, locked, queue, reserve_output, save
 from batchpoint.store.tables.ledger import of_revision
+from batchpoint.store.tables.retention import PRUNED
 
 
 class RevisionTable:
@@ -34,12 +36,18 @@ class RevisionTable:
         """Begin the next revision with these settings; ``properties`` join the job's, ``compute`` None: as before.
 
         With a key that was used before: the job of that time, and nothing is begun. ResourceConflict while the job
-        has not ended, or when another unfinished job writes to its output.
+        has not ended, when its plan was pruned, or when another unfinished job writes to its output.
         """
         with self._database.writing() as connection:
             if idempotency_key and (first := first_with_key(connection, w, idempotency_key)):
                 return first
             before = locked(connection, name, w)
+            if PRUNED in before.job.properties:
+                raise ResourceConflict(
+                    f"The plan of job {name} and what it had scored were removed to make room "
+                    f"({before.job.properties[PRUNED]}). Invoke the endpoint again.",
+                    target=name,
+                )
             after = lifecycle.reopened(before, settings, properties, compute)
             save(connection, before, after)
             keep_key(connection, w, idempotency_key, name)
