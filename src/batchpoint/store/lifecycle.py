@@ -72,7 +72,7 @@ def placed(record: JobRecord, instances: Sequence[int], gpus: Sequence[int], now
 
 def fail_waiting(record: JobRecord, error: JobError, now: datetime) -> JobRecord:
     """A job without a driver, which will never get its instances → Failed."""
-    changes = {"status": JobStatus.FAILED, "error": error, "ended_at": now, "waiting_for": ""}
+    changes = {"status": JobStatus.FAILED, "error": error, "ended_at": _end(record, now), "waiting_for": ""}
     return replace(record, job=record.job.model_copy(update=changes))
 
 
@@ -197,7 +197,7 @@ def complete(
             "progress": progress,
             "failures": tuple(failures),
             "properties": {**record.job.properties, **properties},
-            "ended_at": now,
+            "ended_at": _end(record, now),
         }
     )
     return replace(record, job=job, beat=record.beat + 1, output_sha256=sha256, output_length=length)
@@ -220,7 +220,7 @@ def fail(
             "error": error,
             "progress": progress,
             "failures": tuple(failures),
-            "ended_at": now,
+            "ended_at": _end(record, now),
         }
     )
     return replace(record, job=job, beat=record.beat + 1)
@@ -234,7 +234,9 @@ def canceled(record: JobRecord, fence: Fence, progress: Progress, now: datetime)
         raise InternalError(
             f"Job {record.job.name} is {record.status}; nobody asked to cancel it.", target=record.job.name
         )
-    job = record.job.model_copy(update={"status": JobStatus.CANCELED, "progress": progress, "ended_at": now})
+    job = record.job.model_copy(
+        update={"status": JobStatus.CANCELED, "progress": progress, "ended_at": _end(record, now)}
+    )
     return replace(record, job=job, beat=record.beat + 1)
 
 
@@ -254,7 +256,9 @@ def request_cancel(record: JobRecord, now: datetime) -> JobRecord:
         )
     if record.nonce and record.status is not JobStatus.QUEUED:
         return replace(record, job=record.job.model_copy(update={"status": JobStatus.CANCEL_REQUESTED}))
-    return replace(record, job=record.job.model_copy(update={"status": JobStatus.CANCELED, "ended_at": now}))
+    return replace(
+        record, job=record.job.model_copy(update={"status": JobStatus.CANCELED, "ended_at": _end(record, now)})
+    )
 
 
 def edited(record: JobRecord, changes: Mapping[str, object]) -> JobRecord:
@@ -271,6 +275,11 @@ def archived(record: JobRecord, hidden: bool) -> JobRecord:
             target=record.job.name,
         )
     return edited(record, {"archived": hidden})
+
+
+def _end(record: JobRecord, now: datetime) -> datetime:
+    """The moment of the end: a clock that was put back makes no job shorter than nothing."""
+    return max(moment for moment in (record.job.placed_at, record.job.started_at, now) if moment is not None)
 
 
 def _require_holder(record: JobRecord, fence: Fence) -> None:

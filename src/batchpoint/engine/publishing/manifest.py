@@ -56,8 +56,9 @@ class Ending:
 def write(job: Job, fence: Fence, folder: JobFolder, home: Path, ending: Ending) -> None:
     """Put the manifest in its place, whole or not at all. Raises OSError."""
     settings, progress = job.settings, ending.progress
-    started, now = job.started_at or ending.began, datetime.now(UTC)
-    whole = settings.model_dump(mode="json")
+    started = job.started_at or ending.began
+    # A clock that was put back makes no job shorter than nothing.
+    now = max(started, datetime.now(UTC))
     manifest = Manifest(
         job=job.name,
         revision=job.revision,
