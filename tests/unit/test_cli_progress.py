@@ -1,8 +1,11 @@
 """What the bar and the summary say of a job."""
 
+import io
+
 import pytest
 
 from batchpoint.cli.output import progress as module
+from batchpoint.cli.output.causes import told
 from batchpoint.cli.output.progress import Bar, summary
 from batchpoint.entities.job import FailureReason, Progress
 
@@ -70,17 +73,42 @@ def test_the_bar_is_not_drawn_more_often_than_an_eye_can_see(clock: list[float])
     assert terminal.drawn.startswith("Later")
 
 
-def test_the_summary_groups_reasons_the_commonest_first() -> None:
+def test_the_summary_counts() -> None:
+    assert summary(HALF) == "48 of 100 items succeeded, 2 failed; 48 rows"
+
+
+def test_each_cause_is_told_in_the_words_of_the_script_the_commonest_first() -> None:
     reasons = (
         FailureReason(
             code="MiniBatchTimeout", message="run() took more than 30 s", mini_batches=1, items=1, example="a"
         ),
-        FailureReason(code="ScriptRaised", message="ValueError: bad header", mini_batches=2, items=20),
+        FailureReason(
+            code="ScriptRaised",
+            message="ValueError: bad header",
+            mini_batches=2,
+            items=1999,
+            fingerprint="1a2b3c4d5e6f",
+        ),
     )
-    assert summary(HALF, reasons) == [
-        "48 of 100 items succeeded, 2 failed; 48 rows",
-        "  ScriptRaised: ValueError: bad header",
-        "    20 items in 2 mini-batches",
-        "  MiniBatchTimeout: run() took more than 30 s",
-        "    1 item in 1 mini-batch: a",
+    assert told(reasons, io.StringIO()) == [
+        "2,000 items failed for 2 causes:",
+        "  ValueError: bad header",
+        "    1,999 items (99.9 %) in 2 mini-batches: ScriptRaised, cause 1a2b3c4d5e6f",
+        "  run() took more than 30 s",
+        "    1 item (< 0.1 %) in 1 mini-batch: MiniBatchTimeout",
+        "    first: a",
     ]
+    assert told(reasons[:1], io.StringIO())[:1] == ["1 item failed for one cause:"]
+    assert told((), io.StringIO()) == []
+
+
+class Tty(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_cause_is_red_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    reason = FailureReason(code="ScriptRaised", message="ValueError: x", mini_batches=1, items=1)
+    assert told((reason,), Tty())[1] == "  \033[31mValueError: x\033[0m"

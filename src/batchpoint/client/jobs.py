@@ -80,6 +80,13 @@ class Jobs:
         """Go on with a job that failed or was canceled. ResourceConflict if it has not ended, or is Completed."""
         return self._begin_again(name, "resume", None)
 
+    def rerun(self, name: str) -> Job:
+        """Start a new job with the frozen settings of one that has ended, and an output folder of its own.
+
+        ResourceConflict if it has not ended, or if its code, model or input is gone.
+        """
+        return self._begin_again(name, "rerun", None)
+
     def _begin_again(self, name: str, verb: str, body: dict[str, Any] | None) -> Job:
         headers = {"repeatability_request-id": str(uuid.uuid4())}
         return wire.from_json(

@@ -8,7 +8,7 @@ import logging
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +17,10 @@ from batchpoint.engine.run import JobRun
 from batchpoint.entities.assets import Environment
 from batchpoint.entities.data import Input
 from batchpoint.entities.deployment import DEFAULT_OUTPUT_FILE_NAME
-from batchpoint.entities.job import FailureReason, Job, JobError, JobSettings, JobStatus, Progress
+from batchpoint.entities.job import FAILED_ITEMS, FailureReason, Job, JobError, JobSettings, JobStatus, Progress
 from batchpoint.errors import UserError
 from batchpoint.settings import Settings
-from batchpoint.storage.atomic import write_atomically
+from batchpoint.storage.atomic import aside_path, fsync_file, fsync_folder
 from batchpoint.storage.job_folder import JobFolder
 from batchpoint.storage.lock import try_lock
 from batchpoint.store.memory import MemoryLedger
@@ -67,6 +67,8 @@ class ScoreResult:
     logs: Path
     failures: tuple[FailureReason, ...]
     error: JobError | None
+    #: Lists each item that failed; None when none did.
+    failed_items: Path | None
 
 
 def score(
@@ -96,7 +98,16 @@ def score(
         logs=folder.logs,
         failures=ended.failures,
         error=ended.error,
+        failed_items=_failed_items(ended, folder),
     )
+
+
+def _failed_items(ended: Job, folder: JobFolder) -> Path | None:
+    """Beside the output, or with a run that has none."""
+    if ended.status is JobStatus.COMPLETED:
+        beside = ended.properties.get(FAILED_ITEMS)
+        return Path(beside) if beside else None
+    return folder.failed_items if folder.failed_items.exists() else None
 
 
 def _begun(request: ScoreRequest, ledger: MemoryLedger) -> Job:
@@ -219,12 +230,22 @@ def _logging_to(path: Path) -> Iterator[None]:
         handler.close()
 
 
+def _keep(path: Path, lines: Iterable[str]) -> None:
+    """Line by line: there may be a million."""
+    aside = aside_path(path.parent)
+    with aside.open("w", encoding="utf-8") as file:
+        file.writelines(f"{line}\n" for line in lines)
+    fsync_file(aside)
+    aside.replace(path)
+    fsync_folder(path.parent)
+
+
 def _leave(folder: JobFolder, ledger: MemoryLedger, name: str) -> None:
     """Keep the logs; and while something is left to score, what that needs."""
     job = ledger.job(name)
-    kept = {folder.logs, folder.user_log.parent, folder.driver_log, folder.tracking}
+    kept = {folder.logs, folder.user_log.parent, folder.driver_log, folder.tracking, folder.manifest}
     if job.status is not JobStatus.COMPLETED or job.progress.items_failed:
-        write_atomically(folder.kept_ledger, "".join(f"{line}\n" for line in ledger.lines(name)).encode())
+        _keep(folder.kept_ledger, ledger.lines(name))
         kept |= {folder.kept_ledger, folder.plan_items, folder.plan_header, folder.segments}
         kept |= {folder.published, folder.published_hashes, folder.failed_items}
     for path in set(folder.path.iterdir()) - kept:

@@ -1,10 +1,14 @@
 """The manifest: what one job read, ran and wrote, by hash. A driver writes it; the server verifies a job against it."""
 
+import hashlib
+import json
 from typing import Any
 
-from batchpoint.entities.job import Progress
+from batchpoint.entities.job import JobSettings, Progress
 from batchpoint.entities.noun import Moment, Noun
 
+#: Property of a job that completed: sha256 of its manifest.
+MANIFEST_SHA256 = "batchpoint.manifest_sha256"
 #: Counts up when a reader of an older manifest would misread a newer one.
 SCHEMA_VERSION = 1
 
@@ -111,3 +115,9 @@ class Manifest(Noun):
     attempts: Attempts
     timings: Timings
     versions: Versions
+
+
+def settings_sha256(settings: JobSettings) -> str:
+    """Hash of all settings, as a manifest has it."""
+    text = json.dumps(settings.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -20,6 +20,7 @@ from batchpoint.errors import BatchpointError, InternalError, Problem, ResourceN
 from batchpoint.server.auth import Gate, home_id_of, token_of
 from batchpoint.server.lookup import ControlPlane
 from batchpoint.server.routers import files, jobs, machine, partial, revisions, schemas, scoring, service, uploads
+from batchpoint.server.routers.evidence import proofs
 from batchpoint.server.routers.nouns import assets, computes, datastores, deployments, endpoints, workspaces
 from batchpoint.settings import Settings
 
@@ -51,6 +52,7 @@ ROUTERS = (
     deployments,
     scoring,
     partial,
+    proofs,
     jobs,
     revisions,
     computes,

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
-    from batchpoint.entities.job import FailureReason, Progress
+    from batchpoint.entities.job import Progress
 
 #: The bar is drawn at most this often, however often it is told.
 REDRAW_S = 0.1
@@ -98,19 +97,9 @@ def _clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def summary(progress: "Progress", failures: Sequence["FailureReason"]) -> list[str]:
-    """Counts of what became of the items, then the reasons of failures, the commonest first."""
+def summary(progress: "Progress") -> str:
+    """Counts of what became of the items."""
     head = f"{progress.items_succeeded:,} of {progress.items:,} items succeeded"
     if progress.items_failed:
         head += f", {progress.items_failed:,} failed"
-    lines = [f"{head}; {progress.rows:,} rows"]
-    for reason in sorted(failures, key=lambda reason: -reason.items):
-        lines += _reason(reason)
-    return lines
-
-
-def _reason(reason: "FailureReason") -> list[str]:
-    batches = "1 mini-batch" if reason.mini_batches == 1 else f"{reason.mini_batches:,} mini-batches"
-    example = reason.example and (f", {reason.example} among them" if reason.items > 1 else f": {reason.example}")
-    items = "1 item" if reason.items == 1 else f"{reason.items:,} items"
-    return [f"  {reason.code}: {reason.message}", f"    {items} in {batches}{example}"]
+    return f"{head}; {progress.rows:,} rows"

@@ -1,8 +1,10 @@
 """``job stream``: the log of a job as it grows, the bar below it, and how it ended."""
 
+import sys
 from typing import TYPE_CHECKING
 
 from batchpoint.cli.call import Call, Outcome
+from batchpoint.cli.output.causes import next_steps, told
 from batchpoint.cli.output.printing import report_job
 from batchpoint.cli.output.progress import Bar, summary
 
@@ -27,7 +29,7 @@ def stream(call: Call, name: str) -> Outcome:
         call.say(f"Stop it: batchpoint job cancel --name {name}")
         return Outcome(exit_code=130)
     print(f"\nExecution Summary\n=================\n{heading}\n\nStatus: {job.status}")
-    print("\n".join(summary(job.progress, job.failures)), flush=True)
+    print("\n".join([summary(job.progress), *told(job.failures, sys.stdout), *next_steps(job)]), flush=True)
     if job.error is not None:
         report_job(job.error)
     return Outcome(exit_code=1 if job.status == "Failed" else 0)

@@ -4,12 +4,14 @@ The exit code is the job's result: 0 completed, 1 failed, 2 not finished or canc
 """
 
 import os
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchpoint.cli.call import Call, Outcome
 from batchpoint.cli.grammar import PROGRAM
+from batchpoint.cli.output.causes import next_steps, told
 from batchpoint.cli.output.printing import report, report_job
 from batchpoint.cli.output.progress import Bar
 from batchpoint.errors import BatchpointError, ServerUnreachable, StoreUnavailable, UserError
@@ -37,6 +39,8 @@ def wait(call: Call, started: "Job", *, limit_s: float | None = None, fetch_to: 
         return _unfinished(call, job, f"It is {job.status} after {limit_s:g} seconds{waits}")
     if job.error is not None:
         report_job(job.error)
+    for line in (*told(job.failures, sys.stderr), *next_steps(job)):
+        call.say(line)
     code = {"Completed": DONE, "Failed": FAILED}.get(job.status, NOT_FINISHED)
     if fetch_to is not None:
         code = max(code, _fetch(call, job, fetch_to))

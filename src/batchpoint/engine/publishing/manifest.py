@@ -28,6 +28,7 @@ from batchpoint.entities.manifest import (
     PlanProof,
     Timings,
     Versions,
+    settings_sha256,
 )
 from batchpoint.errors import UserError
 from batchpoint.storage.atomic import sha256_of, write_atomically
@@ -53,8 +54,8 @@ class Ending:
     letters_name: str = ""
 
 
-def write(job: Job, fence: Fence, folder: JobFolder, home: Path, ending: Ending) -> None:
-    """Put the manifest in its place, whole or not at all. Raises OSError."""
+def write(job: Job, fence: Fence, folder: JobFolder, home: Path, ending: Ending) -> str:
+    """Put the manifest in its place, whole or not at all; answers its sha256. Raises OSError."""
     settings, progress = job.settings, ending.progress
     started = job.started_at or ending.began
     # A clock that was put back makes no job shorter than nothing.
@@ -69,8 +70,8 @@ def write(job: Job, fence: Fence, folder: JobFolder, home: Path, ending: Ending)
         code=_code(settings),
         model=_content(Path(settings.model_path)) if settings.model_path else None,
         environment=_environment(settings, home),
-        settings=_shown(whole),
-        settings_sha256=hashlib.sha256(canonical(whole)).hexdigest(),
+        settings=_shown(settings.model_dump(mode="json")),
+        settings_sha256=settings_sha256(settings),
         output=_output(job, ending),
         failed_items=_failed_items(ending, folder),
         counts=progress,
@@ -78,12 +79,9 @@ def write(job: Job, fence: Fence, folder: JobFolder, home: Path, ending: Ending)
         timings=Timings(started=started, ended=now, seconds=round((now - started).total_seconds(), 3)),
         versions=Versions(batchpoint=_own_version(), python=platform.python_version()),
     )
-    write_atomically(folder.manifest, manifest.model_dump_json(indent=1).encode() + b"\n")
-
-
-def canonical(settings: dict[str, Any]) -> bytes:
-    """Settings as the bytes that are hashed."""
-    return json.dumps(settings, sort_keys=True, separators=(",", ":")).encode()
+    data = manifest.model_dump_json(indent=1).encode() + b"\n"
+    write_atomically(folder.manifest, data)
+    return hashlib.sha256(data).hexdigest()
 
 
 def _plan(folder: JobFolder) -> PlanProof | None:

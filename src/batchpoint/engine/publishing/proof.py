@@ -16,6 +16,7 @@ from batchpoint.engine.publishing.manifest import Ending
 from batchpoint.engine.publishing.output import Published
 from batchpoint.engine.publishing.places import OutputPlace
 from batchpoint.entities.job import FAILED_ITEMS, Job, JobStatus, Progress
+from batchpoint.entities.manifest import MANIFEST_SHA256
 from batchpoint.errors import JobFailed
 from batchpoint.storage.job_folder import JobFolder
 from batchpoint.store.records import Fence, JobLedger
@@ -44,11 +45,13 @@ class Proof:
         # A driver that has lost the job meanwhile ends here, and touches nothing beside the output of its successor.
         self.ledger.beat(self.fence, progress)
         name = dead_letters.publish(letters, self.job, self.folder, place)
-        self._manifest(Ending(JobStatus.COMPLETED, progress, self.began, published, letters, name))
+        told = {
+            MANIFEST_SHA256: self._manifest(Ending(JobStatus.COMPLETED, progress, self.began, published, letters, name))
+        }
         if letters is None and FAILED_ITEMS not in self.job.properties:
-            return {}
+            return told
         where = place.shown(name) if name else str(self.folder.failed_items)
-        return {FAILED_ITEMS: where if letters is not None else ""}
+        return {**told, FAILED_ITEMS: where if letters is not None else ""}
 
     def break_off(self, status: JobStatus, progress: Progress) -> None:
         """Leave both in the folder of a job that failed or was canceled, as far as the disk takes them.
@@ -69,5 +72,5 @@ class Proof:
         failed = self.ledger.rows(self.job.name, self.fence.revision, failed_only=True)
         return dead_letters.write(failed, plan, self.folder)
 
-    def _manifest(self, ending: Ending) -> None:
-        manifest.write(self.job, self.fence, self.folder, self.home, ending)
+    def _manifest(self, ending: Ending) -> str:
+        return manifest.write(self.job, self.fence, self.folder, self.home, ending)

@@ -101,9 +101,14 @@ def _route(desk: Desk, endpoint: Endpoint, wanted: str | None) -> Deployment:
     raise ResourceNotFound(message, target=endpoint.name)
 
 
+def new_job_name() -> str:
+    """A name that no job has."""
+    return f"batchjob-{uuid.uuid4()}"
+
+
 def _job_name(wanted: str | None) -> str:
     if wanted is None:
-        return f"batchjob-{uuid.uuid4()}"
+        return new_job_name()
     if job_of_step(wanted):
         raise ReferenceInvalid(
             f'A job cannot be called "{wanted}": names that end in -{STEP} belong to the steps of jobs.',

@@ -4,13 +4,17 @@ The router calls it. The plan of the job stands, so input, output and the size o
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 
 from batchpoint.arm.envelope import ids
 from batchpoint.entities.data import Invocation
 from batchpoint.entities.deployment import Deployment
 from batchpoint.entities.job import Job, JobSettings, JobStatus, step_refusal
 from batchpoint.errors import Problem, ResourceConflict, UserError, ValidationFailed
-from batchpoint.server.intake.invocation import as_deployed
+from batchpoint.server.intake.creation import context
+from batchpoint.server.intake.data_places import frozen_output
+from batchpoint.server.intake.friendly_names import friendly_name
+from batchpoint.server.intake.invocation import as_deployed, new_job_name
 from batchpoint.server.lookup import Desk
 from batchpoint.storage.job_folder import job_folder
 from batchpoint.store.records import RequestKey
@@ -18,6 +22,10 @@ from batchpoint.store.tables.retention import PRUNED
 
 #: Property of a job that was scored again with another deployment than its own: the name of the latest one.
 REDRIVEN_WITH = "batchpoint.redriven_with"
+#: Property of a job that repeats another one: the name of that one.
+RERUN_OF = "batchpoint.rerun_of"
+#: What the service has noted about a job itself.
+_OURS = "batchpoint."
 _COMPUTE = "azureml.defaultComputeName"
 #: What belongs to the plan, the output or the job, and the key that a request has for it.
 _STAYS = {
@@ -76,6 +84,62 @@ def resume(desk: Desk, name: str, idempotency_key: RequestKey | None = None) -> 
             target=name,
         )
     return _begin(desk, job, job.settings, job.compute, {}, idempotency_key)
+
+
+def rerun(desk: Desk, name: str, idempotency_key: RequestKey | None = None) -> Job:
+    """Start a new job with the frozen settings of one that has ended, and an output folder of its own.
+
+    The same ``idempotency_key`` answers the same job again. Raises ResourceConflict when something that the job
+    needs is gone.
+    """
+    if idempotency_key and (first := desk.store.job_of_key(desk.key, idempotency_key)):
+        return first
+    before = desk.job_or_step(name)
+    if before.parent_job_name:
+        raise step_refusal(name, "run again", "job rerun")
+    _refuse_what_is_gone(before)
+    desk.compute(before.compute)
+    new = new_job_name()
+    place = frozen_output(desk, new, None)
+    output = {"output_folder": place.folder, "output_store": place.store, "output_uri": place.uri}
+    kept = {key: value for key, value in before.properties.items() if not key.startswith(_OURS)}
+    job = Job(
+        name=new,
+        display_name=friendly_name(),
+        endpoint_name=before.endpoint_name,
+        deployment_name=before.deployment_name,
+        experiment_name=before.experiment_name,
+        compute=before.compute,
+        description=before.description,
+        tags=before.tags,
+        properties={**kept, RERUN_OF: name},
+        settings=before.settings.model_copy(update={**output, "chaos": {}}),
+        creation_context=context(),
+        id=ids.job_id(desk.workspace, new),
+    )
+    accepted = desk.store.create_job(desk.key, job, idempotency_key)
+    desk.plane.job_arrived()
+    return accepted
+
+
+def _refuse_what_is_gone(job: Job) -> None:
+    settings = job.settings
+    needed = {"code": settings.code_path, "model": settings.model_path}
+    if settings.input_store is None and "://" not in settings.input.path:
+        needed["input"] = settings.input.path
+    gone = [f"its {what} {path}" for what, path in needed.items() if path and not Path(path).exists()]
+    if job.status.is_terminal and not gone and PRUNED not in job.properties:
+        return
+    if not job.status.is_terminal:
+        why = f"it is {job.status}. Wait for it (job stream --name {job.name}), then run it again"
+    elif gone:
+        why = (
+            f"{' and '.join(gone)} is gone from the server's machine. Put it back, or invoke the endpoint with what is"
+        )
+        why += " there now"
+    else:
+        why = f"it was pruned on {job.properties[PRUNED][:10]}. Invoke the endpoint again"
+    raise ResourceConflict(f"Job {job.name} cannot be run again: {why}.", target=job.name)
 
 
 def _begin(

@@ -1,4 +1,4 @@
-"""Begins the next revision of a job: ``redrive`` scores its failed items again, ``resume`` goes on where it ended."""
+"""Scores a job again: ``redrive`` what failed of it, ``resume`` what is left, ``rerun`` all of it in a new job."""
 
 from typing import Any
 
@@ -25,3 +25,8 @@ def redrive_job(desk: AtDesk, job: str, sent: Sent, request: SameRequest) -> dic
 @router.post(f"{_JOB}/resume")
 def resume_job(desk: AtDesk, job: str, request: SameRequest) -> dict[str, Any]:
     return wire.to_json(rules.resume(desk, job, request), desk.workspace, desk.server)
+
+
+@router.post(f"{_JOB}/rerun")
+def rerun_job(desk: AtDesk, job: str, request: SameRequest) -> dict[str, Any]:
+    return wire.to_json(rules.rerun(desk, job, request), desk.workspace, desk.server)

@@ -1,4 +1,4 @@
-"""``job download``: the output of a job, its logs, or what it had scored when it broke off."""
+"""``job download``: the output of a job, its logs and manifest, or what it had scored when it broke off."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -19,6 +19,7 @@ def download(call: Call) -> None:
         if call.flags.all:
             raise CommandLineInvalid("--partial and --all exclude each other; run the command once with each")
         _tell(call, call.client.downloads.partial(name, folder))
+        _tell(call, call.client.evidence.fetch(name, folder))
         return
     job = call.client.jobs.get(name)
     if not job.status.is_terminal:
@@ -26,6 +27,7 @@ def download(call: Call) -> None:
         call.client.jobs.download(name, folder)
     if call.flags.all:
         _tell(call, call.client.downloads.logs(name, folder / "artifacts"))
+        _tell(call, call.client.evidence.fetch(name, folder / "artifacts"))
     try:
         _tell(call, call.client.jobs.download(name, _place(call, job, folder)))
     except ResourceNotFound as error:
@@ -59,7 +61,7 @@ COMMAND = Command(
         named("job"),
         Flag("--download-path -p", "Folder; default the current one.", "DIR", default="."),
         Flag("--output-name", "Accepted; a batch job has one output, score.", "NAME"),
-        Flag("--all", "Also its logs, below artifacts/."),
+        Flag("--all", "Also its logs, its manifest and the list of its failed items, below artifacts/."),
         Flag("--partial", "What a job that failed or was cancelled had scored, as NAME.partial.csv."),
         Flag("--include-children", "Accepted; a batch job has one step.", "BOOL", hidden=True),
     ),

@@ -1,22 +1,29 @@
 """``job``: what an invocation started."""
 
+import sys
+
 from batchpoint.cli import documents, listing
 from batchpoint.cli.call import Call
 from batchpoint.cli.commands.jobs.downloading import COMMAND as DOWNLOAD
+from batchpoint.cli.commands.jobs.evidence import COMMANDS as EVIDENCE
 from batchpoint.cli.commands.jobs.revisions import COMMANDS as REVISIONS
 from batchpoint.cli.commands.refusals import refused
 from batchpoint.cli.grammar import EDITS, YES, Command, Flag, named
+from batchpoint.cli.output.causes import next_steps, told
 from batchpoint.cli.output.printing import point_to_explanation
 from batchpoint.errors import UserError
 
 
 def show(call: Call) -> object:
-    """Print the job; ``--web`` also says where its page is, on stderr."""
+    """Print the job; on stderr why items failed, and with ``--web`` where its page is."""
     job = call.client.jobs.get(call.flags.name)
     if call.flags.web:
         call.say(f"Web View: {call.client.studio_url(job.name)}")
-    if job.error is not None and not (call.flags.query or call.flags.only_show_errors):
-        point_to_explanation(job.error.code)
+    if not (call.flags.query or call.flags.only_show_errors):
+        for line in (*told(job.failures, sys.stderr), *next_steps(job)):
+            call.say(line)
+        if job.error is not None:
+            point_to_explanation(job.error.code)
     return job
 
 
@@ -124,6 +131,7 @@ COMMANDS = (
     Command("job cancel", "Cancel a job.", cancel, (_NAME,), example="job cancel --name JOB"),
     DOWNLOAD,
     *REVISIONS,
+    *EVIDENCE,
     Command(
         "job update",
         "Change tags, properties, display name or description of a job.",

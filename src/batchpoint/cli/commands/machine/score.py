@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,17 +82,20 @@ def _one_line(result: "ScoreResult") -> dict[str, object]:
         "failures": [failure.model_dump() for failure in result.failures],
         "error": result.error.model_dump() if result.error else None,
         "output": str(result.output) if result.output else None,
+        "failed_items": str(result.failed_items) if result.failed_items else None,
         "logs": str(result.logs),
     }
 
 
 def _summary(result: "ScoreResult") -> str:
+    from batchpoint.cli.output.causes import explained, told
     from batchpoint.cli.output.progress import summary
 
-    head, *reasons = summary(result.progress, result.failures)
     items = result.progress.items_succeeded
     speed = f" ({items / result.wall_s:,.0f} items/s)" if items and result.wall_s else ""
-    lines = [f"{head} in {result.wall_s:.1f} s{speed}", *reasons]
+    lines = [f"{summary(result.progress)} in {result.wall_s:.1f} s{speed}", *told(result.failures, sys.stdout)]
+    lines += explained(result.failures)
+    lines += [f"failed  {_near(result.failed_items)}"] if result.failed_items else []
     lines += [f"output  {_near(result.output)}"] if result.output else []
     if result.error is not None or result.progress.items_failed:
         lines += ["again   the same command with --redrive scores what failed, and nothing else"]
