@@ -1,14 +1,17 @@
-"""T-C10, bytes on disk that are not those that were scored: never published, and scored again on resume."""
+"""T-C10 and T-C12, bytes that are not those that were scored, or may not be: never published, and scored again."""
 
+import errno
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
+from batchpoint.engine import run
 from batchpoint.entities.job import JobStatus
+from batchpoint.errors import StoreUnavailable
 from batchpoint.store.records import LedgerRow
 from tests.process.driver_deaths import Patient
-from tests.process.engine_jobs import Engine, W
+from tests.process.engine_jobs import Engine, W, good
 from tests.process.fork_server import ForkServer
 
 Damage = Callable[[Path, int, int], None]
@@ -78,6 +81,31 @@ def test_a_damaged_segment_fails_the_job_and_resuming_scores_again_what_is_damag
     again = {name for call in done.called()[calls:] for name in call}
     assert again == {f"{row.first_item + n:03}.txt" for row in affected for n in range(row.items)}
     assert f"What was scored of {len(again)} items is damaged" in done.log("azureml/executionlogs.txt")
+
+
+def test_a_segment_whose_sync_failed_is_never_synced_again_nor_referred_to(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """T-C12: the system may have thrown the bytes away, and answers the next sync as if nothing had been."""
+    poisoned: list[Path] = []
+    really = run.fsync_file
+
+    def sync(path: Path) -> None:
+        assert path not in poisoned, "the second sync would lie"
+        if path.parent.name == "seg" and len(poisoned) < 2:
+            poisoned.append(path)
+            raise OSError(errno.EIO, "Input/output error")
+        really(path)
+
+    monkeypatch.setattr(run, "fsync_file", sync)
+    engine.job("good.py", engine.items(8))
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable, match=r"cannot be synced.*Input/output"):
+            engine.drive("job")
+    done = engine.drive("job")
+    assert done.lines == good([f"{number:03}.txt" for number in range(8)])
+    assert len(poisoned) == 2
+    assert not {part.segment for row in done.rows for part in row.parts} & {path.name for path in poisoned}
 
 
 def unreadable(rows: Sequence[LedgerRow], segments: Path) -> list[LedgerRow]:
