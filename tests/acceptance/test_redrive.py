@@ -160,7 +160,7 @@ def test_score_scores_again_what_failed_with_a_mended_script(az: Az) -> None:
     assert Path("out/predictions.csv").read_text() == ROWS != first
     assert sorted(calls.read_text().split()) == ["2.txt", "5.txt"]
     (run,) = (path for path in Path("out").iterdir() if path.is_dir())
-    assert {path.name for path in run.iterdir()} <= {"logs", "user_logs", "mlruns", "driver.log"}
+    assert {path.name for path in run.iterdir()} <= {"logs", "user_logs", "mlruns", "driver.log", "manifest.json"}
     assert "No run in" in az(f"{SCORE} --redrive", code=1).err
 
 
