@@ -5,11 +5,10 @@ clock, thread, file or process, so that a simulator can drive it through thousan
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from batchpoint.compute.pool import Slot
 from batchpoint.engine.dispatch.agenda import Agenda, Past, taken_up
 from batchpoint.engine.dispatch.crew import Crew, Hand
+from batchpoint.engine.dispatch.policy import Policy
 from batchpoint.engine.messages import (
     Action,
     Cancel,
@@ -35,39 +34,10 @@ from batchpoint.errors import NoSpaceLeft
 
 #: Times that a piece is given back for free after kills from outside; then each counts as a try.
 GIVEN_BACK_MAX = 5
-#: Seconds of work that one message should carry, and above which nothing is sent ahead. An idle core takes long to
-#: wake: tiny mini-batches travel several at a time.
-MESSAGE_S = 0.020
-AHEAD_S = 0.050
+#: Pieces in one message at most.
 MESSAGE_MAX = 256
 #: Weight of the newest measurement in the running mean of seconds for one mini-batch.
 NEWEST = 0.2
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What the deployment asks of the dispatcher."""
-
-    slots: tuple[Slot, ...]
-    #: Executions of one mini-batch at most, before it is given up or halved.
-    max_tries: int
-    #: Seconds for one run() and for one init().
-    timeout_s: float
-    init_timeout_s: float
-    #: Failed items beyond which the job stops; -1 never.
-    error_threshold: int
-    #: Longer where every message costs more than a pipe's.
-    message_s: float = MESSAGE_S
-    ahead_s: float = AHEAD_S
-    #: A mini-batch that has had its tries is halved, each half is tried once, and so on down to single items.
-    isolate: bool = False
-    #: Pieces after which a worker is replaced; None: never.
-    pieces_per_worker: int | None = None
-
-    @property
-    def tries(self) -> int:
-        """Executions of one mini-batch; zero mean one."""
-        return max(1, self.max_tries)
 
 
 class Dispatcher:
