@@ -33,6 +33,7 @@ _STAYS = {
     "output_path": "outputData",
     "output_file_name": "outputFileName",
     "mini_batch_size": "miniBatchSize",
+    "provenance": "provenance",
     "job_name": "name",
     "experiment_name": "experimentName",
     "tags": "tags",
@@ -65,7 +66,8 @@ def redrive(desk: Desk, name: str, wanted: Invocation, idempotency_key: RequestK
     data = job.settings.model_copy(update={"chaos": wanted.chaos})
     if deployment is None:
         return _begin(desk, job, data, job.compute, {}, idempotency_key)
-    settings = as_deployed(desk, deployment, wanted, data)
+    # The lines that stand in the output already have the columns that they have.
+    settings = as_deployed(desk, deployment, wanted, data).model_copy(update={"provenance": job.settings.provenance})
     properties = {_COMPUTE: ids.last_segment(deployment.compute)}
     if deployment.name != job.deployment_name or REDRIVEN_WITH in job.properties:
         properties[REDRIVEN_WITH] = deployment.name
