@@ -5,6 +5,7 @@
 #   make faults   kill campaigns and other heavy faults (may need root)
 #   make check    format, lint, types
 #   make bench    our engine beside a bare loop and multiprocessing.Pool
+#   make bench-ledger  how many mini-batches a second the ledger takes
 #   make bench-ray  a job on a Ray node beside the same job on this machine alone
 #   make lock     writes the lock files anew
 #   make clean    removes what the targets made, the demo's home included
@@ -22,7 +23,7 @@ ARGS ?=
 AZURITE_VERSION := 3.35.0
 AZURITE := .cache/azurite-$(AZURITE_VERSION)
 
-.PHONY: demo test faults check bench bench-ray lock clean azurite
+.PHONY: demo test faults fault-tools check bench bench-ledger bench-ray lock clean azurite
 
 demo: $(VENV)/.demo-ready
 	@$(PY) examples/digits/demo.py $(ARGS)
@@ -31,8 +32,20 @@ demo: $(VENV)/.demo-ready
 test: $(VENV)/.dev-ready $(AZURITE)/.ready
 	$(PY) -m pytest -n 3 --dist loadfile $(ARGS)
 
+# What the fault tests strike with: command, and the packages that bring it. Root gets what is missing.
+FAULT_TOOLS := strace:strace mkfs.ext4:e2fsprogs mount:mount losetup:mount unshare:util-linux prlimit:util-linux \
+	cc:gcc,libc6-dev
+
+fault-tools:
+	@missing=; for pair in $(FAULT_TOOLS); do \
+	  command -v "$${pair%%:*}" >/dev/null || missing="$$missing $$(echo "$${pair#*:}" | tr , ' ')"; done; \
+	if [ -n "$$missing" ] && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	  echo "installing$$missing ..."; \
+	  apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq install -y $$missing; \
+	elif [ -n "$$missing" ]; then echo "make faults needs:$$missing" >&2; exit 1; fi
+
 # Exit status 5: there is no test to run.
-faults: $(VENV)/.dev-ready $(AZURITE)/.ready
+faults: fault-tools $(VENV)/.dev-ready $(AZURITE)/.ready
 	@mkdir -p tests/faults
 	$(PY) -m pytest tests/faults $(ARGS) || [ $$? -eq 5 ]
 
@@ -43,6 +56,9 @@ check: $(VENV)/.dev-ready
 
 bench: $(VENV)/.demo-ready
 	@$(PY) -m benchmarks.engine $(ARGS)
+
+bench-ledger: $(VENV)/.demo-ready
+	@$(PY) -m benchmarks.ledger $(ARGS)
 
 bench-ray: $(VENV)/.dev-ready
 	@$(PY) -m benchmarks.ray $(ARGS)

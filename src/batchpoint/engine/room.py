@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
-from batchpoint.errors import NoSpaceLeft
+from batchpoint.errors import BatchpointError, NoSpaceLeft
 from batchpoint.storage.atomic import aside_path
 
 T = TypeVar("T")
@@ -157,7 +157,7 @@ class Room:
         while True:
             try:
                 answer = act()
-            except Exception as error:
+            except (BatchpointError, OSError) as error:
                 if is_faulty(error) and not has_failed:
                     has_failed = True
                     self._tell(f"The disk of {place} reported an error, trying once more: {error}")
