@@ -28,14 +28,19 @@ def limited_group() -> Iterator[Path]:
     group.rmdir()
 
 
-def test_a_worker_that_runs_out_of_memory_costs_its_mini_batch_and_says_so(engine: Engine, limited_group: Path) -> None:
-    engine.job("allocates_without_end.py", engine.items(8, bad=[3]), max_concurrency_per_instance=2)
-    enter = f"echo $$ > {limited_group / 'cgroup.procs'}; exec {sys.executable} -m batchpoint.engine job"
+def start_in(engine: Engine, group: Path) -> "subprocess.Popen[bytes]":
+    """A driver of the job that lives in the control group, as all of its workers then do."""
+    enter = f"echo $$ > {group / 'cgroup.procs'}; exec {sys.executable} -m batchpoint.engine job"
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "BATCHPOINT_HOME": str(engine.home)}
     with job_folder(engine.home, "job").driver_log.open("ab") as log:
         driver = subprocess.Popen(["sh", "-c", enter], env=environment, stdout=log, stderr=log)
     engine.drivers.append(driver)
-    ended = engine.wait(driver)
+    return driver
+
+
+def test_a_worker_that_runs_out_of_memory_costs_its_mini_batch_and_says_so(engine: Engine, limited_group: Path) -> None:
+    engine.job("allocates_without_end.py", engine.items(8, bad=[3]), max_concurrency_per_instance=2)
+    ended = engine.wait(start_in(engine, limited_group))
     assert ended.lines == good([f"{number:03}.txt" for number in (0, 1, 2, 4, 5, 6, 7)])
     assert ended.reason.code == "OutOfMemory" and "400 MB for it and all beside it" in ended.reason.message
     assert re.search(r"it had [123]\d\d MB at most", ended.reason.message)
