@@ -87,6 +87,8 @@ class JobRun:
         self._room = Room(self.settings.storage_patience_s, self.clock, time.sleep, self.logs.event)
         #: sha256 of the output that the revision before published, which alone may be replaced; "" for none.
         self._replaces = ""
+        #: What a job says that fails although its output is published; "" before that.
+        self._stands = ""
 
     def execute(self) -> None:
         """Drive the job to a terminal state. Raises Fenced when it belongs to another driver, StoreUnavailable."""
@@ -294,6 +296,7 @@ class JobRun:
             output_folder(job, self.folder),
             "the output",
         )
+        self._stands = f" The output stands, complete, in {job.settings.output_uri}; what belongs beside it may not."
         # Halves have the tries of their mini-batch in common: no sum over rows knows how many there were.
         tried = {"failed_attempts": self._progress.failed_attempts}
         progress = _progress_of(self.ledger.tally(job.name, fence.revision)).model_copy(update=tried)
@@ -333,7 +336,7 @@ class JobRun:
     def _fail(self, fence: Fence, failure: Failure) -> None:
         """Failed, and why: the user's own traceback first."""
         traceback = failure.traceback.rstrip()
-        message = f"{traceback}\n\n{failure.message}" if traceback else failure.message
+        message = (f"{traceback}\n\n{failure.message}" if traceback else failure.message) + self._stands
         counted = self._break_off(fence, JobStatus.FAILED)
         self.ledger.fail(fence, JobError(code=failure.code, message=message), counted, self.failures)
         self._tidy()
