@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from batchpoint.entities.job import JobStatus
+from batchpoint.entities.job import JobError, JobStatus, Progress
 from tests.process.engine_jobs import Ended, Engine, W, eventually
 
 #: What it does to a file whose name says so, until it is mended; each file that it was given is noted outside.
@@ -226,3 +226,19 @@ def test_a_driver_that_dies_while_it_replaces_the_output_is_followed_by_one_that
     healed = engine.ended() if engine.ended().status.is_terminal else engine.wait(engine.start_driver("job"))
     assert healed.lines == [f"{name}: content of {name}" for name in ("1.txt", "2-raises.txt", "3.txt")]
     assert [path.name for path in healed.output.parent.iterdir() if path.name.startswith(".")] == []
+
+
+def test_what_was_published_by_a_driver_that_could_not_say_so_is_the_jobs_own(engine: Engine) -> None:
+    source = engine.files(["1.txt", "2-raises.txt", "3-raises.txt"])
+    ended = engine.run(script(engine, mended=False), source, **SETTINGS)
+    Path(source, "3-raises.txt").rename(engine.outside / "away")
+    reopen(engine)
+    assert engine.start_driver("job", BATCHPOINT_FAILPOINT="D17:kill").wait() == -signal.SIGKILL
+    published = ended.output.read_text()
+    claimed = engine.store.claim("job", engine.store.epoch_of("job"), "nonce", "host", 1)
+    assert claimed is not None
+    engine.store.fail(claimed.fence, JobError(code="InternalServerError", message="a fault"), Progress(), ())
+    (engine.outside / "away").rename(source / "3-raises.txt")
+    healed = again(engine)
+    assert healed.status is JobStatus.COMPLETED
+    assert len(published.splitlines()) == 2 and len(healed.lines) == 3
