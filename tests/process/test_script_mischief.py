@@ -1,4 +1,4 @@
-"""What a script does to its own process stays there: a crash leaves no core, no object gets out, patches bind nobody."""
+"""What a script does to its own process stays there: a crash leaves no core, no object gets out, no patch binds us."""
 
 import os
 import resource
