@@ -296,7 +296,8 @@ class JobRun:
             output_folder(job, self.folder),
             "the output",
         )
-        self._stands = f" The output stands, complete, in {job.settings.output_uri}; what belongs beside it may not."
+        where = job.settings.output_uri or job.settings.output_folder
+        self._stands = f" The output stands, complete, in {where}; what belongs beside it may not."
         # Halves have the tries of their mini-batch in common: no sum over rows knows how many there were.
         tried = {"failed_attempts": self._progress.failed_attempts}
         progress = _progress_of(self.ledger.tally(job.name, fence.revision)).model_copy(update=tried)
