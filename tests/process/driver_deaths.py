@@ -25,7 +25,6 @@ def run(paths):
     time.sleep(0.01)
     return [name + ': ok' for name in names]
 """
-EXPECTED = [f"{number:03}.txt" for number in range(ITEMS)]
 
 
 @dataclass
@@ -35,13 +34,15 @@ class Patient:
     engine: Engine
     server: ForkServer
     name: str = "job"
+    items: int = ITEMS
     #: Seconds of the lease of its drivers.
     lease_s: float = 30.0
     before: list[LedgerRow] = field(default_factory=list)
     calls_before: int = 0
 
     def __post_init__(self) -> None:
-        source = self.engine.items(ITEMS)
+        source = self.engine.items(self.items, folder=f"in{self.items}")
+        self.expected = [f"{number:03}.txt" for number in range(self.items)]
         script = self.engine.script(SCRIPT)
         self.job: Job = self.engine.job(
             script, source, name=self.name, mini_batch_size=SIZE, max_concurrency_per_instance=1
@@ -97,14 +98,14 @@ class Patient:
     def check(self) -> Ended:
         """The job is whole, as if nothing had been, and nothing of what befell it is left."""
         ended = self.ended()
-        assert ended.lines == good(EXPECTED)
+        assert ended.lines == good(self.expected)
         covered = [range(row.first_item, row.first_item + row.items) for row in ended.rows]
-        assert [item for one in covered for item in one] == list(range(ITEMS)), "every item once, in order"
+        assert [item for one in covered for item in one] == list(range(self.items)), "every item once, in order"
         assert set(self.before) <= set(ended.rows), "a committed row is never changed"
-        committed = {EXPECTED[row.first_item] for row in self.before}
+        committed = {self.expected[row.first_item] for row in self.before}
         again = {call[0] for call in ended.called()[self.calls_before :]} & committed
         assert not again, "what is committed is not executed again"
-        assert ended.progress.items_succeeded == ITEMS and ended.progress.failed_attempts == 0
+        assert ended.progress.items_succeeded == self.items and ended.progress.failed_attempts == 0
         self.check_clean()
         return ended
 
@@ -115,5 +116,6 @@ class Patient:
         folder = Path(ended.job.settings.output_folder)
         half = [name for name in os.listdir(folder) if name.startswith(".")] if folder.exists() else []
         assert not half, "something unfinished is left beside the output"
-        if ended.status is JobStatus.FAILED:
-            assert not ended.output.exists(), "a job that failed publishes nothing"
+        if ended.status is JobStatus.FAILED and ended.output.exists():
+            assert "The output stands, complete" in ended.error.message, "a job that failed publishes nothing"
+            assert ended.output.read_text().splitlines() == good(self.expected)
