@@ -23,7 +23,7 @@ import base64
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,7 +130,7 @@ def _named(item: bytes) -> dict[str, object]:
         return {"item": item.decode(errors="backslashreplace"), "item_base64": base64.b64encode(item).decode()}
 
 
-def _line(row: LedgerRow, index: int, about: dict[str, object]) -> bytes:
+def _line(row: LedgerRow, index: int, about: Mapping[str, object]) -> bytes:
     told = {
         **about,
         "index": index,

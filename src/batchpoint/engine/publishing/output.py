@@ -88,13 +88,14 @@ def names(staging: Path, final: Path | None) -> list[str]:
     return found if final is None else [*found, final.name]
 
 
-def publish_folder(staging: Path, folder: Path, owner: str) -> int:
+def publish_folder(staging: Path, folder: Path, owner: str, alive: Callable[[], None] = lambda: None) -> int:
     """Move what the scripts wrote themselves into the output folder, all of it or nothing; returns how many files."""
     files = staged(staging)
     refuse_clashes(staging, folder)
     for parent in {folder / path.relative_to(staging).parent for path in files}:
         sweep(parent, 0, owner)
     for path in files:
+        alive()
         final = folder / path.relative_to(staging)
         try:
             final.parent.mkdir(parents=True, exist_ok=True)

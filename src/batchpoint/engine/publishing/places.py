@@ -15,7 +15,7 @@ from typing import Protocol
 from batchpoint.engine.publishing import output
 from batchpoint.engine.publishing.output import Published
 from batchpoint.entities.job import Job
-from batchpoint.errors import BatchpointError, JobFailed, OutputUnwritable
+from batchpoint.errors import BatchpointError, Fenced, JobFailed, OutputUnwritable, StoreUnavailable
 from batchpoint.settings import Settings
 from batchpoint.storage import published as published_names
 from batchpoint.storage.atomic import aside_path, remove_own, replace_own, sha256_of, sweep
@@ -33,8 +33,10 @@ class OutputPlace(Protocol):
         """Raise OutputAlreadyExists or OutputUnwritable for what is sure to fail in the end."""
         ...
 
-    def publish(self, rows: Iterable[LedgerRow]) -> Published:
+    def publish(self, rows: Iterable[LedgerRow], alive: Callable[[], None] = lambda: None) -> Published:
         """Gather the rows and publish them, and what the scripts wrote themselves; a repeat changes nothing.
+
+        ``alive`` is called again and again; what it raises, stops everything.
 
         Raises OutputAlreadyExists, OutputUnwritable, SegmentCorrupt.
         """
@@ -92,14 +94,14 @@ class FolderPlace:
             raise output.already_exists(final)
         output.refuse_unwritable(self._root)
 
-    def publish(self, rows: Iterable[LedgerRow]) -> Published:
+    def publish(self, rows: Iterable[LedgerRow], alive: Callable[[], None] = lambda: None) -> Published:
         staging, published = self._folder.staging, NOTHING
         if self._final is None:
             self._make_sure(NOTHING)
         else:
             segments, name = self._folder.segments, self._job.name
             published = output.gather(rows, segments, self._final, name, self._make_sure, self._own)
-        output.publish_folder(staging, self._root, self._job.name)
+        output.publish_folder(staging, self._root, self._job.name, alive)
         return published
 
     def put_beside(self, source: Path, name: str, own: Collection[str]) -> bool:
@@ -149,7 +151,7 @@ class StorePlace:
                 self._require_own(store, self._key(self._whole.name))
             self._probe(store)
 
-    def publish(self, rows: Iterable[LedgerRow]) -> Published:
+    def publish(self, rows: Iterable[LedgerRow], alive: Callable[[], None] = lambda: None) -> Published:
         published = NOTHING
         with self._writing():
             store = self._connect()
@@ -161,9 +163,9 @@ class StorePlace:
                 make_sure(NOTHING)
             else:
                 published = output.gather(rows, self._folder.segments, self._whole, self._job.name, make_sure)
-                self._put_whole(store, self._whole)
+                self._put_whole(store, self._whole, alive)
             for name, path in self._staged():
-                self._put(store, path, name)
+                self._put(store, path, name, alive)
         return published
 
     def put_beside(self, source: Path, name: str, own: Collection[str]) -> bool:
@@ -196,14 +198,15 @@ class StorePlace:
         staging = self._folder.staging
         return [(path.relative_to(staging).as_posix(), path) for path in output.staged(staging)]
 
-    def _put_whole(self, store: OpenDatastore, whole: Path) -> None:
+    def _put_whole(self, store: OpenDatastore, whole: Path, alive: Callable[[], None]) -> None:
         if not self._own:
-            self._put(store, whole, whole.name)
-        elif not store.replace_own(whole, self._key(whole.name), self._own):
+            self._put(store, whole, whole.name, alive)
+        elif not store.replace_own(whole, self._key(whole.name), self._own, alive):
             raise output.already_exists(store.shown(self._key(whole.name)))
 
-    def _put(self, store: OpenDatastore, path: Path, name: str) -> None:
-        if not store.put_new(path, self._key(name)):
+    def _put(self, store: OpenDatastore, path: Path, name: str, alive: Callable[[], None]) -> None:
+        alive()
+        if not store.put_new(path, self._key(name), alive):
             raise output.already_exists(store.shown(self._key(name)))
 
     def _probe(self, store: OpenDatastore) -> None:
@@ -236,7 +239,8 @@ class StorePlace:
         try:
             yield
         except BatchpointError as error:
-            if isinstance(error, JobFailed):
+            # What the driver itself meets while it publishes has nothing to do with the place.
+            if isinstance(error, (JobFailed, Fenced, StoreUnavailable)):
                 raise
             raise OutputUnwritable(
                 f"The output cannot be written to {self._job.settings.output_uri}. {error.message}",

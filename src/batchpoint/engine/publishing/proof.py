@@ -41,7 +41,7 @@ class Proof:
 
         Raises OutputUnwritable, SegmentCorrupt, OSError, Fenced.
         """
-        letters = self._letters()
+        letters = self._letters(progress)
         # A driver that has lost the job meanwhile ends here, and touches nothing beside the output of its successor.
         self.ledger.beat(self.fence, progress)
         name = dead_letters.publish(letters, self.job, self.folder, place)
@@ -60,14 +60,16 @@ class Proof:
         """
         self.ledger.beat(self.fence, progress)
         try:
-            letters = self._letters()
+            letters = self._letters(progress)
             self._manifest(Ending(status, progress, self.began, letters=letters))
         except (JobFailed, OSError, ValueError) as error:
             log.warning("dead letters or manifest could not be written: %s", error)
 
-    def _letters(self) -> DeadLetters | None:
-        plan = read_plan(self.folder.plan_items, self.folder.plan_header)
+    def _letters(self, progress: Progress) -> DeadLetters | None:
+        # A plan of a million items is not read for nothing.
+        plan = read_plan(self.folder.plan_items, self.folder.plan_header) if progress.items_failed else None
         if plan is None:
+            self.folder.failed_items.unlink(missing_ok=True)
             return None
         failed = self.ledger.rows(self.job.name, self.fence.revision, failed_only=True)
         return dead_letters.write(failed, plan, self.folder)
