@@ -25,7 +25,6 @@ from batchpoint.client.jobs import JobEvent, Jobs, LogFile
 from batchpoint.client.places import Computes, Datastores
 from batchpoint.client.requests import TIMEOUT, Requests
 from batchpoint.client.transfer.downloads import Downloads
-from batchpoint.client.transfer.evidence import Evidence
 from batchpoint.client.uploads import Uploads
 from batchpoint.client.workspaces import ResourceGroups, Workspaces
 from batchpoint.entities.assets import Code, Environment, Model
@@ -73,7 +72,6 @@ class Client:
         self.workspaces = Workspaces(self._requests, workspace)
         self.groups = ResourceGroups(self._requests, workspace)
         self.downloads = Downloads(self._requests, workspace)
-        self.evidence = Evidence(self._requests)
         self.jobs = Jobs(self._requests, workspace)
         self.endpoints = Endpoints(self._requests, workspace, InputResolver(self.data, uploads))
         self.deployments = Deployments(

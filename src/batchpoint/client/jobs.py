@@ -10,6 +10,7 @@ from typing import Any
 from batchpoint.arm import invocation as invocation_wire
 from batchpoint.arm import job as wire
 from batchpoint.client.requests import Requests, segment
+from batchpoint.client.transfer.evidence import Evidence
 from batchpoint.client.transfer.files import fetch, place_in
 from batchpoint.client.uploads import quoted
 from batchpoint.entities.data import Invocation
@@ -47,6 +48,8 @@ class Jobs:
     def __init__(self, requests: Requests, workspace: Workspace) -> None:
         self._requests = requests
         self._path = f"{workspace.arm_id}/jobs"
+        #: What ended jobs can show for themselves.
+        self.evidence = Evidence(requests)
 
     def get(self, name: str) -> Job:
         return wire.from_json(self._requests.json("GET", f"{self._path}/{segment(name)}"))

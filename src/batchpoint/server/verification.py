@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from batchpoint.entities.evidence.manifest import MANIFEST_SHA256, ContentProof, Manifest, settings_sha256
 from batchpoint.entities.job import Job, JobStatus
-from batchpoint.entities.manifest import MANIFEST_SHA256, ContentProof, Manifest, settings_sha256
 from batchpoint.errors import BatchpointError, NotSupported, ResourceConflict, ResourceNotFound
 from batchpoint.server.lookup import ControlPlane
 from batchpoint.storage.content import content_hash

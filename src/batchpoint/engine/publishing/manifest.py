@@ -17,8 +17,7 @@ from urllib.parse import urlsplit
 
 from batchpoint.engine.publishing.dead_letters import DeadLetters
 from batchpoint.engine.publishing.output import Published
-from batchpoint.entities.job import Job, JobSettings, JobStatus, Progress
-from batchpoint.entities.manifest import (
+from batchpoint.entities.evidence.manifest import (
     Attempts,
     ContentProof,
     EnvironmentProof,
@@ -30,6 +29,7 @@ from batchpoint.entities.manifest import (
     Versions,
     settings_sha256,
 )
+from batchpoint.entities.job import Job, JobSettings, JobStatus, Progress
 from batchpoint.errors import UserError
 from batchpoint.storage.atomic import sha256_of, write_atomically
 from batchpoint.storage.content import UPLOADS, content_hash

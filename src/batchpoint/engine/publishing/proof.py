@@ -15,8 +15,8 @@ from batchpoint.engine.publishing.dead_letters import DeadLetters
 from batchpoint.engine.publishing.manifest import Ending
 from batchpoint.engine.publishing.output import Published
 from batchpoint.engine.publishing.places import OutputPlace
+from batchpoint.entities.evidence.manifest import MANIFEST_SHA256
 from batchpoint.entities.job import FAILED_ITEMS, Job, JobStatus, Progress
-from batchpoint.entities.manifest import MANIFEST_SHA256
 from batchpoint.errors import JobFailed
 from batchpoint.storage.job_folder import JobFolder
 from batchpoint.store.records import Fence, JobLedger

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def verify(call: Call) -> object:
     """Print what was read again, a table on a terminal; exit code 1 when something is not as the job left it."""
-    found = call.client.evidence.verify(call.flags.name, call.flags.against or "")
+    found = call.client.jobs.evidence.verify(call.flags.name, call.flags.against or "")
     code = int(not found.is_sound)
     if sys.stdout.isatty() and not (call.flags.output or call.flags.query):
         print("\n".join(_report(found)))
