@@ -576,6 +576,9 @@ def test_an_invocation_overrides_the_deployment(deployed: Api, files: Path) -> N
         "errorThreshold": 0,
         "loggingLevel": "Debug",
         "retrySettings": {"maxRetries": 0, "timeout": "PT1M"},
+        "isolateFailures": False,
+        "maxMiniBatchesPerWorker": 7,
+        "provenance": True,
         "outputFileName": "x.csv",
         "outputData": {
             "o": {"jobOutputType": "UriFolder", "uri": "folder:azureml://datastores/workspaceblobstore/paths/o"}
@@ -595,6 +598,7 @@ def test_an_invocation_overrides_the_deployment(deployed: Api, files: Path) -> N
         0,
         60,
     )
+    assert (settings.isolate_failures, settings.max_mini_batches_per_worker, settings.provenance) == (False, 7, True)
     assert settings.output_file_name == "x.csv"
     assert settings.output_folder == str(deployed.home / "datastores/workspaceblobstore/o")
     assert (job.experiment_name, job.tags["a"]) == ("exp", "b")

@@ -189,6 +189,21 @@ def test_partial_results_of_a_failed_job_never_get_the_name_of_its_output(az: Az
     assert not Path("logs/predictions.csv").exists()
 
 
+def test_partial_results_name_a_mini_batch_that_was_taken_apart_and_is_there_in_part(az: Az) -> None:
+    with_deployment(az)
+    Path("data/0.txt").write_text("no number")
+    settings = "error_threshold=0 max_concurrency_per_instance=1 retry_settings.max_retries=1"
+    name = invoked(az, f"--set {settings} --mini-batch-size 4")
+    az(f"job stream --name {name}", code=1)
+    az(f"job download --name {name} --partial")
+    assert Path("predictions.partial.csv").read_text() == "".join(ROWS.splitlines(keepends=True)[2:])
+    note = Path("predictions.partial.csv.missing.txt").read_text()
+    assert "1 of 2 mini-batches are done; 5 of 7 items were scored, 1 failed; 5 rows" in note
+    assert "are there in part (counted from 0): 0\n" in note
+    assert "with items that failed (counted from 0): 0\n" in note
+    assert "missing (counted from 0): none\n" in note
+
+
 def test_partial_results_of_a_cancelled_job_say_what_is_missing(az: Az, gate: Gate) -> None:
     with_deployment(az)
     script = Path("code/score.py")

@@ -77,6 +77,13 @@ class Downloads:
         return folder
 
 
+_MEANINGS = {
+    "missing": "Mini-batches that are missing",
+    "in_part": "Mini-batches that are there in part",
+    "failed": "Mini-batches with items that failed",
+}
+
+
 def note_of(job: str, about: Body) -> str:
     """What a file of partial results holds and lacks, for people."""
     number = {key: about.integer(key) or 0 for key in ("mini_batches", "mini_batches_done", "items", "rows")}
@@ -86,7 +93,7 @@ def note_of(job: str, about: Body) -> str:
         f"{number['items']:,} items were scored, {failed:,} failed; {number['rows']:,} rows, in mini-batch order."
     )
     lines = [f"Partial results of job {job}: it did not complete, so this is not its output.", counts]
-    for key, meaning in (("missing", "Mini-batches that are missing"), ("failed", "Mini-batches that failed")):
+    for key, meaning in _MEANINGS.items():
         ranges = [str(first) if first == last else f"{first}-{last}" for first, last in about.items(key)]
         lines.append(f"{meaning} (counted from 0): {', '.join(ranges) or 'none'}")
     return "\n".join(lines) + "\n"

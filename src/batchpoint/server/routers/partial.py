@@ -2,6 +2,7 @@
 
 import os
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -23,24 +24,34 @@ router = APIRouter(prefix="/batchpoint/v1/jobs/{job}/partial")
 
 @router.get("")
 def describe(plane: AtPlane, job: str) -> dict[str, Any]:
-    """Name and contents of the file: how many mini-batches and items, and which mini-batches are missing."""
+    """Name and contents of the file: how many mini-batches and items, and which mini-batches lack some or all."""
     found, rows = _committed(plane, job)
     segments = job_folder(plane.settings.home, found.name).segments
     sound = [row for row in rows if _rows_of(segments, row) is not None]
     if not any(row.parts for row in sound):
         raise ResourceNotFound(f"Job {found.name} is {found.status} and had scored nothing by then.", target=job)
-    done = {row.mini_batch for row in sound}
+    begun = {row.mini_batch for row in sound}
+    in_part = _in_part(found, sound)
     return {
         "file": partial_name(found.settings.output_file_name),
         "mini_batches": found.progress.mini_batches,
-        "mini_batches_done": len(done),
+        "mini_batches_done": len(begun - in_part),
         "items": found.progress.items,
         "items_succeeded": sum(row.succeeded for row in sound),
         "items_failed": sum(row.failed_items for row in sound),
         "rows": sum(row.rows for row in sound),
-        "missing": _ranges(sorted(set(range(found.progress.mini_batches)) - done)),
+        "missing": _ranges(sorted(set(range(found.progress.mini_batches)) - begun)),
+        "in_part": _ranges(sorted(in_part)),
         "failed": _ranges(sorted({row.mini_batch for row in sound if not row.parts})),
     }
+
+
+def _in_part(job: Job, rows: Sequence[LedgerRow]) -> set[int]:
+    """Mini-batches of which some items have no row: they were taken apart, and the job ended in the middle of it."""
+    size, covered = job.settings.mini_batch_size, Counter[int]()
+    for row in rows:
+        covered[row.mini_batch] += row.items
+    return {number for number, items in covered.items() if items < min(size, job.progress.items - number * size)}
 
 
 @router.get("/content")
