@@ -44,7 +44,7 @@ from batchpoint_worker.files import Segment
 #: EXT4_IOC_SHUTDOWN, and its flag that writes nothing more, not even the journal.
 SHUTDOWN, NO_LOG_FLUSH = 0x8004587D, 2
 IMAGE_BYTES = 48 << 20
-ITEMS, SIZE = 160, 2
+ITEMS, SIZE = 100, 2
 
 
 class WritingPool:

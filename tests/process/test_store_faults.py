@@ -6,6 +6,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -35,10 +36,22 @@ def test_a_locked_store_is_a_503_that_says_when_to_come_again(home: Path) -> Non
         with locked(home):
             for answer in (client.get(f"{SPACE}/computes"), client.put(f"{SPACE}/computes/cpu", json=COMPUTE)):
                 assert answer.status_code == 503
-                assert answer.headers["Retry-After"] == "5"
+                assert answer.headers["Retry-After"] == "2"
                 assert "locked" in sentence(answer, "StoreUnavailable")
         assert client.put(f"{SPACE}/computes/cpu", json=COMPUTE).is_success
         assert [one["name"] for one in client.get(f"{SPACE}/computes").json()["value"]] == ["cpu"]
+
+
+def test_a_client_that_is_told_to_come_again_does_so(home: Path) -> None:
+    with serving(home, BATCHPOINT_STORE_BUSY_TIMEOUT_S="0.2") as server, connect(Settings.load()) as client:
+        side = sqlite3.connect(store_file(home), isolation_level=None, check_same_thread=False)
+        side.execute("BEGIN EXCLUSIVE")
+        # Let go while the client waits, which it does for longer than the server.
+        release = threading.Timer(1.0, side.close)
+        release.start()
+        assert client.computes.list() == []
+        release.join()
+        assert server.process.poll() is None
 
 
 def test_a_network_file_system_is_refused_unless_its_kind_is_allowed(

@@ -4,6 +4,7 @@ Every group of the client sends through it; it knows no noun.
 """
 
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from json import dumps
@@ -13,6 +14,7 @@ from urllib.parse import quote
 import httpx
 
 from batchpoint.arm.envelope import error_body
+from batchpoint.arm.envelope.error_body import AGAIN
 from batchpoint.arm.envelope.reading import Body
 from batchpoint.errors import (
     AccessDenied,
@@ -26,6 +28,8 @@ from batchpoint.errors import (
 TIMEOUT = httpx.Timeout(60.0, connect=10.0)
 #: How often a request that may be repeated is sent while the server cannot be reached.
 _ATTEMPTS = 3
+#: A server that wants to be asked again later than that is not waited for.
+_LONGEST_WAIT_S = 10
 
 
 class Requests:
@@ -119,7 +123,10 @@ class Requests:
             try:
                 with _reachable(self._http):
                     response = self._http.request(method, path, content=content, params=query, headers=sent)
-                break
+                pause_s = _asked_to_wait(response)
+                if pause_s is None or attempt == _ATTEMPTS:
+                    break
+                time.sleep(pause_s)
             except ServerUnreachable as error:
                 # One that took the request and then said nothing for so long would do so again.
                 if attempt == _ATTEMPTS or isinstance(error.__cause__, httpx.ReadTimeout):
@@ -151,6 +158,14 @@ def _reachable(http: httpx.Client) -> Iterator[None]:
             "'batchpoint serve', name another with --server or BATCHPOINT_SERVER, or unset it to work without one.",
             target=str(http.base_url),
         ) from error
+
+
+def _asked_to_wait(response: httpx.Response) -> float | None:
+    """Seconds after which the server wants to be asked again; None where it does not, or where that is too long."""
+    said = response.headers.get("Retry-After", "")
+    if response.status_code != AGAIN or not said.isdecimal() or int(said) > _LONGEST_WAIT_S:
+        return None
+    return float(said)
 
 
 def _raise_for(response: httpx.Response) -> None:

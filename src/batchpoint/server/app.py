@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 #: What an answer of "not now" tells its client, in seconds.
-RETRY_AFTER_S = 5
+RETRY_AFTER_S = 2
 
 _FIXED_WORDS = {
     word.lower(): word
