@@ -1024,11 +1024,12 @@ def test_content_on_the_servers_machine_is_copied_there(api: Api, files: Path) -
     api.post(f"{OURS}/uploads", {"source": "/no/such/folder"}, 404)
 
 
-def test_a_fault_of_ours_is_answered_in_the_same_shape(api: Api) -> None:
+def test_a_store_that_is_none_is_answered_in_the_same_shape(api: Api) -> None:
     (api.home / "batchpoint.db").write_bytes(b"no database" * 1000)
     answer = api.http.get(f"{BASE}/batchEndpoints")
-    assert answer.status_code in {500, 503}
-    assert answer.json()["error"]["code"] in {"StoreUnavailable", "InternalServerError"}
+    assert answer.status_code == 500
+    assert answer.json()["error"]["code"] == "StoreDamaged"
+    assert "backup" in answer.json()["error"]["message"]
 
 
 def test_info_tells_one_home_from_another(api: Api) -> None:
