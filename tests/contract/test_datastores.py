@@ -336,8 +336,8 @@ def test_what_others_put_there_after_the_look_stays(
     second.write_bytes(b"second")
     look = store._seen
 
-    def raced(path: str) -> tuple[str, str]:
-        seen = look(path)
+    def raced(path: str, *rest: Callable[[], None]) -> tuple[str, str]:
+        seen = look(path, *rest)
         if seen[1] in own:
             store.remove(path)
             store.put_new(stranger, path)

@@ -11,7 +11,7 @@ from batchpoint.engine.publishing.places import StorePlace
 from batchpoint.entities.data import Input
 from batchpoint.entities.datastore import Credentials, Datastore
 from batchpoint.entities.job import Job, JobSettings
-from batchpoint.errors import DatastoreUnavailable, NotSupported, OutputUnwritable, ResourceNotFound
+from batchpoint.errors import DatastoreUnavailable, Fenced, NotSupported, OutputUnwritable, ResourceNotFound
 from batchpoint.storage.bring import EVERYTHING, Choice, bring
 from batchpoint.storage.datastores import LocalFolder, open_datastore
 from batchpoint.storage.job_folder import JobFolder
@@ -238,6 +238,18 @@ def test_publishing_again_after_a_stop_in_the_middle_changes_nothing(tmp_path: P
     del files.files["box/out/sub/a"]
     assert place.publish([]) == first
     assert files.files == {"box/out/predictions.csv": b"", "box/out/sub/a": b"a"}
+
+
+def test_a_driver_that_learns_while_it_publishes_that_the_job_is_anothers_stops_as_fenced(tmp_path: Path) -> None:
+    files, (job, folder) = FileSystem({}), job_writing_to(tmp_path)
+    place = StorePlace(job, folder, lambda: store_of(files))
+
+    def fenced() -> None:
+        raise Fenced("another driver has the job")
+
+    with pytest.raises(Fenced):
+        place.publish([], fenced)
+    assert files.files == {}
 
 
 def test_a_container_that_is_gone_is_told_from_an_empty_one() -> None:

@@ -292,7 +292,7 @@ class JobRun:
         reach("D13")
         published = self._patiently(
             fence,
-            lambda: self._place(job).publish(self._frozen_rows(job, fence)),
+            lambda: self._place(job).publish(self._frozen_rows(job, fence), self._alive(fence)),
             output_folder(job, self.folder),
             "the output",
         )
@@ -319,11 +319,9 @@ class JobRun:
 
         Whoever takes the job over sweeps away what this one has assembled, or this one sees it here.
         """
-        due = self.clock() + BEAT_EVERY_S
+        alive = self._alive(fence)
         for row in self.ledger.rows(job.name, fence.revision):
-            if self.clock() >= due:
-                due = self.clock() + BEAT_EVERY_S
-                self.ledger.beat(fence, self._progress)
+            alive()
             yield row
         self.ledger.beat(fence, self._progress)
 
@@ -375,6 +373,18 @@ class JobRun:
     def _patiently(self, fence: Fence, act: Callable[[], T], place: Path, what: str) -> T:
         """What ``act`` answers, once ``place`` has room for it; until then the job is alive, and says what it lacks."""
         return self._room.patiently(act, place, what, self._still_wanted(fence))
+
+    def _alive(self, fence: Fence) -> Callable[[], None]:
+        """A sign of life at most once a second, for what can no longer be canceled."""
+        due = self.clock() + BEAT_EVERY_S
+
+        def beat() -> None:
+            nonlocal due
+            if self.clock() >= due:
+                due = self.clock() + BEAT_EVERY_S
+                self.ledger.beat(fence, self._progress)
+
+        return beat
 
     def _still_wanted(self, fence: Fence) -> Callable[[], None]:
         """A check for long preparations: a sign of life at most once a second; raises when the job is to end."""

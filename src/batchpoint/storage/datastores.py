@@ -6,7 +6,7 @@ Server and engine call it with what the store holds; it knows no URI syntax beyo
 import hashlib
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -59,14 +59,16 @@ class OpenDatastore(Protocol):
         """The file piece by piece. Raises as ``fetch`` does."""
         ...
 
-    def put_new(self, source: Path, path: str) -> bool:
+    def put_new(self, source: Path, path: str, alive: Callable[[], None] = lambda: None) -> bool:
         """Store ``source`` as ``path`` if nothing stands there; False, and nothing changed, when something else does.
 
         A repeat answers True: what counts is that these bytes stand there.
         """
         ...
 
-    def replace_own(self, source: Path, path: str, own: Collection[str]) -> bool:
+    def replace_own(
+        self, source: Path, path: str, own: Collection[str], alive: Callable[[], None] = lambda: None
+    ) -> bool:
         """Store ``source`` as ``path`` where nothing stands, or a file whose sha256 is in ``own``.
 
         False, and nothing changed, when another file stands there. A repeat answers the same.
@@ -117,7 +119,7 @@ class LocalFolder:
             while block := file.read(_BLOCK_BYTES):
                 yield block
 
-    def put_new(self, source: Path, path: str) -> bool:
+    def put_new(self, source: Path, path: str, alive: Callable[[], None] = lambda: None) -> bool:
         final = self.local_path(path)
         final.parent.mkdir(parents=True, exist_ok=True)
         aside = aside_path(final.parent)
@@ -127,7 +129,9 @@ class LocalFolder:
         finally:
             aside.unlink(missing_ok=True)
 
-    def replace_own(self, source: Path, path: str, own: Collection[str]) -> bool:
+    def replace_own(
+        self, source: Path, path: str, own: Collection[str], alive: Callable[[], None] = lambda: None
+    ) -> bool:
         final = self.local_path(path)
         final.parent.mkdir(parents=True, exist_ok=True)
         aside = aside_path(final.parent)

@@ -4,6 +4,8 @@
 the library, and the caller looks again.
 """
 
+import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,15 +21,17 @@ def tag_of(info: dict[str, Any]) -> str:
     return str(info.get("ETag") or info.get("etag") or "")
 
 
-def put_matching(fs: "AbstractFileSystem", is_s3: bool, source: Path, path: str, tag: str) -> None:
-    """Replace the object that has the ETag ``tag``, whole or not at all, whatever the size."""
+def put_matching(
+    fs: "AbstractFileSystem", is_s3: bool, source: Path, path: str, tag: str, alive: Callable[[], None]
+) -> None:
+    """Replace the object that has the ETag ``tag``, whole or not at all; ``alive`` is called with each piece."""
     if not is_s3:
-        with source.open("rb") as reader:
+        with _Watched(source, alive) as reader:
             fs.pipe_file(path, reader, overwrite=True, **_unmodified(tag))
     elif source.stat().st_size <= _BLOCK_BYTES:
         fs.pipe_file(path, source.read_bytes(), IfMatch=tag)
     else:
-        _put_parts(fs, source, path, tag)
+        _put_parts(fs, source, path, tag, alive)
 
 
 def remove_matching(fs: Any, is_s3: bool, path: str, tag: str) -> None:
@@ -47,7 +51,7 @@ def remove_matching(fs: Any, is_s3: bool, path: str, tag: str) -> None:
     sync(fs.loop, delete)
 
 
-def _put_parts(fs: Any, source: Path, path: str, tag: str) -> None:
+def _put_parts(fs: Any, source: Path, path: str, tag: str, alive: Callable[[], None]) -> None:
     bucket, key, _ = fs.split_path(path)
     at = {"Bucket": bucket, "Key": key}
     at["UploadId"] = fs.call_s3("create_multipart_upload", **at)["UploadId"]
@@ -55,6 +59,7 @@ def _put_parts(fs: Any, source: Path, path: str, tag: str) -> None:
     try:
         with source.open("rb") as reader:
             while block := reader.read(_BLOCK_BYTES):
+                alive()
                 number = len(parts) + 1
                 sent = fs.call_s3("upload_part", **at, PartNumber=number, Body=block)
                 parts.append({"PartNumber": number, "ETag": sent["ETag"]})
@@ -62,6 +67,18 @@ def _put_parts(fs: Any, source: Path, path: str, tag: str) -> None:
     except BaseException:
         fs.call_s3("abort_multipart_upload", **at)
         raise
+
+
+class _Watched(io.FileIO):
+    """A file whose reader is heard of: the library reads it by itself."""
+
+    def __init__(self, path: Path, alive: Callable[[], None]) -> None:
+        super().__init__(path)
+        self._alive = alive
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self._alive()
+        return super().read(size) or b""
 
 
 def _unmodified(tag: str) -> dict[str, Any]:

@@ -108,16 +108,17 @@ class ObjectStore:
             end = min(start + BLOCK_BYTES, size)
             yield self._tried(partial(self._piece, path, start, end), f"read {self.shown(path)}")
 
-    def put_new(self, source: Path, path: str) -> bool:
+    def put_new(self, source: Path, path: str, alive: Callable[[], None] = lambda: None) -> bool:
         """Store ``source`` as ``path`` if nothing stands there; False, and nothing changed, when something else does.
 
-        A repeat answers True: what counts is that these bytes stand there. Raises DatastoreUnavailable.
+        A repeat answers True: what counts is that these bytes stand there. ``alive`` is called with each piece.
+        Raises DatastoreUnavailable.
         """
         what, full = f"write {self.shown(path)}", self._full(path)
 
         def put() -> bool:
             try:
-                self._create(source, full)
+                self._create(source, full, alive)
             except FileExistsError:
                 # Perhaps our own: a reply may be lost after the store has done what it was asked.
                 return self.holds(path, source)
@@ -129,22 +130,24 @@ class ObjectStore:
 
         return self._tried(put, what)
 
-    def replace_own(self, source: Path, path: str, own: Collection[str]) -> bool:
+    def replace_own(
+        self, source: Path, path: str, own: Collection[str], alive: Callable[[], None] = lambda: None
+    ) -> bool:
         """Store ``source`` as ``path`` where nothing stands, or a file whose sha256 is in ``own``.
 
-        False, and nothing changed, when another file stands there. A repeat answers the same. Raises
-        DatastoreUnavailable.
+        False, and nothing changed, when another file stands there. A repeat answers the same. ``alive`` is called with
+        each piece. Raises DatastoreUnavailable.
         """
         wanted = sha256_of(source)
 
         def put() -> bool:
-            tag, found = self._seen(path)
+            tag, found = self._seen(path, alive)
             if found == wanted:
                 return True
             if not found:
-                self._create(source, self._full(path))
+                self._create(source, self._full(path), alive)
             elif found in own:
-                put_matching(self._fs, self._is_s3, source, self._full(path), tag)
+                put_matching(self._fs, self._is_s3, source, self._full(path), tag, alive)
             else:
                 return False
             return True
@@ -162,7 +165,7 @@ class ObjectStore:
 
         return self._tried(remove, f"remove {self.shown(path)}")
 
-    def _seen(self, path: str) -> tuple[str, str]:
+    def _seen(self, path: str, alive: Callable[[], None] = lambda: None) -> tuple[str, str]:
         """ETag and sha256 of an object; a change after the look leaves the tag behind. Twice "" for none."""
         try:
             info = self._fs.info(self._full(path))
@@ -172,6 +175,7 @@ class ObjectStore:
             return "", ""
         digest = hashlib.sha256()
         for start in range(0, int(info["size"] or 0), BLOCK_BYTES):
+            alive()
             digest.update(self._piece(path, start, min(start + BLOCK_BYTES, int(info["size"]))))
         return tag_of(info), digest.hexdigest()
 
@@ -210,7 +214,7 @@ class ObjectStore:
             raise _ShortRead(f"{len(data):,} of {end - start:,} bytes came")
         return data
 
-    def _create(self, source: Path, path: str) -> None:
+    def _create(self, source: Path, path: str, alive: Callable[[], None]) -> None:
         """Conditional on there being nothing, and whole or not at all, whatever the size."""
         if source.stat().st_size <= BLOCK_BYTES:
             self._fs.pipe_file(path, source.read_bytes(), mode="create")
@@ -219,6 +223,7 @@ class ObjectStore:
             writer = self._fs.open(path, "xb", block_size=BLOCK_BYTES)
             try:
                 while block := reader.read(BLOCK_BYTES):
+                    alive()
                     writer.write(block)
                 writer.close()
             except BaseException:
