@@ -1,5 +1,5 @@
 """The heavy faults use the jobs of the process tests."""
 
-from tests.process.conftest import engine, fork_server, prepared_drivers
+from tests.process.conftest import client, engine, fork_server, prepared_drivers, settings, store
 
-__all__ = ["engine", "fork_server", "prepared_drivers"]
+__all__ = ["client", "engine", "fork_server", "prepared_drivers", "settings", "store"]
