@@ -140,8 +140,13 @@ class _Look:
     def _wrong(self, message: str) -> Finding:
         check = f"job {self.name}"
         if self.has_ended:
-            remedy = "What it published is not affected. It cannot be scored on from here; "
-            return problem(check, message, f"{remedy}job delete --name {self.name} forgets it.")
+            again = (
+                ""
+                if self.kept.job.status is JobStatus.COMPLETED
+                else f"job resume --name {self.name} scores it again; "
+            )
+            remedy = f"What it published is not affected. {again}job delete --name {self.name} forgets it."
+            return problem(check, message, remedy)
         return problem(check, message, f"job cancel --name {self.name}, then invoke again.")
 
 
