@@ -91,9 +91,14 @@ def places(tmp_path_factory: pytest.TempPathFactory, prepared_drivers: ForkServe
     return [Place(call, number) for call, count in counted.items() for number in range(1, count + 1)]
 
 
-def strike(traced: Traced, places: list[Place], fault: str, judge: Callable[[Patient, int], None]) -> None:
-    """A job for each place; all that went wrong is said at the end."""
+#: Parts of the work: what the database writes and syncs, and all the rest.
+KINDS = ("pwrite64", "fdatasync", "files")
+
+
+def strike(traced: Traced, places: list[Place], kind: str, fault: str, judge: Callable[[Patient, int], None]) -> None:
+    """A job for each place of this kind; all that went wrong is said at the end."""
     wrong, met = [], 0
+    places = [place for place in places if kind == (place.call if place.call in KINDS else "files")]
     for place in places:
         patient = traced.patient()
         status, calls = traced.drive(patient, "-e", f"inject={place.call}:{fault}:when={place.number}")
@@ -103,11 +108,13 @@ def strike(traced: Traced, places: list[Place], fault: str, judge: Callable[[Pat
         except AssertionError as error:
             wrong.append(f"{place}: {error}")
     assert not wrong, f"{len(wrong)} of {len(places)}:\n" + "\n".join(wrong)
-    print(f"{fault}: {met} of {len(places)} calls struck")
+    print(f"{kind}, {fault}: {met} of {len(places)} calls struck")
     assert met >= len(places) - 3, "a beat more or less is chance, but no more than that"
 
 
-def test_t_a3_a_driver_is_killed_as_it_makes_the_call(traced: Traced, places: list[Place]) -> None:
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", KINDS)
+def test_t_a3_a_driver_is_killed_as_it_makes_the_call(traced: Traced, places: list[Place], kind: str) -> None:
     def judge(patient: Patient, status: int) -> None:
         assert status in (-signal.SIGKILL, 0)
         patient.look()
@@ -115,11 +122,13 @@ def test_t_a3_a_driver_is_killed_as_it_makes_the_call(traced: Traced, places: li
         patient.carry_on()
         patient.check()
 
-    strike(traced, places, "signal=SIGKILL", judge)
+    strike(traced, places, kind, "signal=SIGKILL", judge)
 
 
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("error", ["EIO", "ENOSPC"])
-def test_t_a3_the_call_fails(traced: Traced, places: list[Place], error: str) -> None:
+def test_t_a3_the_call_fails(traced: Traced, places: list[Place], error: str, kind: str) -> None:
     """Whatever it is, the driver tries again or leaves the job to the next one: no such call may fail the job."""
 
     def judge(patient: Patient, status: int) -> None:
@@ -129,7 +138,7 @@ def test_t_a3_the_call_fails(traced: Traced, places: list[Place], error: str) ->
             patient.carry_on()
         patient.check()
 
-    strike(traced, places, f"error={error}", judge)
+    strike(traced, places, kind, f"error={error}", judge)
 
 
 def test_t_a3_a_disk_that_fails_for_good_fails_the_job_and_leaves_nothing(traced: Traced, places: list[Place]) -> None:
