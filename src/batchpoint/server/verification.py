@@ -8,6 +8,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -159,8 +160,11 @@ def _plan_and_segments(plane: ControlPlane, job: Job, folder: JobFolder, manifes
         yield Check("segments", str(folder.segments), "skipped", said)
         return
     if manifest.plan is not None:
-        wanted = manifest.plan.sha256
-        yield _compared("plan", str(folder.plan_items), wanted, lambda: _sha256(folder.plan_items))
+        for file, wanted in (
+            (folder.plan_items, manifest.plan.sha256),
+            (folder.plan_header, manifest.plan.header_sha256),
+        ):
+            yield _compared("plan", str(file), wanted, partial(_sha256, file))
     wrong: dict[str, Check] = {}
     for row in plane.store.rows(job.name, job.revision):
         for part in row.parts:

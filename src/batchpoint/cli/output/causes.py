@@ -40,17 +40,16 @@ def next_steps(job: "Job") -> list[str]:
     listed = job.properties.get(FAILED_ITEMS) or f"{PROGRAM} job download --name {job.name} --all"
     return [
         f"Each of them:  {listed}",
-        *explained(job.failures),
+        *(f"What it means: {PROGRAM} explain {code}" for code in explained(job.failures)),
         f"Again:         {PROGRAM} job redrive --name {job.name}",
     ]
 
 
 def explained(failures: Sequence["FailureReason"]) -> list[str]:
-    """A line for each code that can be looked up, the costliest first."""
+    """The codes that can be looked up, the costliest first, not too many."""
     from batchpoint.explanations import find
 
-    codes = [code for code in dict.fromkeys(reason.code for reason in failures) if find(code)]
-    return [f"What it means: {PROGRAM} explain {code}" for code in codes[:_EXPLAINED_MAX]]
+    return [code for code in dict.fromkeys(reason.code for reason in failures) if find(code)][:_EXPLAINED_MAX]
 
 
 def _items(count: int) -> str:

@@ -87,8 +87,10 @@ def write(job: Job, fence: Fence, folder: JobFolder, home: Path, ending: Ending)
 def _plan(folder: JobFolder) -> PlanProof | None:
     if not folder.plan_header.is_file():
         return None
-    header = json.loads(folder.plan_header.read_bytes())
-    return PlanProof.model_validate({name: header[name] for name in PlanProof.model_fields})
+    data = folder.plan_header.read_bytes()
+    header = json.loads(data)
+    told = {name: header[name] for name in ("sha256", "bytes", "items", "mini_batch_size")}
+    return PlanProof(**told, header_sha256=hashlib.sha256(data).hexdigest())
 
 
 def _code(settings: JobSettings) -> ContentProof | None:

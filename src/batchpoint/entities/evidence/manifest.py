@@ -40,6 +40,8 @@ class PlanProof(Noun):
     bytes: int
     items: int
     mini_batch_size: int
+    #: Of the file that says where the paths start and how they are cut.
+    header_sha256: str
 
 
 class EnvironmentProof(Noun):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchpoint.cli.call import Call, Outcome
-from batchpoint.cli.grammar import Command, Flag
+from batchpoint.cli.grammar import PROGRAM, Command, Flag
 from batchpoint.errors import CommandLineInvalid, UserError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _summary(result: "ScoreResult") -> str:
     items = result.progress.items_succeeded
     speed = f" ({items / result.wall_s:,.0f} items/s)" if items and result.wall_s else ""
     lines = [f"{summary(result.progress)} in {result.wall_s:.1f} s{speed}", *told(result.failures, sys.stdout)]
-    lines += explained(result.failures)
+    lines += [f"means   {PROGRAM} explain {code}" for code in explained(result.failures)]
     lines += [f"failed  {_near(result.failed_items)}"] if result.failed_items else []
     lines += [f"output  {_near(result.output)}"] if result.output else []
     if result.error is not None or result.progress.items_failed:
