@@ -35,7 +35,7 @@ class Fence:
     nonce: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Part:
     """A range of a segment file that holds rows."""
 
@@ -47,7 +47,7 @@ class Part:
     crc: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class LedgerRow:
     """The outcome of a mini-batch, or of the range of its items that starts at ``first_item``."""
 
@@ -71,7 +71,8 @@ class LedgerRow:
 
     def __post_init__(self) -> None:
         # Reasons quote file names and user text: lone surrogates and NUL, which no database takes, are written out.
-        object.__setattr__(self, "reason", storable(self.reason))
+        if self.reason:
+            object.__setattr__(self, "reason", storable(self.reason))
 
     @property
     def key(self) -> tuple[int, int]:
@@ -94,6 +95,8 @@ class Tally:
 
 def storable(text: str) -> str:
     """The text with everything written out that a database or JSON in UTF-8 does not take."""
+    if not text:
+        return text
     return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
 
 

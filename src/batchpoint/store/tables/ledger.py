@@ -3,11 +3,11 @@
 ``Store`` is made of it; ``lifecycle`` holds the rules, ``jobs`` the job's row.
 """
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Text, delete, func, select, tuple_, type_coerce
 
 from batchpoint.entities.job import FailureReason, JobError, Progress
 from batchpoint.errors import CancelRequested
@@ -24,6 +24,21 @@ _KEYS_AT_ONCE = 500
 _ROWS_AT_ONCE = 5000
 #: ``ledger.c.items`` is a method of the collection.
 _ITEMS = ledger.c["items"]
+#: The fields of LedgerRow, in its order.
+_FIELDS = (
+    ledger.c.mini_batch,
+    ledger.c.first_item,
+    _ITEMS,
+    ledger.c.succeeded,
+    ledger.c.failed_items,
+    ledger.c.output_rows,
+    ledger.c.attempt,
+    type_coerce(ledger.c.parts, Text),
+    ledger.c.reason_code,
+    ledger.c.reason,
+    ledger.c.error_type,
+    ledger.c.fingerprint,
+)
 
 
 class LedgerTable(JobLedger):
@@ -95,7 +110,7 @@ class LedgerTable(JobLedger):
 
     def rows(self, job: str, revision: int, failed_only: bool = False) -> Iterator[LedgerRow]:
         key = ledger.c.mini_batch, ledger.c.first_item
-        query = select(ledger).where(of_revision(job, revision)).order_by(*key).limit(_ROWS_AT_ONCE)
+        query = select(*_FIELDS).where(of_revision(job, revision)).order_by(*key).limit(_ROWS_AT_ONCE)
         if failed_only:
             query = query.where(ledger.c.failed_items > 0)
         after = (-1, -1)
@@ -103,7 +118,7 @@ class LedgerTable(JobLedger):
             record_of(connection, job)
         while True:
             with self._database.reading() as connection:
-                found = [_row(row) for row in connection.execute(query.where(tuple_(*key) > after))]
+                found = [_row(*row) for row in connection.execute(query.where(tuple_(*key) > after)).all()]
             yield from found
             if len(found) < _ROWS_AT_ONCE:
                 return
@@ -190,31 +205,30 @@ def _columns(fence: Fence, row: LedgerRow) -> dict[str, object]:
     }
 
 
-def _row(row: Row[Any]) -> LedgerRow:
-    return LedgerRow(
-        mini_batch=row.mini_batch,
-        first_item=row.first_item,
-        items=row.items,
-        succeeded=row.succeeded,
-        failed_items=row.failed_items,
-        rows=row.output_rows,
-        attempt=row.attempt,
-        parts=tuple(Part(*part) for part in row.parts),
-        reason_code=row.reason_code,
-        reason=row.reason,
-        error_type=row.error_type,
-        fingerprint=row.fingerprint,
-    )
+def _row(
+    mini_batch: int,
+    first_item: int,
+    items: int,
+    succeeded: int,
+    failed_items: int,
+    rows: int,
+    attempt: int,
+    parts: str,
+    *reason: str,
+) -> LedgerRow:
+    """A row from what ``_FIELDS`` selects; there may be a million of them, so nothing is looked up by name."""
+    whole = tuple([Part(*part) for part in json.loads(parts)])
+    return LedgerRow(mini_batch, first_item, items, succeeded, failed_items, rows, attempt, whole, *reason)
 
 
 def _standing_keys(connection: Connection, fence: Fence, rows: Sequence[LedgerRow]) -> set[tuple[int, int]]:
     """Keys under which the ledger holds these very rows, entered by this claim: now, or by a call that is repeated."""
     stored: dict[tuple[int, int], tuple[int, LedgerRow]] = {}
     for mini_batches in _chunks(sorted({row.mini_batch for row in rows})):
-        query = select(ledger).where(of_revision(fence.job, fence.revision), ledger.c.mini_batch.in_(mini_batches))
-        stored |= {
-            (found.mini_batch, found.first_item): (found.epoch, _row(found)) for found in connection.execute(query)
-        }
+        query = select(ledger.c.epoch, *_FIELDS).where(of_revision(fence.job, fence.revision))
+        for epoch, *found in connection.execute(query.where(ledger.c.mini_batch.in_(mini_batches))):
+            row = _row(*found)
+            stored[row.key] = epoch, row
     return {row.key for row in rows if stored.get(row.key) == (fence.epoch, row)}
 
 
