@@ -34,7 +34,7 @@ from batchpoint.engine.publishing.proof import Proof
 from batchpoint.engine.publishing.segments import damaged
 from batchpoint.engine.room import Room, is_faulty, is_full
 from batchpoint.engine.tries import TryRecord
-from batchpoint.entities.job import FailureReason, Job, JobError, JobStatus, Progress
+from batchpoint.entities.job import PUBLISHED, FailureReason, Job, JobError, JobStatus, Progress
 from batchpoint.errors import (
     BatchpointError,
     CancelRequested,
@@ -52,7 +52,6 @@ from batchpoint.observability.job_logs import JobLogs
 from batchpoint.settings import Settings
 from batchpoint.storage.atomic import fsync_file
 from batchpoint.storage.job_folder import JobFolder
-from batchpoint.storage.published import PUBLISHED
 from batchpoint.store.records import Claimed, Fence, JobLedger, LedgerRow, Tally
 
 log = logging.getLogger(__name__)

@@ -125,6 +125,10 @@ class JobError(Noun):
     message: str
 
 
+#: Property of a job that has published: the revision that did so last.
+PUBLISHED = "batchpoint.published_revision"
+
+
 class Job(Noun):
     """One invocation of an endpoint."""
 
@@ -164,6 +168,11 @@ class Job(Noun):
     creation_context: CreationContext | None = None
     id: str | None = None
 
+    @property
+    def has_published(self) -> bool:
+        """True when an output stands, be it of an earlier revision."""
+        return self.status is JobStatus.COMPLETED or PUBLISHED in self.properties
+
 
 class JobEdit(Noun):
     """What may be changed of a job that exists."""
@@ -191,6 +200,8 @@ def shown_properties(job: Job) -> dict[str, str]:
     shown = job.progress.model_dump(exclude={"waiting_for"} if not job.progress.waiting_for else None)
     counts = {f"batchpoint.{name}": str(count) for name, count in shown.items()}
     counts["batchpoint.output_uri"] = job.settings.output_uri
+    if job.revision:
+        counts["batchpoint.revision"] = str(job.revision)
     if job.failures:
         counts["batchpoint.failures"] = json.dumps([reason.model_dump() for reason in job.failures])
     # A redrive that heals everything leaves an empty one.

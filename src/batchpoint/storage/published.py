@@ -10,8 +10,6 @@ from collections.abc import Iterable
 from batchpoint.storage.atomic import write_atomically
 from batchpoint.storage.job_folder import JobFolder
 
-#: Property of a job that has published: the revision that did so last.
-PUBLISHED = "batchpoint.published_revision"
 #: Stands for the gathered output among the names: a file of ours beside it may have the same name in another place.
 GATHERED = ""
 

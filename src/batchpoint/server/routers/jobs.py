@@ -8,7 +8,7 @@ from fastapi.responses import FileResponse, StreamingResponse
 
 from batchpoint.arm import job as wire
 from batchpoint.arm.assets import is_archived
-from batchpoint.entities.job import Job, JobEdit, JobStatus, is_of_the_service, job_of_step, step_of, step_refusal
+from batchpoint.entities.job import Job, JobEdit, is_of_the_service, job_of_step, step_of, step_refusal
 from batchpoint.errors import NotSupported, ReferenceInvalid, ResourceConflict, ResourceNotFound
 from batchpoint.server import retention
 from batchpoint.server.intake import limits
@@ -16,7 +16,7 @@ from batchpoint.server.lookup import ControlPlane, Desk
 from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, AtPlane, Sent, page, view_of
 from batchpoint.storage.datastores import open_datastore
 from batchpoint.storage.job_folder import job_folder
-from batchpoint.storage.published import PUBLISHED, recall
+from batchpoint.storage.published import recall
 
 router = APIRouter()
 
@@ -144,7 +144,7 @@ def list_outputs(plane: AtPlane, job: str) -> dict[str, Any]:
     """
     found = _ended(plane, job)
     root = Path(found.settings.output_folder)
-    if not _has_published(found):
+    if not found.has_published:
         return {"value": []}
     names = recall(job_folder(plane.settings.home, found.name))
     if found.settings.output_store is not None:
@@ -160,17 +160,13 @@ def read_output(plane: AtPlane, job: str, path: str) -> Response:
     found = _ended(plane, job)
     # The folder may hold files of others; one that this job did not write is never answered.
     is_own = path in recall(job_folder(plane.settings.home, found.name))
-    is_own = is_own and _has_published(found)
+    is_own = is_own and found.has_published
     if found.settings.output_store is not None and is_own:
         return _stored_output(plane, found, path)
     file = path_inside(Path(found.settings.output_folder), path)
     if not is_own or not file.is_file():
         raise ResourceNotFound(f"Job {job} has no output file {path}.", target=path)
     return FileResponse(file, media_type="application/octet-stream")
-
-
-def _has_published(job: Job) -> bool:
-    return job.status is JobStatus.COMPLETED or PUBLISHED in job.properties
 
 
 def _stored_output(plane: ControlPlane, job: Job, path: str) -> Response:

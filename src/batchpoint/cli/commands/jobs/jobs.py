@@ -101,7 +101,7 @@ def delete(call: Call) -> None:
         call.client.jobs.delete(name)
         place = job.settings.output_uri or job.settings.output_folder
         left = f"What it published was left where it is: {place}"
-        call.say(f"Deleted job {name}. {left if job.status == 'Completed' else 'It had published nothing.'}")
+        call.say(f"Deleted job {name}. {left if job.has_published else 'It had published nothing.'}")
 
     call.remove(f"Delete job {name} with its logs? What it published stays.", forget)
 
