@@ -38,10 +38,6 @@ POINTS: dict[str, str] = {
 }
 
 
-class Struck(Exception):
-    """What the action ``raise`` raises: a fault of ours that nobody foresaw."""
-
-
 @dataclass
 class _Trap:
     act: Callable[[str], None]
@@ -95,7 +91,8 @@ def _stop(point: str) -> None:
 
 
 def _raise(point: str) -> None:
-    raise Struck(f"failpoint {point}: {POINTS[point]}")
+    # A fault of ours that nobody foresaw.
+    raise RuntimeError(f"failpoint {point}: {POINTS[point]}")
 
 
 def _lose(point: str) -> None:
