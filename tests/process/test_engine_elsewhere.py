@@ -14,6 +14,8 @@ import pytest
 from batchpoint.entities.data import Input
 from batchpoint.entities.datastore import Credentials, Datastore
 from batchpoint.entities.job import JobStatus
+from batchpoint.server.lookup import ControlPlane
+from batchpoint.server.verification import verify
 from batchpoint.storage.datastores import OpenDatastore, open_datastore
 from batchpoint.storage.objects import secrets
 from tests.object_stores import BlobService, S3Service
@@ -360,3 +362,28 @@ def test_an_item_that_is_still_not_to_be_had_fails_again_and_alone(elsewhere: Ma
     told = [row.reason for row in again.rows if row.failed_items]
     assert any("0.txt could not be fetched: it is no longer there" in reason for reason in told)
     assert len(again.lines) == 2
+
+
+def test_failed_items_stand_beside_the_output_and_go_when_they_are_healed(elsewhere: Make, engine: Engine) -> None:
+    place, source = elsewhere(), engine.items(4, bad=[1, 2])
+    ended = engine.run("raises_in_run.py", source, mini_batch_size=1, max_retries=1, **place.output("out"))
+    assert ended.status is JobStatus.COMPLETED, ended.job.error
+    assert place.text("out/failed_items.jsonl") == ended.folder.failed_items.read_text()
+    assert ended.job.properties["batchpoint.failed_items"] == place.uri("out/failed_items.jsonl")
+    plane = ControlPlane(engine.store, engine.settings, lambda: None)
+    assert {(check.what, check.state) for check in verify(plane, ended.job)} >= {
+        ("output", "ok"), ("failed items", "ok"), ("plan", "ok"), ("segments", "ok"),
+    }  # fmt: skip
+    variables = {**ended.job.settings.environment_variables, "SIN_ON": "2-bad"}
+    partly = ended.job.settings.model_copy(update={"environment_variables": variables})
+    engine.store.reopen_job(W, "job", partly, {})
+    again = engine.drive("job")
+    assert [line.count('"index": 2') for line in place.text("out/failed_items.jsonl").splitlines()] == [1]
+    healed = partly.model_copy(update={"environment_variables": {**variables, "SIN_ON": "nothing"}})
+    engine.store.reopen_job(W, "job", healed, {})
+    last = engine.drive("job")
+    assert last.status is JobStatus.COMPLETED and again.status is JobStatus.COMPLETED
+    assert place.store.size("out/failed_items.jsonl") is None
+    place.store.remove("out/predictions.csv")
+    wrong = [(check.what, check.state) for check in verify(plane, last.job) if check.state != "ok"]
+    assert wrong == [("output", "missing")]
