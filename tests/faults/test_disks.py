@@ -1,6 +1,8 @@
 """Disks that are full: T-C8 that of the store, T-C9 that of the work or of the output. Jobs wait, say so, and go on."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,9 +76,35 @@ def test_a_full_work_disk_costs_no_item_and_the_job_goes_on_when_there_is_room(
     driver = engine_here.start_driver("job")
     said = waits_for(engine_here, job_folder(engine_here.home, "job").path)
     assert "fails after 900 s" in said
+    said_by(engine_here, "workspace", "create", "--name", "space")
+    assert said in said_by(engine_here, "job", "show", "--name", "job")
+    stream = command(engine_here, "job", "stream", "--name", "job")
     assert not (engine_here.outside / "out" / "job").exists()
+    # Whoever watches hears of it, also where the log of the job has no room for it.
+    heard = b""
+    while b"Waiting for space. No room for" not in heard:
+        more = os.read(stream.stdout.fileno(), 1 << 16)  # type: ignore[union-attr]
+        assert more, heard
+        heard += more
     work.release()
     assert is_whole(engine_here.wait(driver))
+    heard += stream.communicate(timeout=60)[0]
+    assert b"Status: Completed" in heard
+    assert heard.count(b"Waiting for space.") == 1, "once"
+
+
+def command(engine: Engine, *words: str) -> "subprocess.Popen[bytes]":
+    place = ["--subscription", "sub", "-g", "group", *([] if "create" in words else ["-w", "space"])]
+    return subprocess.Popen(
+        [sys.executable, "-m", "batchpoint", *words, *place, "--home", str(engine.home)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**os.environ, "COLUMNS": "2000"},
+    )
+
+
+def said_by(engine: Engine, *words: str) -> str:
+    return command(engine, *words).communicate(timeout=60)[0].decode()
 
 
 def test_a_work_disk_that_fills_again_and_again_only_takes_time(engine_here: Engine, work: Disk) -> None:

@@ -11,6 +11,9 @@ from batchpoint.cli.output.progress import Bar, summary
 if TYPE_CHECKING:
     from batchpoint.entities.job import Job
 
+#: How the sentence of a job begins that waits for room on a disk.
+WAITING = "Waiting for space."
+
 
 def stream(call: Call, name: str) -> Outcome:
     """Print the job's log until the job ends, then sum it up; exit code 1 when it failed."""
@@ -37,10 +40,17 @@ def stream(call: Call, name: str) -> Outcome:
 
 def _follow(call: Call, job: "Job") -> "Job":
     """The job when it has ended; its log is printed by then."""
+    told = ""
     with Bar() as bar:
         for event in call.client.jobs.stream_events(job.name):
             for line in event.lines:
                 print(line, flush=True)
+                told = line if WAITING in line else told
             job = event.job
-            bar.show(job.progress, str(job.status), at_once=True)
+            waits = job.progress.waiting_for
+            if waits and waits not in told:
+                # The log of a job whose disk is full cannot say it.
+                told = waits
+                call.say(waits)
+            bar.show(job.progress, job.waiting_for or str(job.status), at_once=True)
     return job
