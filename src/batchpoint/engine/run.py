@@ -166,7 +166,7 @@ class JobRun:
             reach("D4")
             self.ledger.start(fence, plan.mini_batches, plan.items)
             self._settle_lost(job, fence, plan)
-            self._announce(plan, self.ledger.tally(job.name, fence.revision).mini_batches)
+            self._announce(plan, self.ledger.tally(job.name, fence.revision).items)
             end = driver.score(plan, self.ledger.rows(job.name, fence.revision))
             self._take_stock(job, fence, plan, driver)
             self._finish(job, fence, driver, end)
@@ -243,7 +243,7 @@ class JobRun:
     def _announce(self, plan: Plan, done: int) -> None:
         self.logs.event(
             f"{plan.items:,} items, {plan.mini_batch_size:,} at a time: {plan.mini_batches:,} mini-batches in all"
-            + (f", {done:,} of them done already." if done else ".")
+            + (f"; {done:,} items are done already." if done else ".")
         )
 
     def _take_stock(self, job: Job, fence: Fence, plan: Plan, driver: Driver) -> None:
