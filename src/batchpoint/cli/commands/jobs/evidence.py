@@ -4,7 +4,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from batchpoint.cli.call import Call, Outcome
-from batchpoint.cli.grammar import Command, Flag, named
+from batchpoint.cli.grammar import FORMATS, Command, Flag, named
 
 if TYPE_CHECKING:
     from batchpoint.client.transfer.evidence import Check, Comparison, Verified
@@ -14,20 +14,25 @@ def verify(call: Call) -> object:
     """Print what was read again, a table on a terminal; exit code 1 when something is not as the job left it."""
     found = call.client.jobs.evidence.verify(call.flags.name, call.flags.against or "")
     code = int(not found.is_sound)
-    if sys.stdout.isatty() and not (call.flags.output or call.flags.query):
+    if not call.flags.output and not call.flags.query and sys.stdout.isatty():
         print("\n".join(_report(found)))
         return Outcome(exit_code=code)
+    call.flags.output = call.flags.output or "json"
     for check in found.checks:
         if check.is_wrong:
             call.say(f"{check.what} {check.path} is {check.state}. {check.said}")
     if found.comparison is not None:
         for line in _compared(found.comparison):
             call.say(line)
-    return Outcome(_shape(found), code)
+    return Outcome(_checks(found) if call.flags.output == "table" else _shape(found), code)
+
+
+def _checks(found: "Verified") -> list[dict[str, object]]:
+    return [{"what": one.what, "state": one.state, "path": one.path, "said": one.said} for one in found.checks]
 
 
 def _shape(found: "Verified") -> dict[str, object]:
-    checks = [{"what": one.what, "state": one.state, "path": one.path, "said": one.said} for one in found.checks]
+    checks = _checks(found)
     shape: dict[str, object] = {"sound": found.is_sound, "checks": checks}
     if found.comparison is not None:
         shape["comparison"] = dict(vars(found.comparison))
@@ -52,8 +57,8 @@ def _compared(found: "Comparison") -> list[str]:
         return [f"The output is equal to that of job {found.other}, byte for byte."]
     return [
         f"The output is not that of job {found.other}. They differ first in line {found.line:,}:",
-        f"  here:  {found.here}",
-        f"  there: {found.there}",
+        f"  here:  {found.here or '(nothing)'}",
+        f"  there: {found.there or '(nothing)'}",
     ]
 
 
@@ -80,6 +85,12 @@ COMMANDS = (
                 "Also compare the output with that of this job; default the job that this one repeats, if any.",
                 "NAME",
                 of="job",
+            ),
+            Flag(
+                "--output -o",
+                f"{', '.join(FORMATS)}; default a report on a terminal, else json.",
+                "FORMAT",
+                choices=FORMATS,
             ),
         ),
         example="job verify --name JOB",
