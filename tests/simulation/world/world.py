@@ -148,7 +148,7 @@ class SimulatedJob:
         code = job.error.code if job.error else ""
         rows = self.world.registry.frozen.get((self.name, job.revision))
         is_whole = rows is not None and self.seen_there is not None and self.seen_there[1] == self.expected(rows)
-        return is_whole and code in ("DriverKeepsDying", "OutputUnwritable", "NoSpaceLeft", "InternalServerError")
+        return is_whole and code in ("DriverKeepsDying", "OutputUnwritable", "NoSpaceLeft", "DiskFailed", "InternalServerError")
 
     def after_power_cut(self) -> None:
         there = self.final.stat().st_ino if self.final.exists() else 0
@@ -220,8 +220,8 @@ class DriverProcess:
             world.seen["driver gives the store up"] += 1
             return 75
         except Exception:
-            world.seen["driver fails before its claim"] += 1
-            return 75
+            world.seen["driver fails"] += 1
+            return 70
         return 0
 
 
