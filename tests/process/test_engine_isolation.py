@@ -34,7 +34,7 @@ def run(engine: Engine, script: str | Path, **settings: object) -> Ended:
         ("segfaults_in_run.py", "WorkerCrashed", "", {}),
         ("kills_itself_in_run.py", "WorkerCrashed", "", {"environment": {"SIGNAL": "6"}}),
         ("closes_all_descriptors.py", "WorkerCrashed", "", {}),
-        ("hangs_in_run.py", "MiniBatchTimeout", "", {"timeout_s": 0.7, "max_retries": 1}),
+        ("hangs_in_run.py", "MiniBatchTimeout", "", {"timeout_s": 1.5, "max_retries": 1}),
     ],
 )
 def test_one_bad_file_costs_that_file(
@@ -69,7 +69,7 @@ def test_files_that_fail_each_in_its_own_way_are_all_found(engine: Engine) -> No
     )
     ways = {3: "-raises", 4: "-aborts", 9: "-hangs", 12: "-is-killed", 13: "-raises"}
     names = [f"{number:03}{ways.get(number, '')}.txt" for number in range(20)]
-    settings = {"mini_batch_size": 10, "max_retries": 1, "timeout_s": 0.7, "max_concurrency_per_instance": 2}
+    settings = {"mini_batch_size": 10, "max_retries": 1, "timeout_s": 1.5, "max_concurrency_per_instance": 2}
     ended = engine.run(script, engine.files(names), **settings)
     assert ended.lines == [name for name in names if "-" not in name]
     lost = {row.first_item: row.reason_code for row in ended.rows if row.failed_items}
@@ -131,7 +131,7 @@ def test_a_driver_that_takes_over_goes_on_with_the_isolation_where_it_stood(engi
         "    return sin.good(paths)\n"
     )
     gate = tmp_path / "gate"
-    settings = {"mini_batch_size": SIZE, "max_retries": 1, "environment": {"GATE": str(gate)}}
+    settings = {"mini_batch_size": SIZE, "max_retries": 1, "timeout_s": 600, "environment": {"GATE": str(gate)}}
     engine.job(script, engine.items(2 * SIZE, bad=[BAD]), **settings)
     first = engine.start_driver("job")
     eventually(lambda: len(engine.ended().rows) == 2, "the healthy half is not committed")
