@@ -1,6 +1,9 @@
 """A driver is killed once at each named step: another one ends the job as if nothing had been."""
 
+import contextlib
 import re
+import signal
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -9,7 +12,7 @@ from batchpoint.entities.job import JobStatus
 from batchpoint.errors import UserError
 from batchpoint.failpoints import POINTS, arm
 from tests.process.driver_deaths import Patient
-from tests.process.engine_jobs import ROOT, Engine
+from tests.process.engine_jobs import ROOT, Engine, eventually
 from tests.process.fork_server import ForkServer
 
 
@@ -28,6 +31,20 @@ def test_an_answer_of_the_store_that_is_lost_is_asked_for_again(engine: Engine, 
     assert engine.driver_log().count("trying again") == 2
 
 
+def test_a_store_that_is_locked_for_a_while_costs_nothing(engine: Engine, fork_server: ForkServer) -> None:
+    # It waits for a sixth of this in one go, and gives up after two thirds.
+    patient = Patient(engine, fork_server, lease_s=6.0)
+    driver = patient.stops_at("D5")
+    with contextlib.closing(sqlite3.connect(engine.home / "batchpoint.db")) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        driver.send_signal(signal.SIGCONT)
+        eventually(lambda: "trying again" in engine.driver_log(), "the driver does not notice")
+        other.rollback()
+    assert driver.wait() == 0, engine.driver_log()
+    patient.check()
+    assert engine.store.epoch_of("job") == 1
+
+
 def test_a_driver_whose_store_stays_away_ends_itself_before_its_lease_does(
     engine: Engine, fork_server: ForkServer
 ) -> None:
@@ -35,7 +52,7 @@ def test_a_driver_whose_store_stays_away_ends_itself_before_its_lease_does(
     driver = patient.stops_at("D5")
     (engine.home / "batchpoint.db").rename(engine.home / "away.db")
     (engine.home / "batchpoint.db").mkdir()
-    driver.send_signal(18)
+    driver.send_signal(signal.SIGCONT)
     try:
         assert driver.wait() == 75, "start me again later"
         assert "trying again" in engine.driver_log()
