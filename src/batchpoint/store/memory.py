@@ -5,8 +5,9 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import astuple, fields, replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
+from operator import attrgetter
 from typing import Any
 
 from batchpoint.entities.job import FailureReason, Job, JobError, JobSettings, JobStatus, Progress
@@ -14,6 +15,9 @@ from batchpoint.errors import CancelRequested, ResourceConflict, ResourceNotFoun
 from batchpoint.store import lifecycle
 from batchpoint.store.lifecycle import JobRecord
 from batchpoint.store.records import Claimed, Fence, Heartbeat, JobLedger, LedgerRow, Part, Standing, Tally
+
+_NAMES = [field.name for field in fields(LedgerRow)]
+_VALUES = attrgetter(*_NAMES)
 
 
 def _utc_now() -> datetime:
@@ -59,7 +63,7 @@ class MemoryLedger(JobLedger):
         told = {field.name: getattr(record, field.name) for field in fields(record) if field.name != "job"}
         yield json.dumps({"job": record.job.model_dump(mode="json"), **told})
         for row in self.rows(name, record.job.revision):
-            yield json.dumps(astuple(row))
+            yield json.dumps(_told(row))
 
     def restore(self, lines: Iterable[str]) -> Job:
         """Take in the job whose ``lines`` somebody kept. One that had not ended counts as canceled.
@@ -169,6 +173,13 @@ class MemoryLedger(JobLedger):
         return record
 
 
+def _told(row: LedgerRow) -> list[Any]:
+    """The fields of a row, in their order."""
+    told = list(_VALUES(row))
+    told[_NAMES.index("parts")] = [[part.segment, part.offset, part.length, part.crc] for part in row.parts]
+    return told
+
+
 def _row_of(values: list[Any]) -> LedgerRow:
-    named = dict(zip((field.name for field in fields(LedgerRow)), values, strict=True))
+    named = dict(zip(_NAMES, values, strict=True))
     return LedgerRow(**{**named, "parts": tuple(Part(*part) for part in named["parts"])})

@@ -47,6 +47,8 @@ def next_steps(job: "Job") -> list[str]:
 
 def explained(failures: Sequence["FailureReason"]) -> list[str]:
     """The codes that can be looked up, the costliest first, not too many."""
+    if not failures:
+        return []
     from batchpoint.explanations import find
 
     return [code for code in dict.fromkeys(reason.code for reason in failures) if find(code)][:_EXPLAINED_MAX]

@@ -117,14 +117,15 @@ def _environment(settings: JobSettings, home: Path) -> EnvironmentProof:
     environment = settings.environment
     if environment is None:
         return EnvironmentProof(interpreter=sys.executable, python=platform.python_version())
-    # Imported here: `score` without an environment needs neither.
-    from batchpoint.environments.interpreters import start
-    from batchpoint.environments.spec import read_spec
-
+    # Imported where they are used: `score` needs the first with --python only, and the second never.
     if environment.python:
+        from batchpoint.environments.interpreters import start
+
         path = Path(environment.python).expanduser()
         found = start(str(path / "bin" / "python" if path.is_dir() else path))
         return EnvironmentProof(interpreter=environment.python, python=found.version if found else "")
+    from batchpoint.environments.spec import read_spec
+
     try:
         spec = read_spec(environment).content_hash
     except UserError:
