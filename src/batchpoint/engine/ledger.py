@@ -16,6 +16,8 @@ from batchpoint.store.records import Fence, JobLedger, LedgerRow
 COMMIT_EVERY_S = 0.2
 #: A commit may take at most this share of the time.
 COMMIT_SHARE = 0.1
+#: But a commit that had to wait for a store that was away tells nothing of the next one.
+LONGEST_PAUSE_S = 5.0
 
 
 class GroupCommit:
@@ -57,7 +59,7 @@ class GroupCommit:
         self._store.commit(self._fence, self._waiting, progress)
         self._waiting = []
         self._due = None
-        self._pause_s = max(COMMIT_EVERY_S, (clock() - began) / COMMIT_SHARE)
+        self._pause_s = min(max(COMMIT_EVERY_S, (clock() - began) / COMMIT_SHARE), LONGEST_PAUSE_S)
 
     def _make_durable(self) -> None:
         reach("D7")
