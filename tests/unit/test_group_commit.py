@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from batchpoint.engine.ledger import COMMIT_EVERY_S, COMMIT_SHARE, GroupCommit
+from batchpoint.engine.ledger import COMMIT_EVERY_S, COMMIT_SHARE, LONGEST_PAUSE_S, GroupCommit
 from batchpoint.entities.job import Progress
 from batchpoint.errors import StoreUnavailable
 from batchpoint.store.memory import MemoryLedger
@@ -123,3 +123,12 @@ def test_a_commit_that_failed_may_be_repeated() -> None:
     scribe.commit = real  # type: ignore[method-assign]
     assert scribe.flush()[-1] == [0]
     assert [one.mini_batch for one in scribe.ledger("j", 0)] == [0]
+
+
+def test_the_commit_after_one_that_had_to_wait_for_its_store_is_due_soon() -> None:
+    scribe = Scribe()
+    scribe.takes_s = 15.0
+    add(scribe, row(0))
+    scribe.flush()
+    add(scribe, row(1))
+    assert scribe.commits.due == scribe.now + LONGEST_PAUSE_S
