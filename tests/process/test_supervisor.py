@@ -17,7 +17,7 @@ from batchpoint.server.supervisor import lock_of
 from batchpoint.settings import Settings
 from batchpoint.storage.job_folder import job_folder
 from batchpoint.storage.lock import is_locked, try_lock
-from batchpoint.store.store import Store
+from batchpoint.store.store import Store, open_store
 from tests.process.homes import deploy, ended, eventually, expected_rows
 
 
@@ -68,6 +68,23 @@ def test_a_driver_that_is_killed_gets_a_successor(client: Client, store: Store, 
     assert (found.status, found.progress.items_succeeded) == (JobStatus.COMPLETED, 12)
     assert store.heartbeat(job.name).pid != pid
     assert output_of(client, job.name, tmp_path / "out") == expected_rows(12)
+
+
+def test_a_driver_that_stands_still_is_killed_and_gets_a_successor(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BATCHPOINT_DRIVER_LEASE_S", "3")
+    settings = Settings.load()
+    with connect(settings) as client, open_store(settings.home) as store:
+        wanted = deploy(client, tmp_path / "files", "sleeps_in_run.py", files=8, SLEEP_S="0.2")
+        job = client.endpoints.invoke("ep1", wanted)
+        pid = driver_of(store, job.name)
+        os.kill(pid, signal.SIGSTOP)
+        found = ended(client, job.name)
+        assert (found.status, found.progress.items_succeeded) == (JobStatus.COMPLETED, 8)
+        assert store.heartbeat(job.name).pid != pid
+        assert output_of(client, job.name, tmp_path / "out") == expected_rows(8)
+    assert "gave no sign of life" in (home / "supervisor.log").read_text()
 
 
 def test_after_supervisor_and_driver_are_killed_the_next_client_starts_them_again(
