@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from batchpoint.engine.preparation import plan as plans
 from batchpoint.engine.preparation.pieces import Piece
 from batchpoint.engine.preparation.plan import Plan, read_plan, write_plan
 from batchpoint.errors import SegmentCorrupt
@@ -101,3 +102,18 @@ def test_the_path_of_an_item_is_told_as_text_that_can_be_stored(tmp_path: Path) 
 def test_absolute_paths_need_no_root(tmp_path: Path) -> None:
     plan = written(tmp_path, [b"/data/one.png"], 1, root="")
     assert plan.path(0) == "/data/one.png"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
+@pytest.mark.parametrize("block", [1, 4, 5, 11, 1000])
+def test_a_plan_is_cut_the_same_wherever_its_blocks_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: int, block: int
+) -> None:
+    monkeypatch.setattr(plans, "_BLOCK_BYTES", block)
+    monkeypatch.setattr(plans, "_AT_ONCE", block)
+    paths = [b"x" * (1 + number % 5) for number in range(23)]
+    plan = written(tmp_path, paths, size)
+    assert read(tmp_path) == plan
+    assert plan.items == len(paths)
+    cut = [mini_batch(tmp_path, plan, index) for index in range(plan.mini_batches)]
+    assert cut == [paths[first : first + size] for first in range(0, len(paths), size)]
