@@ -16,8 +16,6 @@ from batchpoint.store.records import Fence, JobLedger, LedgerRow
 COMMIT_EVERY_S = 0.2
 #: A commit may take at most this share of the time.
 COMMIT_SHARE = 0.1
-#: But a commit that had to wait for a store that was away tells nothing of the next one.
-LONGEST_PAUSE_S = 5.0
 
 
 class GroupCommit:
@@ -31,6 +29,7 @@ class GroupCommit:
         self._waiting: list[LedgerRow] = []
         self._due: float | None = None
         self._pause_s = COMMIT_EVERY_S
+        self._took_before = 0.0
         #: Segments whose names are durable as well.
         self._named: set[str] = set()
 
@@ -59,7 +58,10 @@ class GroupCommit:
         self._store.commit(self._fence, self._waiting, progress)
         self._waiting = []
         self._due = None
-        self._pause_s = min(max(COMMIT_EVERY_S, (clock() - began) / COMMIT_SHARE), LONGEST_PAUSE_S)
+        took = clock() - began
+        # One commit that had to wait for a store that was away tells nothing of the next one.
+        self._pause_s = max(COMMIT_EVERY_S, min(took, self._took_before) / COMMIT_SHARE)
+        self._took_before = took
 
     def _make_durable(self) -> None:
         reach("D7")
