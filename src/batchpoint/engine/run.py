@@ -24,7 +24,7 @@ from batchpoint.engine.driver import BEAT_EVERY_S, Driver
 from batchpoint.engine.ledger import GroupCommit
 from batchpoint.engine.messages import EndJob, Failure
 from batchpoint.engine.preparation.interpreter import interpreter
-from batchpoint.engine.preparation.pieces import Coverage, Piece
+from batchpoint.engine.preparation.leftovers import lost_rows, missing_items
 from batchpoint.engine.preparation.plan import Plan, read_plan, write_plan
 from batchpoint.engine.preparation.pools import open_pool, policy_of
 from batchpoint.engine.preparation.source import Preparation, Source, unfetched
@@ -40,7 +40,6 @@ from batchpoint.errors import (
     CancelRequested,
     DiskFailed,
     Fenced,
-    InputUnreadable,
     InternalError,
     JobFailed,
     JobLifetimeExceeded,
@@ -187,15 +186,7 @@ class JobRun:
 
     def _missing(self, job: Job, fence: Fence, plan: Plan) -> Iterator[bytes]:
         """The items of the plan that the ledger does not have yet."""
-        covered = Coverage(plan.items, plan.mini_batch_size)
-        for row in self.ledger.rows(job.name, fence.revision):
-            covered.add(row)
-        for mini_batch in range(plan.mini_batches):
-            gaps = covered.gaps(mini_batch)
-            paths = plan.paths(mini_batch) if gaps else []
-            for gap in gaps:
-                first = gap.first_item - plan.first_item(mini_batch)
-                yield from paths[first : first + gap.items]
+        return missing_items(plan, self.ledger.rows(job.name, fence.revision))
 
     def _driver(self, job: Job, fence: Fence, pool: WorkerPool, python: str, input_root: str) -> Driver:
         prefix = f"{fence.revision}.{fence.epoch}.{fence.nonce}"
@@ -230,13 +221,7 @@ class JobRun:
 
     def _settle_lost(self, job: Job, fence: Fence, plan: Plan) -> None:
         """An item that could not be brought here has failed before anything is scored, and costs no other."""
-        reasons_of, rows = unfetched(self.folder, job.revision), []
-        for index, item in enumerate(plan.all_items() if reasons_of else ()):
-            if item in reasons_of:
-                failure = Failure(InputUnreadable.code, f"{os.fsdecode(item)} could not be fetched: {reasons_of[item]}")
-                piece = Piece(index // plan.mini_batch_size, index, 1)
-                row = LedgerRow(*piece, 0, 1, 0, 0, (), failure.code, failure.message, *reasons.cause(failure))
-                rows.append(row)
+        rows = list(lost_rows(plan, unfetched(self.folder, job.revision)))
         if rows:
             self.ledger.commit(fence, rows, self._progress)
 
