@@ -97,6 +97,8 @@ def score(folder: Path, files: int, size: int) -> list[Bar]:
     while process.poll() is None:
         peak = max(peak, high_water_mb(process.pid))
         time.sleep(LOOK_S)
+    if process.returncode:
+        raise SystemExit(f"exit {process.returncode} of {' '.join(words)}")
     print(f"score, {files:,} files by {size}: {time.monotonic() - began:.1f} s", flush=True)
     return [Bar(f"memory of score, {files:,} files by {size}", MEMORY_MB, peak, "MB")]
 
