@@ -177,7 +177,8 @@ def test_partial_results_of_a_failed_job_never_get_the_name_of_its_output(az: Az
     assert "published no output" in told
     assert f"job download --name {name} --partial" in told
     az(f"job download --name {name} --partial --download-path got")
-    assert sorted(os.listdir("got")) == ["predictions.partial.csv", "predictions.partial.csv.missing.txt"]
+    partial = ["predictions.partial.csv", "predictions.partial.csv.missing.txt"]
+    assert sorted(os.listdir("got")) == ["failed_items.jsonl", *partial]
     rows = Path("got/predictions.partial.csv").read_text()
     assert rows == "".join(sorted(rows.splitlines(keepends=True)))
     assert set(rows.splitlines()) <= set(ROWS.splitlines())

@@ -66,15 +66,19 @@ class Evidence:
         body = self._requests.json_at_last(f"{_of(job)}/verification", query)
         return Verified(tuple(_check(Body(one)) for one in body.items("checks")), _comparison(body))
 
-    def fetch(self, job: str, folder: Path) -> Sequence[Path]:
-        """Put the list of failed items and the manifest into ``folder``, as far as the job has them."""
-        found = []
-        for route, name in (("failed-items", "failed_items.jsonl"), ("manifest", "manifest.json")):
-            try:
-                found.append(fetch(self._requests, f"{_of(job)}/{route}", folder / name))
-            except ResourceNotFound:
-                continue
-        return found
+    def failed_items(self, job: str, folder: Path) -> Sequence[Path]:
+        """Put the list of failed items into ``folder``, if the job has any."""
+        return self._fetched(job, "failed-items", folder / "failed_items.jsonl")
+
+    def manifest(self, job: str, folder: Path) -> Sequence[Path]:
+        """Put the manifest into ``folder``, if the job has one."""
+        return self._fetched(job, "manifest", folder / "manifest.json")
+
+    def _fetched(self, job: str, route: str, target: Path) -> Sequence[Path]:
+        try:
+            return [fetch(self._requests, f"{_of(job)}/{route}", target)]
+        except ResourceNotFound:
+            return []
 
 
 def _of(job: str) -> str:

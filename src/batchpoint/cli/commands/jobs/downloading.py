@@ -19,7 +19,7 @@ def download(call: Call) -> None:
         if call.flags.all:
             raise CommandLineInvalid("--partial and --all exclude each other; run the command once with each")
         _tell(call, call.client.downloads.partial(name, folder))
-        _tell(call, call.client.jobs.evidence.fetch(name, folder))
+        _tell(call, call.client.jobs.evidence.failed_items(name, folder))
         return
     job = call.client.jobs.get(name)
     if not job.status.is_terminal:
@@ -27,7 +27,8 @@ def download(call: Call) -> None:
         call.client.jobs.download(name, folder)
     if call.flags.all:
         _tell(call, call.client.downloads.logs(name, folder / "artifacts"))
-        _tell(call, call.client.jobs.evidence.fetch(name, folder / "artifacts"))
+        for left in (call.client.jobs.evidence.failed_items, call.client.jobs.evidence.manifest):
+            _tell(call, left(name, folder / "artifacts"))
     try:
         _tell(call, call.client.jobs.download(name, _place(call, job, folder)))
     except ResourceNotFound as error:
