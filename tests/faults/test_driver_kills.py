@@ -19,8 +19,9 @@ from tests.process.kill_campaign import Campaign
 #: 75 kills each, all of them between the first commit and the publish.
 SEEDS = range(8)
 KILLS = 75
-#: Kills at any moment, of drivers of small jobs.
-KILLS_ANYWHERE = 400
+#: 100 kills each at any moment, of drivers of small jobs.
+SEEDS_ANYWHERE = range(400, 404)
+KILLS_ANYWHERE = 100
 
 
 def campaign(engine: Engine, server: ForkServer, seed: int, *, tokens: bool, name: str = "job") -> Campaign:
@@ -43,8 +44,10 @@ def test_t_a2_drivers_are_killed_while_they_score(engine: Engine, fork_server: F
         assert quiet.check().output.read_bytes() == output
 
 
-def test_t_a2_drivers_are_killed_at_any_moment_of_their_lives(engine: Engine, fork_server: ForkServer) -> None:
-    seed = 400
+@pytest.mark.parametrize("seed", SEEDS_ANYWHERE)
+def test_t_a2_drivers_are_killed_at_any_moment_of_their_lives(
+    engine: Engine, fork_server: ForkServer, seed: int
+) -> None:
     print(f"seed {seed}")
     dice, kills, jobs = random.Random(seed), 0, 0
     while kills < KILLS_ANYWHERE:
