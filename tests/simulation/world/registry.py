@@ -85,9 +85,9 @@ class Registry:
         self.records = records
         #: Job → the latest claim that was granted.
         self.holder: dict[str, Fence] = {}
-        #: Job → who made that claim, None for a supervisor; and when anything was last written under it.
+        #: Job → who made that claim, None for a supervisor; and the latest beat, with when it was counted.
         self.claimant: dict[str, DriverProcess | None] = {}
-        self.signed: dict[str, float] = {}
+        self.signed: dict[str, tuple[Heartbeat, float]] = {}
         #: (job, revision) → rows when it was frozen.
         self.frozen: dict[tuple[str, int], list[LedgerRow]] = {}
         self.checked: dict[tuple[str, int], set[tuple[int, int]]] = {}
@@ -105,7 +105,7 @@ class Registry:
         if after.status is not before.status:
             self.world.note(f"{fence.job} is {after.status}")
             self._turned(after)
-        self.signed[fence.job] = self.world.clockwork.now
+        self._note_sign(fence.job)
         key = fence.job, fence.revision
         if what == "commit" and answer and before.status is not JobStatus.RUNNING:
             violated(f"I4: {fence.job} took rows while it was {before.status}")
@@ -141,15 +141,21 @@ class Registry:
             self._check_lease(job, before)
             self.claimant[job] = claimant
         self.holder[job] = fence
-        self.signed[job] = self.world.clockwork.now
+        self._note_sign(job)
         self.world.note(f"{job}: claim {fence.epoch} granted to {host}/{pid}")
         return claimed
+
+    def _note_sign(self, job: str) -> None:
+        """A write that was only repeated is no new sign of life."""
+        beat = self.records.heartbeat(job)
+        if job not in self.signed or self.signed[job][0] != beat:
+            self.signed[job] = beat, self.world.clockwork.now
 
     def _check_lease(self, job: str, before: Fence | None) -> None:
         """Nobody takes a job from a driver that lives and has said so within its lease."""
         driver = self.claimant.get(job)
         is_alive = before is not None and driver is not None and not (driver.process.done or driver.process.killed)
-        if is_alive and self.world.clockwork.now - self.signed[job] < self.world.lease_s:
+        if is_alive and self.world.clockwork.now - self.signed[job][1] < self.world.lease_s:
             self.world.clockwork.violated(f"I14: {job} was taken from a driver that had just given a sign of life")
 
     def reopened(self, job: str) -> None:

@@ -64,7 +64,7 @@ class Temper:
         trouble = dice.choice([0.0, 0.0, 0.05, 0.2])
         runs = (1.0, *(trouble * dice.random() * dice.choice([0, 1]) for _ in RUNS[1:]))
         inits = (1.0, *(trouble * dice.random() * dice.choice([0, 1]) for _ in INITS[1:]))
-        poison = dice.choice([0.0] * 9 + [0.5])
+        poison = dice.choice([0.0] * 14 + [0.5])
         return cls(
             hosts=dice.choice([1, 2, 2]),
             quiet_at=dice.choice([15.0, 40.0, 90.0]),
