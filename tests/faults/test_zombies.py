@@ -143,10 +143,10 @@ def test_a_job_whose_drivers_die_again_and_again_ends(
     eventually(lambda: not workers_of(job_folder(settings.home, job)), "workers outlive their job")
 
 
-def invoke(client: Client, folder: Path, script: str) -> str:
+def invoke(client: Client, folder: Path, script: str, files: int = 4) -> str:
     from batchpoint.entities.deployment import CodeConfiguration
 
-    wanted = deploy(client, folder / "files", "good.py")
+    wanted = deploy(client, folder / "files", "good.py", files)
     code = folder / "code"
     code.mkdir()
     (code / "score.py").write_text(script)
