@@ -65,6 +65,25 @@ def test_a_revision_begins_with_what_was_scored_well(ended: tuple[JobLedger, Fen
     assert ledger.output_of("j") == ("b" * 64, 20)
 
 
+def test_rows_that_cannot_be_kept_are_taken_out_before_the_revision_starts_and_never_later(
+    ended: tuple[JobLedger, Fence],
+) -> None:
+    ledger, before = ended
+    reopen(ledger)
+    fence = claim(ledger, "j", "n2").fence
+    with pytest.raises(Fenced):
+        ledger.void(before, [row(0)])
+    assert ledger.ledger("j", 1) == [row(0)]
+    for _ in range(2):
+        ledger.void(fence, [row(0)])
+        assert (ledger.ledger("j", 1), ledger.ledger("j", 0)) == ([], [row(0), failed(1)])
+    ledger.start(fence, 2, 20)
+    ledger.commit(fence, [row(0)], Progress())
+    with pytest.raises(Fenced):
+        ledger.void(fence, [row(0)])
+    assert ledger.ledger("j", 1) == [row(0)]
+
+
 def test_a_driver_of_an_earlier_revision_can_write_nothing(ended: tuple[JobLedger, Fence]) -> None:
     ledger, before = ended
     reopen(ledger)
