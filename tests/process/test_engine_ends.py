@@ -175,7 +175,7 @@ def test_a_name_that_is_no_jobs_gets_a_sentence_and_no_folder(home: Path, name: 
     assert ended.stderr.count("\n") == 1
     assert not (home / "jobs").exists() and not (home / "outside").exists()
     unnamed = subprocess.run([sys.executable, "-m", "batchpoint.engine"], capture_output=True, text=True, check=False)
-    assert (unnamed.returncode, unnamed.stderr) == (2, "usage: python -m batchpoint.engine JOB\n")
+    assert (unnamed.returncode, unnamed.stderr) == (2, "usage: python -m batchpoint.engine JOB [EPOCH]\n")
 
 
 def test_a_job_that_has_ended_is_not_driven_again(engine: Engine) -> None:
