@@ -117,12 +117,15 @@ def _environment(settings: JobSettings, home: Path) -> EnvironmentProof:
     environment = settings.environment
     if environment is None:
         return EnvironmentProof(interpreter=sys.executable, python=platform.python_version())
-    # Imported where they are used: `score` needs the first with --python only, and the second never.
+    # Imported where they are used: `score` needs the first for another interpreter only, and the second never.
     if environment.python:
+        path = Path(environment.python).expanduser()
+        program = path / "bin" / "python" if path.is_dir() else path
+        if program == Path(sys.executable):
+            return EnvironmentProof(interpreter=environment.python, python=platform.python_version())
         from batchpoint.environments.interpreters import start
 
-        path = Path(environment.python).expanduser()
-        found = start(str(path / "bin" / "python" if path.is_dir() else path))
+        found = start(str(program))
         return EnvironmentProof(interpreter=environment.python, python=found.version if found else "")
     from batchpoint.environments.spec import read_spec
 
