@@ -10,7 +10,7 @@ from typing import Any
 from batchpoint.entities.job import FAILED_ITEMS, JobStatus
 from batchpoint.storage.content import store_content
 from batchpoint.storage.published import recall
-from tests.process.engine_jobs import Ended, Engine
+from tests.process.engine_jobs import Ended, Engine, good
 
 #: Fails by the name of its file in ten ways, each with a cause of its own.
 TEN_WAYS = """\
@@ -136,6 +136,14 @@ def test_the_file_of_a_stranger_is_left_alone(engine: Engine) -> None:
     assert [letter["index"] for letter in letters(out / "job.failed_items.jsonl")] == [1]
     assert ended.job.properties[FAILED_ITEMS] == str(out / "job.failed_items.jsonl")
     assert recall(ended.folder) == ["job.failed_items.jsonl", "predictions.csv"]
+
+
+def test_an_output_of_that_name_keeps_it(engine: Engine) -> None:
+    taken = {"output_file_name": "failed_items.jsonl"}
+    ended = engine.run("raises_in_run.py", engine.items(3, bad=[1]), mini_batch_size=1, max_retries=1, **taken)
+    assert ended.lines == good(["000.txt", "002.txt"])
+    assert [letter["index"] for letter in letters(ended.output.parent / "job.failed_items.jsonl")] == [1]
+    assert recall(ended.folder) == ["failed_items.jsonl", "job.failed_items.jsonl"]
 
 
 def test_a_later_job_does_not_score_the_letters_of_an_earlier_one(engine: Engine) -> None:

@@ -70,7 +70,7 @@ def test_what_raised_nothing_has_no_type_but_a_fingerprint() -> None:
 
 
 def test_values_folders_line_numbers_and_depths_make_no_other_cause(tmp_path: Path) -> None:
-    first = cause(raised(tmp_path / "a", "nested", "abc"))
+    first = cause(raised(tmp_path / "a", "nested", "a"))
     assert cause(raised(tmp_path / "a", "nested", "defghijk")) == first
     assert cause(raised(tmp_path / "elsewhere" / "b", "nested", "abc")) == first
     assert cause(raised(tmp_path / "c", "nested", "abc", "# A remark.\n\n" + SCRIPT)) == first
