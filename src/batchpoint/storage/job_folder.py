@@ -81,7 +81,7 @@ class JobFolder:
 
     @property
     def manifest(self) -> Path:
-        """What a job that has ended read, ran and wrote; see ``entities.manifest``."""
+        """What a job that has ended read, ran and wrote; see ``entities.evidence.manifest``."""
         return self.path / "manifest.json"
 
     @property
