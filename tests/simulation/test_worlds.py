@@ -61,9 +61,12 @@ def root() -> Iterator[Path]:
 def test_every_job_ends_as_it_should_whatever_goes_wrong(share: int, root: Path) -> None:
     for seed in range(share, 1000, SHARES):
         seen.update(played(seed, root).seen)
+        seen["worlds"] += 1
 
 
 def test_everything_that_can_go_wrong_has_gone_wrong() -> None:
+    if seen["worlds"] < 1000:
+        pytest.skip("counts what all the worlds of this file came to, and they were not played")
     assert not {what: seen[what] for what in WANTED if seen[what] < TIMES}
     assert not [what for what in RARE if not seen[what]]
 
