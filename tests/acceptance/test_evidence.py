@@ -73,7 +73,7 @@ def test_the_causes_are_told_first_with_counts_shares_examples_and_what_to_do(az
     manifest = json.loads(Path("got/artifacts/manifest.json").read_text())
     assert (manifest["counts"]["items_failed"], manifest["job"]) == (4, job)
     shown = az(f"job show --name {job}").json["properties"]
-    assert shown["batchpoint.failed_items"].endswith("/failed_items.jsonl")
+    assert shown["batchpoint.failed_items_path"].endswith("/failed_items.jsonl")
 
 
 def test_a_failed_job_has_dead_letters_and_a_pruned_one_is_not_run_again(az: Az, job: str) -> None:

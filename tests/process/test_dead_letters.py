@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from batchpoint.entities.job import FAILED_ITEMS, JobStatus
+from batchpoint.entities.job import FAILED_ITEMS_PATH, JobStatus
 from batchpoint.storage.content import store_content
 from batchpoint.storage.published import recall
 from tests.process.engine_jobs import Ended, Engine, good
@@ -91,7 +91,7 @@ def test_a_letter_says_what_failed_where_and_why(engine: Engine) -> None:
     assert (letter["code"], letter["error_type"]) == ("ScriptRaised", "ValueError")
     assert letter["fingerprint"] == ended.reason.fingerprint
     assert letter["message"] == ended.reason.message
-    assert ended.job.properties[FAILED_ITEMS] == str(beside(ended))
+    assert ended.job.properties[FAILED_ITEMS_PATH] == str(beside(ended))
     assert "failed_items.jsonl" in recall(ended.folder)
     assert ended.folder.failed_items.read_bytes() == beside(ended).read_bytes()
 
@@ -99,7 +99,7 @@ def test_a_letter_says_what_failed_where_and_why(engine: Engine) -> None:
 def test_a_job_without_failures_leaves_no_letters(engine: Engine) -> None:
     ended = engine.run("good.py", engine.items(3))
     assert not beside(ended).exists() and not ended.folder.failed_items.exists()
-    assert FAILED_ITEMS not in ended.job.properties
+    assert FAILED_ITEMS_PATH not in ended.job.properties
     assert manifest(ended)["failed_items"] is None
 
 
@@ -134,7 +134,7 @@ def test_the_file_of_a_stranger_is_left_alone(engine: Engine) -> None:
     ended = engine.run("raises_in_run.py", engine.items(3, bad=[1]), mini_batch_size=1, max_retries=1)
     assert beside(ended).read_text() == "mine"
     assert [letter["index"] for letter in letters(out / "job.failed_items.jsonl")] == [1]
-    assert ended.job.properties[FAILED_ITEMS] == str(out / "job.failed_items.jsonl")
+    assert ended.job.properties[FAILED_ITEMS_PATH] == str(out / "job.failed_items.jsonl")
     assert recall(ended.folder) == ["job.failed_items.jsonl", "predictions.csv"]
 
 

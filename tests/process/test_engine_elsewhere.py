@@ -369,7 +369,7 @@ def test_failed_items_stand_beside_the_output_and_go_when_they_are_healed(elsewh
     ended = engine.run("raises_in_run.py", source, mini_batch_size=1, max_retries=1, **place.output("out"))
     assert ended.status is JobStatus.COMPLETED, ended.job.error
     assert place.text("out/failed_items.jsonl") == ended.folder.failed_items.read_text()
-    assert ended.job.properties["batchpoint.failed_items"] == place.uri("out/failed_items.jsonl")
+    assert ended.job.properties["batchpoint.failed_items_path"] == place.uri("out/failed_items.jsonl")
     plane = ControlPlane(engine.store, engine.settings, lambda: None)
     assert {(check.what, check.state) for check in verify(plane, ended.job)} >= {
         ("output", "ok"), ("failed items", "ok"), ("plan", "ok"), ("segments", "ok"),

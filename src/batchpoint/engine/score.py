@@ -17,7 +17,7 @@ from batchpoint.engine.run import JobRun
 from batchpoint.entities.assets import Environment
 from batchpoint.entities.data import Input
 from batchpoint.entities.deployment import DEFAULT_OUTPUT_FILE_NAME
-from batchpoint.entities.job import FAILED_ITEMS, FailureReason, Job, JobError, JobSettings, JobStatus, Progress
+from batchpoint.entities.job import FAILED_ITEMS_PATH, FailureReason, Job, JobError, JobSettings, JobStatus, Progress
 from batchpoint.errors import UserError
 from batchpoint.settings import Settings
 from batchpoint.storage.atomic import aside_path, fsync_file, fsync_folder
@@ -105,7 +105,7 @@ def score(
 def _failed_items(ended: Job, folder: JobFolder) -> Path | None:
     """Beside the output, or with a run that has none."""
     if ended.status is JobStatus.COMPLETED:
-        beside = ended.properties.get(FAILED_ITEMS)
+        beside = ended.properties.get(FAILED_ITEMS_PATH)
         return Path(beside) if beside else None
     return folder.failed_items if folder.failed_items.exists() else None
 

@@ -187,7 +187,7 @@ class JobEdit(Noun):
 
 
 #: Property of a job with failed items: where the file that lists them stands.
-FAILED_ITEMS = "batchpoint.failed_items"
+FAILED_ITEMS_PATH = "batchpoint.failed_items_path"
 
 
 def is_of_the_service(key: str) -> bool:
@@ -205,7 +205,7 @@ def shown_properties(job: Job) -> dict[str, str]:
     if job.failures:
         counts["batchpoint.failures"] = json.dumps([reason.model_dump() for reason in job.failures])
     # A redrive that heals everything leaves an empty one.
-    own = {name: value for name, value in job.properties.items() if value or name != FAILED_ITEMS}
+    own = {name: value for name, value in job.properties.items() if value or name != FAILED_ITEMS_PATH}
     return {**own, "azureml.pipelines.stages": _stages(job), **counts}
 
 

@@ -35,9 +35,9 @@ def next_steps(job: "Job") -> list[str]:
     """What to do about failed items; empty for a job without any, or one that has not ended."""
     if not (job.failures and job.status.is_terminal):
         return []
-    from batchpoint.entities.job import FAILED_ITEMS
+    from batchpoint.entities.job import FAILED_ITEMS_PATH
 
-    listed = job.properties.get(FAILED_ITEMS) or f"{PROGRAM} job download --name {job.name} --all"
+    listed = job.properties.get(FAILED_ITEMS_PATH) or f"{PROGRAM} job download --name {job.name} --all"
     return [
         f"Each of them:  {listed}",
         *(f"What it means: {PROGRAM} explain {code}" for code in explained(job.failures)),

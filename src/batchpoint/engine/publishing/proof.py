@@ -16,7 +16,7 @@ from batchpoint.engine.publishing.manifest import Ending
 from batchpoint.engine.publishing.output import Published
 from batchpoint.engine.publishing.places import OutputPlace
 from batchpoint.entities.evidence.manifest import MANIFEST_SHA256
-from batchpoint.entities.job import FAILED_ITEMS, Job, JobStatus, Progress
+from batchpoint.entities.job import FAILED_ITEMS_PATH, Job, JobStatus, Progress
 from batchpoint.errors import JobFailed
 from batchpoint.storage.job_folder import JobFolder
 from batchpoint.store.records import Fence, JobLedger
@@ -48,10 +48,10 @@ class Proof:
         told = {
             MANIFEST_SHA256: self._manifest(Ending(JobStatus.COMPLETED, progress, self.began, published, letters, name))
         }
-        if letters is None and FAILED_ITEMS not in self.job.properties:
+        if letters is None and FAILED_ITEMS_PATH not in self.job.properties:
             return told
         where = place.shown(name) if name else str(self.folder.failed_items)
-        return {**told, FAILED_ITEMS: where if letters is not None else ""}
+        return {**told, FAILED_ITEMS_PATH: where if letters is not None else ""}
 
     def break_off(self, status: JobStatus, progress: Progress) -> None:
         """Leave both in the folder of a job that failed or was canceled, as far as the disk takes them.
