@@ -24,7 +24,7 @@ BROAD_EXCEPT: set[tuple[str, str]] = {
     # Before that, the job is nobody's: the process says what happened and its exit status that it failed.
     ("batchpoint.engine.__main__", "_drive"),
     # What was scored is frozen: publishing it is tried once more before a fault of ours ends the job.
-    ("batchpoint.engine.run", "_publish"),
+    ("batchpoint.engine.publishing.ending", "publish"),
     # Tops of threads: the fault costs one instance, never the job.
     ("batchpoint.compute.ray.instance", "_run"),
     ("batchpoint.compute.ray.node.agent", "_run"),

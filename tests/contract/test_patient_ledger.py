@@ -7,7 +7,7 @@ from typing import Any, cast
 import pytest
 
 from batchpoint.compute.fake import VirtualClock
-from batchpoint.engine.patience import FENCE_SHARE, PatientLedger
+from batchpoint.engine.patience.ledger import FENCE_SHARE, PatientLedger
 from batchpoint.entities.job import Job, JobError, JobStatus, Progress
 from batchpoint.errors import Fenced, StoreDamaged, StoreUnavailable
 from batchpoint.store.memory import MemoryLedger

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from batchpoint.engine.publishing import output
+from batchpoint.engine.publishing.ending import LastSteps
 from batchpoint.engine.run import JobRun
 from batchpoint.entities.job import JobStatus
 from batchpoint.storage.atomic import aside_path, sha256_of
@@ -114,7 +115,7 @@ STEPS = [
     *((output, name, when) for name in ("gather", "publish_folder") for when in ("before", "after")),
     (output, "publish_without_clobber", "before"),
     (output, "publish_without_clobber", "after"),
-    (JobRun, "_tidy", "before"),
+    (LastSteps, "_tidy", "before"),
 ]
 
 

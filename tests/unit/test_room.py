@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from batchpoint.engine import room as room_module
 from batchpoint.engine.messages import Failure, HoldBack, InitFailed, KillWorker, Score
-from batchpoint.engine.room import Room, has_room, is_full
+from batchpoint.engine.patience import room as room_module
+from batchpoint.engine.patience.room import Room, has_room, is_full
 from batchpoint.errors import NoSpaceLeft, OutputUnwritable
 from tests.unit.dispatch_hall import Hall, given, only, started
 

@@ -13,8 +13,8 @@ import time
 
 from batchpoint import failpoints
 from batchpoint.compute import orphans
-from batchpoint.engine.patience import PatientLedger
-from batchpoint.engine.room import is_faulty, is_full
+from batchpoint.engine.patience.ledger import PatientLedger
+from batchpoint.engine.patience.room import is_faulty, is_full
 from batchpoint.engine.run import JobRun
 from batchpoint.errors import Fenced, ResourceNotFound, StoreUnavailable
 from batchpoint.settings import Settings, armed_failpoints

@@ -15,10 +15,11 @@ from batchpoint.engine.chronicle import Chronicle
 from batchpoint.engine.dispatch import Dispatcher, Policy, reasons
 from batchpoint.engine.ledger import GroupCommit
 from batchpoint.engine.messages import Action, EndJob, Event, Failure, GiveUp, Keep, PlanReady, Ready, WorkerGone
+from batchpoint.engine.patience.hold import BEAT_EVERY_S
+from batchpoint.engine.patience.room import Room, is_full
 from batchpoint.engine.preparation.pieces import Coverage
 from batchpoint.engine.preparation.plan import Plan
 from batchpoint.engine.preparation.workers import WorkerStart
-from batchpoint.engine.room import Room, is_full
 from batchpoint.engine.tries import Remembered, TryRecord
 from batchpoint.entities.job import Progress
 from batchpoint.errors import CancelRequested, EnvironmentBuildFailed, JobFailed, NoSpaceLeft
@@ -28,8 +29,6 @@ from batchpoint.store.records import Fence, JobLedger, LedgerRow, Part
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two signs of life; also how soon a cancel is seen.
-BEAT_EVERY_S = 1.0
 #: A driver that is so many seconds late with a sign of life asks first whether the job is still its own.
 LATE_S = 5.0
 #: Seconds to let answers gather while every worker has work ahead: fewer, larger turns leave the cores to them.

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NoReturn
 
-from batchpoint.engine.patience import PatientLedger
+from batchpoint.engine.patience.ledger import PatientLedger
 from batchpoint.engine.run import JobRun
 from batchpoint.entities.data import Input
 from batchpoint.entities.job import Job, JobError, JobSettings, JobStatus, Progress

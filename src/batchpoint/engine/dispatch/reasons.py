@@ -1,6 +1,6 @@
 """Finds the cause of a failure, and groups failures by it: a thousand of one kind are one line for people.
 
-The driver asks for the cause when it enters a failure in the ledger; ``engine.run`` groups the rows at the end. Pure.
+The driver asks for the cause when it enters a failure in the ledger, the last steps group the rows at the end. Pure.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """Writes down each item that failed, with its cause, and puts the file beside the output of a completed job.
 
-``engine.run`` calls it at the end of a job. The file is a function of ledger and plan alone: no time and no attempt
+``proof`` calls it at the end of a job. The file is a function of ledger and plan alone: no time and no attempt
 at publishing shows in it, so whoever repeats it writes the same bytes.
 
 One line of JSON for each item, in the order of the plan:

@@ -1,6 +1,6 @@
 """Writes ``manifest.json`` into a job's folder just before the job ends: what it read, ran and wrote, by hash.
 
-``engine.run`` calls it. A model of many gigabytes is not read again for it: what the store of uploads keeps under its
+``proof`` calls it. A model of many gigabytes is not read again for it: what the store of uploads keeps under its
 hash has that hash, and ``job verify`` reads it where somebody wants to be sure.
 """
 

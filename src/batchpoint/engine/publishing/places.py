@@ -2,7 +2,7 @@
 
 Nothing there is ever replaced but what an earlier revision of the same job has written.
 
-``engine.run`` asks it before anything is scored, and to publish. What is published is decided in ``output``.
+``ending`` asks it before anything is scored, and to publish. What is published is decided in ``output``.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
 """What a job leaves beside its rows when it ends: the dead letters and the manifest, in this order.
 
-``engine.run`` calls it before it says in the store that the job has ended, so that whoever sees it ended finds both.
+``ending`` calls it before it says in the store that the job has ended, so that whoever sees it ended finds both.
 """
 
 import logging
