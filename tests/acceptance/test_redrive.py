@@ -172,13 +172,33 @@ def test_score_tells_a_redrive_that_cannot_be(az: Az) -> None:
     Path("elsewhere").mkdir()
     Path("elsewhere/1.txt").write_text("1")
     assert f"The run {run.name} scored" in az(f"{SCORE} --redrive --input elsewhere", code=1).err
-    assert "The run score-none" in az(f"{SCORE} --redrive --run score-none", code=1).err
+    assert "The run score-none in" in (told := az(f"{SCORE} --run score-none", code=1).err)
+    assert "cannot be scored again" in told
+    other = az(f"{SCORE} --redrive --mini-batch-size 3", code=1).err
+    assert f"--mini-batch-size 3: the run {run.name} has 2, and that stays" in other
+    other = az(f"{SCORE} --redrive --output-file-name x.csv", code=1).err
+    assert "--output-file-name x.csv" in other and "has predictions.csv" in other
     Path("out/predictions.csv").write_text("edited")
     mend()
     assert "OutputAlreadyExists" in az(f"{SCORE} --redrive --run {run.name}", code=1).err
     assert Path("out/predictions.csv").read_text() == "edited"
     Path("out/predictions.csv").unlink()
     assert "7 of 7" in az(f"{SCORE} --redrive").out and Path("out/predictions.csv").read_text() == ROWS
+
+
+def test_a_line_of_score_typed_again_without_redrive_is_refused_and_told_of_it(az: Az) -> None:
+    spoil()
+    az(SCORE)
+    (run,) = (path for path in Path("out").iterdir() if path.is_dir())
+    mend()
+    refused = az(SCORE, code=1)
+    assert "OutputAlreadyExists" in refused.err and "0 of 0" not in refused.out
+    assert f"--redrive scores what failed in {run.name}" in refused.out
+    size = "--mini-batch-size 2"
+    assert "7 of 7" in az(f"{SCORE.replace(size, '')} --redrive").out, (
+        "the size is the first run's, unless one is given"
+    )
+    assert Path("out/predictions.csv").read_text() == ROWS
 
 
 def test_score_goes_on_with_a_run_that_failed(az: Az) -> None:

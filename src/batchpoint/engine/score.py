@@ -26,6 +26,7 @@ from batchpoint.storage.lock import try_lock
 from batchpoint.store.memory import MemoryLedger
 
 _PREFIX = "score-"
+_MINI_BATCH_SIZE = 10
 
 
 @dataclass(frozen=True)
@@ -40,14 +41,16 @@ class ScoreRequest:
     workers: int
     scoring_script: str | None = None
     model: Path | None = None
-    mini_batch_size: int = 10
+    #: Files for one call; None: 10, or what the run to redrive has.
+    mini_batch_size: int | None = None
     timeout_s: float = 30
     max_retries: int = 3
     error_threshold: int = -1
     isolate_failures: bool = True
     #: Interpreter or environment folder; None: our own.
     python: str | None = None
-    output_file_name: str = DEFAULT_OUTPUT_FILE_NAME
+    #: None: predictions.csv, or what the run to redrive wrote.
+    output_file_name: str | None = None
     #: Score again what failed in the latest run that left something below ``out``, into the same file.
     redrive: bool = False
     #: Name of the run to redrive; None: the latest.
@@ -69,6 +72,8 @@ class ScoreResult:
     error: JobError | None
     #: Lists each item that failed; None when none did.
     failed_items: Path | None
+    #: Run that ``redrive`` would take now, if any: this one or, where it came to nothing, an earlier one in the folder.
+    redrivable: str | None
 
 
 def score(
@@ -77,12 +82,14 @@ def score(
     """Score and wait. Raises UserError when the request names what is not there; a failed job is a result."""
     began = time.monotonic()
     ledger = MemoryLedger()
-    job = _reopened(request, ledger) if request.redrive else _begun(request, ledger)
-    folder = JobFolder(request.out.absolute() / job.name)
-    run = JobRun(job.name, ledger, folder, settings, on_progress)
+    begun = None if request.redrive else _begun(request, ledger)
+    folder = _kept_run(request) if begun is None else JobFolder(request.out.absolute() / begun.name)
     with try_lock(folder.lock) as is_ours:
         if not is_ours:
-            raise UserError(f"The run {job.name} is being scored by another process. Wait for it.", target=job.name)
+            name = folder.path.name
+            raise UserError(f"The run {name} is being scored by another process. Wait for it.", target=name)
+        job = begun or _reopened(request, ledger, folder)
+        run = JobRun(job.name, ledger, folder, settings, on_progress)
         try:
             with _logging_to(folder.driver_log):
                 run.execute()
@@ -99,6 +106,7 @@ def score(
         failures=ended.failures,
         error=ended.error,
         failed_items=_failed_items(ended, folder),
+        redrivable=kept.path.name if (kept := _latest(_folders(request.out))) else None,
     )
 
 
@@ -121,9 +129,8 @@ def _begun(request: ScoreRequest, ledger: MemoryLedger) -> Job:
     return job
 
 
-def _reopened(request: ScoreRequest, ledger: MemoryLedger) -> Job:
+def _reopened(request: ScoreRequest, ledger: MemoryLedger, kept: JobFolder) -> Job:
     """The next revision of an earlier run. Its plan stands, so input, output and mini-batches are what they were."""
-    kept = _kept_run(request)
     try:
         with kept.kept_ledger.open(encoding="utf-8") as lines:
             job = ledger.restore(lines)
@@ -131,27 +138,45 @@ def _reopened(request: ScoreRequest, ledger: MemoryLedger) -> Job:
         message = f"{kept.kept_ledger} cannot be read ({type(error).__name__}). Score again without --redrive."
         raise UserError(message, target=str(kept.kept_ledger)) from error
     before, now = job.settings, _job(request).settings
+    _refuse_what_stays(request, job.name, before)
     if now.input != before.input:
         raise UserError(
             f"The run {job.name} scored {before.input.path}, not {request.input}. Give it the same input, or leave out "
             "--redrive.",
             target=str(request.input),
         )
+    # What a redrive knew that was killed outright: it counts for nothing, and its revision has the same number.
+    shutil.rmtree(kept.tries, ignore_errors=True)
     stays = {"output_folder": str(request.out.absolute()), "output_file_name": before.output_file_name}
     return ledger.reopen(job.name, now.model_copy(update={**stays, "mini_batch_size": before.mini_batch_size}))
 
 
+def _refuse_what_stays(request: ScoreRequest, run: str, before: JobSettings) -> None:
+    stays = {
+        "--mini-batch-size": (request.mini_batch_size, before.mini_batch_size),
+        "--output-file-name": (request.output_file_name, before.output_file_name),
+    }
+    for flag, (wanted, had) in stays.items():
+        if wanted is not None and wanted != had:
+            message = f"{flag} {wanted}: the run {run} has {had}, and that stays, as its plan and its output do."
+            raise UserError(f"{message} Leave out {flag}, or name another run with --run.", target=flag)
+
+
 def _kept_run(request: ScoreRequest) -> JobFolder:
-    folders = [JobFolder(request.out.absolute() / request.run)] if request.run else _folders(request.out)
-    kept = [folder for folder in folders if folder.kept_ledger.is_file()]
-    if not kept:
-        which = f"The run {request.run}" if request.run else "No run"
+    kept = _latest([JobFolder(request.out.absolute() / request.run)] if request.run else _folders(request.out))
+    if kept is None:
+        which = f"The run {request.run} in {request.out} cannot" if request.run else f"No run in {request.out} can"
         raise UserError(
-            f"{which} in {request.out} can be scored again: only a run in which items failed, or which failed as a "
-            "whole, leaves what that needs. Score without --redrive.",
+            f"{which} be scored again: only a run in which items failed, or which failed as a whole after its input "
+            "was listed, leaves what that needs. Score without --redrive.",
             target=str(request.out),
         )
-    return max(kept, key=lambda folder: folder.kept_ledger.stat().st_mtime_ns)
+    return kept
+
+
+def _latest(folders: Iterable[JobFolder]) -> JobFolder | None:
+    kept = [folder for folder in folders if folder.kept_ledger.is_file()]
+    return max(kept, key=lambda folder: folder.kept_ledger.stat().st_mtime_ns, default=None)
 
 
 def _folders(out: Path) -> list[JobFolder]:
@@ -163,7 +188,7 @@ def _job(request: ScoreRequest) -> Job:
     for path, what in ((request.input, "input"), (request.model, "model")):
         if path is not None and not path.exists():
             raise UserError(f"The {what} {path} does not exist.", target=str(path))
-    name = request.output_file_name
+    name = DEFAULT_OUTPUT_FILE_NAME if request.output_file_name is None else request.output_file_name
     if name in {"", ".", ".."} or Path(name).name != name:
         raise UserError(f"The output file name {name!r} is no plain file name; the folder is named apart.", target=name)
     if request.out.resolve().is_relative_to(request.input.resolve()):
@@ -186,8 +211,8 @@ def _job(request: ScoreRequest) -> Job:
                 type="uri_folder" if request.input.is_dir() else "uri_file", path=str(request.input.absolute())
             ),
             output_folder=str(request.out.absolute()),
-            output_file_name=request.output_file_name,
-            mini_batch_size=request.mini_batch_size,
+            output_file_name=name,
+            mini_batch_size=request.mini_batch_size or _MINI_BATCH_SIZE,
             max_concurrency_per_instance=request.workers,
             max_retries=request.max_retries,
             timeout_s=request.timeout_s,
@@ -244,11 +269,13 @@ def _leave(folder: JobFolder, ledger: MemoryLedger, name: str) -> None:
     """Keep the logs; and while something is left to score, what that needs."""
     job = ledger.job(name)
     kept = {folder.logs, folder.user_log.parent, folder.driver_log, folder.tracking, folder.manifest}
-    if job.status is not JobStatus.COMPLETED or job.progress.items_failed:
+    # A run that was refused before it had a plan must not stand before an earlier one that has something left to do.
+    if folder.plan_header.is_file() and (job.status is not JobStatus.COMPLETED or job.progress.items_failed):
         _keep(folder.kept_ledger, ledger.lines(name))
         kept |= {folder.kept_ledger, folder.plan_items, folder.plan_header, folder.segments}
-        kept |= {folder.published, folder.published_hashes, folder.failed_items}
-    for path in set(folder.path.iterdir()) - kept:
+        kept |= {folder.published, folder.published_hashes, folder.failed_items, folder.staging}
+    # The ledger first: without it nobody takes what is left of a plan and its rows for all of it.
+    for path in sorted(set(folder.path.iterdir()) - kept, key=lambda path: path != folder.kept_ledger):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
         else:

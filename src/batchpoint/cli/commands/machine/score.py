@@ -52,7 +52,7 @@ def _request(call: Call) -> "ScoreRequest":
         isolate_failures=not flags.no_isolate_failures,
         python=flags.python,
         output_file_name=flags.output_file_name,
-        redrive=flags.redrive,
+        redrive=flags.redrive or flags.run is not None,
         run=flags.run,
     )
 
@@ -93,12 +93,15 @@ def _summary(result: "ScoreResult") -> str:
 
     items = result.progress.items_succeeded
     speed = f" ({items / result.wall_s:,.0f} items/s)" if items and result.wall_s else ""
-    lines = [f"{summary(result.progress)} in {result.wall_s:.1f} s{speed}", *told(result.failures, sys.stdout)]
+    lines = [f"{summary(result.progress)} in {result.wall_s:.1f} s{speed}"] if result.progress.items else []
+    lines += told(result.failures, sys.stdout)
     lines += [f"means   {PROGRAM} explain {code}" for code in explained(result.failures)]
     lines += [f"failed  {_near(result.failed_items)}"] if result.failed_items else []
     lines += [f"output  {_near(result.output)}"] if result.output else []
-    if result.error is not None or result.progress.items_failed:
-        lines += ["again   the same command with --redrive scores what failed, and nothing else"]
+    if result.redrivable and (result.error is not None or result.progress.items_failed):
+        lines += [
+            f"again   the same command with --redrive scores what failed in {result.redrivable}, and nothing else"
+        ]
     return "\n".join([*lines, f"logs    {_near(result.logs)}"])
 
 
@@ -120,7 +123,7 @@ COMMANDS = (
             Flag("--input", "File or folder to score.", "PATH", required=True),
             Flag("--out", "Folder for the output.", "DIR", required=True),
             Flag("--workers", "Worker processes; default: as many as cores.", "N", number=int),
-            Flag("--mini-batch-size", "Files per run() call; default 10.", "N", number=int, default=10),
+            Flag("--mini-batch-size", "Files per run() call; default 10.", "N", number=int),
             Flag("--timeout", "Seconds for one run() call; default 30.", "S", number=float, default=30.0),
             Flag("--max-retries", "Executions of a mini-batch at most; default 3.", "N", number=int, default=3),
             Flag("--error-threshold", "Failed files that end it; -1 never (default).", "N", number=int, default=-1),
@@ -129,9 +132,13 @@ COMMANDS = (
                 "Lose a failing mini-batch whole; by default it is halved to find the guilty files.",
             ),
             Flag("--python", "Interpreter or environment folder for the script; default: this one.", "EXE"),
-            Flag("--output-file-name", "Default predictions.csv.", "NAME", default="predictions.csv"),
+            Flag("--output-file-name", "Default predictions.csv.", "NAME"),
             Flag("--redrive", "Score again what failed in the latest run in --out, into the same file."),
-            Flag("--run", "Run to redrive, score-XXXXXXXX; default the latest in --out that can be.", "NAME"),
+            Flag(
+                "--run",
+                "Run to redrive, score-XXXXXXXX; default the latest in --out that can be. Implies --redrive.",
+                "NAME",
+            ),
             Flag("--json", "Print one line of JSON instead of a summary."),
         ),
         example="score --code score.py --model model.pkl --input images/ --out results/",
