@@ -1,5 +1,7 @@
 """A run of ``score`` that is scored again: what it keeps for that, and what one that was killed must not leave."""
 
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -58,3 +60,15 @@ def test_a_redrive_that_was_killed_has_used_no_tries_of_the_next_one(tmp_path: P
     assert score(tmp_path, "--redrive") == 0
     assert (tmp_path / "out/predictions.csv").read_text().split() == ["0.txt", "1.txt", "2.txt"]
     assert not (tmp_path / "out/failed_items.jsonl").exists()
+
+
+def test_an_input_folder_whose_name_is_no_text_leaves_a_manifest(tmp_path: Path) -> None:
+    work = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    work.mkdir()
+    begin(work, "good bad")
+    assert score(work) == 0
+    (manifest,) = (json.loads(path.read_bytes()) for path in work.glob("out/*/manifest.json"))
+    assert manifest["settings"]["input"]["path"] == str(work / "in")
+    (work / "mended").touch()
+    assert score(work, "--redrive") == 0
+    assert (work / "out/predictions.csv").read_text().split() == ["0.txt", "1.txt"]

@@ -4,14 +4,13 @@ The routers of evidence call it. It knows no HTTP, and changes nothing.
 """
 
 import hashlib
+import json
 import os
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from batchpoint.entities.evidence.manifest import MANIFEST_SHA256, ContentProof, Manifest, settings_sha256
 from batchpoint.entities.job import Job, JobStatus
@@ -91,8 +90,8 @@ def _manifest(job: Job, folder: JobFolder) -> Manifest | Check:
             target=job.name,
         )
     try:
-        return Manifest.model_validate_json(folder.manifest.read_bytes())
-    except ValidationError:
+        return Manifest.model_validate(json.loads(folder.manifest.read_bytes()))
+    except ValueError:
         return Check("manifest", str(folder.manifest), "changed", "It cannot be read as a manifest any more.")
 
 

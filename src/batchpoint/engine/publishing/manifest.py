@@ -79,7 +79,9 @@ def write(job: Job, fence: Fence, folder: JobFolder, home: Path, ending: Ending)
         timings=Timings(started=started, ended=now, seconds=round((now - started).total_seconds(), 3)),
         versions=Versions(batchpoint=_own_version(), python=platform.python_version()),
     )
-    data = manifest.model_dump_json(indent=1).encode() + b"\n"
+    # A path that is no UTF-8 has surrogates in it, and each becomes an escape of JSON.
+    text = json.dumps(manifest.model_dump(mode="json"), ensure_ascii=False, indent=1)
+    data = text.encode("utf-8", "backslashreplace") + b"\n"
     write_atomically(folder.manifest, data)
     return hashlib.sha256(data).hexdigest()
 
