@@ -43,7 +43,15 @@ def test_a_deterministic_script_gives_the_same_bytes_under_fire(digits: Type, ho
     assert sum(line.startswith("kill,") for line in harm) == fire["workers_killed"]
     assert not (home / "jobs" / "j" / "logs" / "sys" / "chaos.csv").exists()
     assert "clean: job j\n" in ended.err
-    assert "Equal, byte for byte." in ended.err
+    assert "Equal, byte for byte." in ended.err and "No harm fell" not in ended.err
+    assert "chances kill 50 %, slow 20 %, seed 5" in ended.err
+
+
+def test_causes_are_told_once_and_an_experiment_without_harm_is_called_none(digits: Type) -> None:
+    Path("data/bad.txt").write_text("no number")
+    told = digits(f"{INVOKE} --chaos kill=0").err
+    assert told.count("failed for one cause") == 1
+    assert "chances kill 0 %, seed" in told and "No harm fell, so nothing was tried out" in told
 
 
 def test_a_script_that_draws_its_rows_is_told_apart_and_the_first_line_shown(typed: Type) -> None:

@@ -25,8 +25,18 @@ DONE, FAILED, NOT_FINISHED = 0, 1, 2
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 1.0
 
 
-def wait(call: Call, started: "Job", *, limit_s: float | None = None, fetch_to: Path | None = None) -> Outcome:
-    """Follow ``started`` until it ends or ``limit_s`` have passed; put its output into ``fetch_to``."""
+def wait(
+    call: Call,
+    started: "Job",
+    *,
+    limit_s: float | None = None,
+    fetch_to: Path | None = None,
+    tells_causes: bool = True,
+) -> Outcome:
+    """Follow ``started`` until it ends or ``limit_s`` have passed; put its output into ``fetch_to``.
+
+    Why items failed is said on stderr, unless ``tells_causes`` is false.
+    """
     try:
         job = _follow(call, started, limit_s)
     except KeyboardInterrupt:
@@ -39,7 +49,7 @@ def wait(call: Call, started: "Job", *, limit_s: float | None = None, fetch_to: 
         return _unfinished(call, job, f"It is {job.status} after {limit_s:g} seconds{waits}")
     if job.error is not None:
         report_job(job.error)
-    for line in (*told(job.failures, sys.stderr), *next_steps(job)):
+    for line in (*told(job.failures, sys.stderr), *next_steps(job)) if tells_causes else ():
         call.say(line)
     code = {"Completed": DONE, "Failed": FAILED}.get(job.status, NOT_FINISHED)
     if fetch_to is not None:

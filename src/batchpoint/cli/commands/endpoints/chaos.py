@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchpoint.cli.call import Call, Outcome
+from batchpoint.cli.grammar import PROGRAM
 from batchpoint.errors import CommandLineInvalid, ResourceNotFound, UserError
 
 if TYPE_CHECKING:
@@ -108,7 +109,8 @@ def _ended(call: Call, invocation: "Invocation") -> "Job | Outcome":
     from batchpoint.entities.job import Job, JobStatus
 
     job = call.client.endpoints.invoke(invocation.endpoint_name or "", invocation, upload=call.flags.upload)
-    outcome = wait(call, job, limit_s=call.flags.wait_timeout)
+    # The items that fail in peace fail under fire too; once is enough.
+    outcome = wait(call, job, limit_s=call.flags.wait_timeout, tells_causes=not invocation.chaos)
     ended = outcome.value
     assert isinstance(ended, Job)
     if outcome.exit_code == NOT_FINISHED:
@@ -163,7 +165,8 @@ def _difference(folder: Path, clean: Side, chaos: Side) -> str:
         return f"The clean job is {clean.job.status}, the one under fire is {chaos.job.status}."
     failed = clean.job.progress.items_failed, chaos.job.progress.items_failed
     if failed[0] != failed[1]:
-        return f"{failed[0]:,} items failed in the clean job, {failed[1]:,} in the one under fire."
+        counts = f"{failed[0]:,} items failed in the clean job, {failed[1]:,} in the one under fire."
+        return f"{counts} Why: {PROGRAM} job show --name {chaos.job.name}"
     for name in sorted(clean.output.keys() | chaos.output.keys()):
         if name not in chaos.output or name not in clean.output:
             return f"Only the {'clean job' if name in clean.output else 'job under fire'} wrote {name}."
@@ -210,15 +213,22 @@ def _lines(call: Call, job: "Job", log: str) -> Iterator[list[str]]:
 
 # ---- telling ------------------------------------------------------------------------------------------------------
 
+_WORDS = {
+    "workers_killed": "workers killed",
+    "drivers_killed": "drivers killed",
+    "mini_batches_slowed": "mini-batches slowed",
+}
+_UNHARMED = "No harm fell, so nothing was tried out: give more input, smaller mini-batches or higher chances."
+
 
 def _told(chances: dict[str, float]) -> str:
-    kinds = [f"{kind} {chance:.3g}" for kind, chance in chances.items() if kind != "seed"]
+    kinds = [f"{kind} {100 * chance:.3g} %" for kind, chance in chances.items() if kind != "seed"]
     return f"chances {', '.join(kinds)}, seed {chances['seed']:.0f}"
 
 
 def _told_of(clean: Side, chaos: Side, difference: str) -> str:
     lines = [f"\n{'':24}{'clean':>12}{'chaos':>12}"]
-    rows: list[tuple[str, object, object]] = [(name.replace("_", " "), 0, count) for name, count in chaos.harm.items()]
+    rows: list[tuple[str, object, object]] = [(_WORDS[name], 0, count) for name, count in chaos.harm.items()]
     progress = clean.job.progress, chaos.job.progress
     rows += [
         ("executions", clean.executions, chaos.executions),
@@ -228,7 +238,8 @@ def _told_of(clean: Side, chaos: Side, difference: str) -> str:
     lines += [f"{name:24}{one:>12}{other:>12}" for name, one, other in rows]
     if not difference:
         digests = [f"{name} sha256 {digest}" for name, digest in clean.output.items()]
-        return "\n".join([*lines, "", "Equal, byte for byte.", *digests])
+        doubt = [] if any(chaos.harm.values()) else [_UNHARMED]
+        return "\n".join([*lines, "", "Equal, byte for byte.", *digests, *doubt])
     hint = (
         "A script whose rows depend on the moment, on chance or on the worker cannot give the same twice: score the "
         "same input twice without --chaos to see whether this one does."
