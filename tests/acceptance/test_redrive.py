@@ -1,6 +1,7 @@
 """Fix the script, redrive: through the server, without one, and with ``score``; only what failed is scored again."""
 
 import json
+import sys
 from pathlib import Path
 
 import httpx
@@ -43,6 +44,8 @@ def output(az: Az, name: str, folder: str) -> str:
 
 def test_the_script_is_fixed_and_the_failed_items_are_scored_into_the_same_output(way: Az) -> None:
     spoil()
+    with Path("deployment.yml").open("a") as file:
+        file.write(f"environment: {{python: {sys.executable}}}\n")
     with_deployment(way)
     name = invoked(way)
     assert "2 failed" in way(f"job stream --name {name}").out
@@ -50,7 +53,7 @@ def test_the_script_is_fixed_and_the_failed_items_are_scored_into_the_same_outpu
     way("batch-deployment create -f deployment.yml -o none")
     begun = way(f"job redrive --name {name}")
     assert begun.json["name"] == name and begun.json["status"] in ("Preparing", "Queued", "Running")
-    assert f"Job {name} is scored again with deployment blue as it stands now; other than before: code" in begun.err
+    assert f"Job {name} is scored again with deployment blue as it stands now; other than before: code." in begun.err
     streamed = way(f"job stream --name {name}").out
     assert "Revision 1 of the job begins" in streamed and "7 of 7 items scored" in streamed
     assert output(way, name, "whole") == ROWS
@@ -84,7 +87,8 @@ def test_a_job_whose_deployment_is_gone_is_scored_again_as_it_was(az: Az) -> Non
     told = az(f"job redrive --name {name} --wait")
     assert "Deployment blue is gone" in told.err
     assert "5.txt" not in output(az, name, "more") and "2.txt: 102" in output(az, name, "again")
-    assert "is gone" in az(f"job redrive --name {name} --set error_threshold=1", code=1).err
+    for change in ("error_threshold=1", "isolate_failures=false"):
+        assert "is gone" in az(f"job redrive --name {name} --set {change}", code=1).err
 
 
 def test_what_belongs_to_the_plan_cannot_be_set(az: Az) -> None:

@@ -152,7 +152,8 @@ class Chronicle:
         self._say(INFO, action.worker, text)
         if not self._told_of_halving:
             self._told_of_halving = True
-            self.logs.event(f"{text[0].upper()}{text[1:]}, until the guilty items stand alone (isolate_failures).")
+            text = f"{text[0].upper()}{text[1:]}, until the guilty items stand alone (isolate_failures)."
+            self.logs.event(f"{text} So is each further one that keeps failing.")
 
     def _report_failed(self, action: NoteFailure, piece: Piece, plan: Plan) -> None:
         seat, now = self._seats[action.worker], self.clock()

@@ -63,7 +63,8 @@ def read_spec(environment: Environment) -> EnvironmentSpec:
     if environment.image:
         notes.insert(
             0,
-            f"The image {environment.image} is not used: no container runtime is; packages come from the conda file.",
+            f"The image {environment.image} is not used: scripts run without containers here; packages come from the "
+            "conda file.",
         )
     requirements = tuple(sorted(set(found.requirements)))
     recipe = json.dumps([_RECIPE, found.python_wanted, requirements, found.index_options])

@@ -46,6 +46,8 @@ _OVERRIDES = (
     "max_retries",
     "timeout_s",
     "error_threshold",
+    "isolate_failures",
+    "max_mini_batches_per_worker",
     "logging_level",
 )
 

@@ -189,7 +189,7 @@ def found_job(plane: ControlPlane, name: str) -> Job:
     """A job of any workspace; what its step left is what it left."""
     job = plane.store.find_job(name) or plane.store.find_job(job_of_step(name) or name)
     if job is None:
-        raise ResourceNotFound(f"There is no job {name} on this server.", target=name)
+        raise ResourceNotFound(f"There is no job {name}. See what there is with: job list", target=name)
     return job
 
 

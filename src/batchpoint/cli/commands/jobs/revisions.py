@@ -8,7 +8,7 @@ from batchpoint.cli.grammar import Command, Flag, named
 from batchpoint.errors import ResourceNotFound
 
 if TYPE_CHECKING:
-    from batchpoint.entities.job import Job
+    from batchpoint.entities.job import Job, JobSettings
 
 #: Settings of a job in the words of a deployment's file; those without one go by their own name.
 _WORDS = {
@@ -57,9 +57,8 @@ def _answer(call: Call, job: "Job") -> object:
 def _how(call: Call, before: "Job", job: "Job", named_deployment: str | None) -> str:
     """One line: which deployment scores, and what is not as it was before."""
     name = named_deployment or job.deployment_name
-    differing = [
-        word for field, word in _WORDS.items() if getattr(before.settings, field) != getattr(job.settings, field)
-    ]
+    was, now = _comparable(before.settings), _comparable(job.settings)
+    differing = [word for field, word in _WORDS.items() if was[field] != now[field]]
     differing += ["compute"] if before.compute != job.compute else []
     if named_deployment is None and not differing:
         try:
@@ -68,6 +67,11 @@ def _how(call: Call, before: "Job", job: "Job", named_deployment: str | None) ->
             return f"Deployment {name} is gone; job {job.name} is scored again with the settings it had."
     changes = f"other than before: {', '.join(differing)}" if differing else "nothing in it is other than before"
     return f"Job {job.name} is scored again with deployment {name} as it stands now; {changes}."
+
+
+def _comparable(settings: "JobSettings") -> dict[str, object]:
+    """Without when, and by whom, the environment was registered last: that is new whenever a deployment is created."""
+    return settings.model_dump(include=set(_WORDS), exclude={"environment": {"creation_context"}})
 
 
 _SET = Flag(
