@@ -313,7 +313,8 @@ def test_a_file_is_replaced_and_removed_only_while_it_is_our_own(opened: Opened,
     assert not store.replace_own(second, "out/a.csv", [edited])
     assert b"".join(store.blocks("out/a.csv")) == b"first"
     assert store.replace_own(second, "out/a.csv", [first])
-    assert store.replace_own(second, "out/a.csv", [first]), "a repeat"
+    assert not store.replace_own(second, "out/a.csv", [first]), "of others, with the same bytes"
+    assert store.replace_own(second, "out/a.csv", [first, hashlib.sha256(LARGE[:size]).hexdigest()]), "a repeat"
     assert store.holds("out/a.csv", second)
     assert store.replace_own(second, "out/b.csv", [first]), "nothing stood there"
     assert store.holds("out/b.csv", second)

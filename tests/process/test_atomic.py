@@ -101,7 +101,9 @@ def test_a_file_takes_the_place_of_our_own_earlier_one_and_of_no_other(tmp_path:
     final, own = tmp_path / "predictions.csv", [sha_of("first")]
     assert replace_own(aside_with(tmp_path, "first"), final, []), "nothing stood there"
     assert replace_own(aside_with(tmp_path, "second"), final, own)
-    assert replace_own(aside_with(tmp_path, "second"), final, own), "a repeat"
+    twin = aside_with(tmp_path, "second")
+    assert not replace_own(twin, final, own), "of others, with the same bytes"
+    assert replace_own(twin, final, [*own, sha_of("second")]), "a repeat"
     assert final.read_text() == "second"
     final.write_text("edited")
     refused = aside_with(tmp_path, "third")
@@ -166,7 +168,7 @@ assert atomic.replace_own(aside, final, [atomic.sha256_of(final)])
     assert (ended.returncode == 9) == (step <= 4), "rename, exchange, remove, and a last look"
     assert final.read_text() in ("first", "second")
     sweep(tmp_path, 0, "job")
-    assert replace_own(aside_with(tmp_path, "second"), final, [sha_of("first")])
+    assert replace_own(aside_with(tmp_path, "second"), final, [sha_of("first"), sha_of("second")])
     assert final.read_text() == "second" and os.listdir(tmp_path) == [final.name]
     assert sha256_of(tmp_path / "none") == ""
 

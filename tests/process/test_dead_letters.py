@@ -225,3 +225,20 @@ def test_letters_that_somebody_changed_are_somebodys(engine: Engine) -> None:
     assert beside(ended).read_text() == "my notes"
     assert recall(ended.folder) == ["predictions.csv"]
     assert sorted(os.listdir(beside(ended).parent)) == ["failed_items.jsonl", "predictions.csv"]
+
+
+def test_two_jobs_with_the_same_failures_in_one_folder_have_letters_of_their_own(engine: Engine) -> None:
+    from batchpoint.engine.publishing import dead_letters
+    from batchpoint.engine.publishing.places import output_place
+
+    source, out = engine.items(3, bad=[1]), engine.outside / "out"
+    settings = {"mini_batch_size": 1, "max_retries": 1, "output_folder": str(out)}
+    first = engine.run("raises_in_run.py", source, name="first", output_file_name="1.csv", **settings)
+    engine.run("raises_in_run.py", source, name="second", output_file_name="2.csv", **settings)
+    assert letters(out / "failed_items.jsonl") == letters(out / "second.failed_items.jsonl")
+    # The first one is healed.
+    assert (
+        dead_letters.publish(None, first.job, first.folder, output_place(first.job, first.folder, engine.settings))
+        == ""
+    )
+    assert sorted(os.listdir(out)) == ["1.csv", "2.csv", "second.failed_items.jsonl"]

@@ -119,14 +119,17 @@ def _claim_and_replace(finished: Path, final: Path) -> bool:
 def replace_own(finished: Path, final: Path, own: Collection[str]) -> bool:
     """Give ``finished`` the name ``final``, where nothing stands or a file whose sha256 is in ``own``.
 
-    False, and nothing changed, when another file stands there; one that is put there in this very moment is put back.
-    A repeat after a crash in the middle answers the same. Both lie on one file system.
+    False, and nothing changed, when another file stands there, be it with the same bytes; one that is put there in
+    this very moment is put back. A repeat after a crash in the middle answers the same if ``own`` then has the sha256
+    of ``finished``. Both lie on one file system.
     """
     fsync_file(finished)
     reach("D15")
     wanted = sha256_of(finished)
+    _recover(final, {wanted, *own})
+    if sha256_of(final) not in {"", *own}:
+        return False
     own = {wanted, *own}
-    _recover(final, own)
     while (found := sha256_of(final)) != wanted:
         if not os.path.lexists(final):
             if publish_without_clobber(finished, final):

@@ -103,7 +103,11 @@ def _put(letters: DeadLetters, name: str, folder: JobFolder, place: OutputPlace)
         return False
     # Before it is there, so that no other job ever takes it for an input.
     published.remember_content(folder, name, letters.sha256)
-    return place.put_beside(letters.path, name, own)
+    if place.put_beside(letters.path, name, own):
+        return True
+    # A stranger's, or that of another job with the same failures.
+    published.forget(folder, name)
+    return False
 
 
 def _lines(rows: Iterable[LedgerRow], plan: Plan) -> Iterator[tuple[LedgerRow, bytes]]:

@@ -135,21 +135,22 @@ class ObjectStore:
     ) -> bool:
         """Store ``source`` as ``path`` where nothing stands, or a file whose sha256 is in ``own``.
 
-        False, and nothing changed, when another file stands there. A repeat answers the same. ``alive`` is called with
-        each piece. Raises DatastoreUnavailable.
+        False, and nothing changed, when another file stands there, be it with the same bytes. A repeat answers the
+        same if ``own`` then has the sha256 of ``source``. ``alive`` is called with each piece. Raises
+        DatastoreUnavailable.
         """
-        wanted = sha256_of(source)
+        wanted, ours = sha256_of(source), {"", *own}
 
         def put() -> bool:
             tag, found = self._seen(path, alive)
-            if found == wanted:
-                return True
+            if found not in ours:
+                return False
+            # Now it may become ours: a reply may be lost after the store has done what it was asked.
+            ours.add(wanted)
             if not found:
                 self._create(source, self._full(path), alive)
-            elif found in own:
+            elif found != wanted:
                 put_matching(self._fs, self._is_s3, source, self._full(path), tag, alive)
-            else:
-                return False
             return True
 
         return self._tried(put, f"replace {self.shown(path)}")
