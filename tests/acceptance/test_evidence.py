@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from batchpoint.entities.job import JobStatus
+from batchpoint.store.store import open_store
 from tests.acceptance.command_line import Az, invoked, with_deployment
 
 #: Fails for what stands in a file: as one of three causes.
@@ -140,6 +142,21 @@ def test_verify_names_the_one_file_in_which_a_byte_was_changed(az: Az, home: Pat
     output.rename(output.with_name("moved"))
     (gone,) = [check for check in verified(az, job, code=1)["checks"] if check["state"] != "ok"]
     assert (gone["what"], gone["state"], gone["path"]) == ("output", "missing", str(output))
+
+
+def test_a_redrive_that_was_canceled_before_it_began_has_changed_nothing_to_verify(
+    az: Az, home: Path, job: str
+) -> None:
+    with open_store(home) as store:
+        (workspace,) = (one.workspace for one in store.kept_jobs())
+        before = store.get_job(workspace, job)
+        assert before is not None
+        settings = before.settings.model_copy(update={"error_threshold": 7})
+        store.reopen_job(workspace, job, settings, {})
+        assert store.request_cancel(workspace, job).status is JobStatus.CANCELED
+    found = verified(az, job)
+    (settings_check,) = [check for check in found["checks"] if check["what"] == "settings"]
+    assert settings_check["state"] == "skipped" and settings_check["said"].startswith("Revision 1 ended before")
 
 
 def test_a_rerun_is_a_new_job_with_the_same_output(az: Az, job: str) -> None:

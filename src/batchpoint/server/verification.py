@@ -67,12 +67,7 @@ def verify(plane: ControlPlane, job: Job) -> list[Check]:
     checks += [*_plan_and_segments(plane, job, folder, manifest)]
     checks += [_content(what, one) for what, one in (("code", manifest.code), ("model", manifest.model)) if one]
     checks += [*_environment(plane.settings.home, manifest)]
-    if settings_sha256(job.settings) != manifest.settings_sha256:
-        checks.append(
-            Check("settings", "", "changed", "The settings in the store are not those that the job ran with.")
-        )
-    else:
-        checks.append(Check("settings", "", "ok"))
+    checks.append(_settings(job, manifest))
     return checks
 
 
@@ -207,6 +202,15 @@ def _environment(home: Path, manifest: Manifest) -> Iterator[Check]:
         minor = ".".join(built.python.split(".")[:2])
         lock = home.absolute() / "environments" / built.spec / f"requirements-{minor}.lock"
         yield _compared("environment", str(lock), built.lock_sha256, lambda: _sha256(lock))
+
+
+def _settings(job: Job, manifest: Manifest) -> Check:
+    if manifest.revision != job.revision:
+        said = f"Revision {job.revision} ended before it could leave a manifest; this one is of {manifest.revision}."
+        return Check("settings", "", "skipped", said)
+    if settings_sha256(job.settings) == manifest.settings_sha256:
+        return Check("settings", "", "ok")
+    return Check("settings", "", "changed", "The settings in the store are not those that the job ran with.")
 
 
 def _sha256(path: Path) -> str:
