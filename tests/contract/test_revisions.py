@@ -124,8 +124,9 @@ def test_the_lines_of_a_job_restore_it_with_its_rows() -> None:
     half = MemoryLedger()
     assert half.restore(ledger.lines("j")).status is JobStatus.CANCELED, "its process is gone"
     assert half.ledger("j", 1) == [row(0)]
-    with pytest.raises(ValueError, match="Expecting"):
-        MemoryLedger().restore(["torn {"])
+    for other in (["torn {"], [], ["[1]"], ["{}"], [next(ledger.lines("j")), "{}"], [next(ledger.lines("j")), "[1]"]):
+        with pytest.raises(ValueError, match=r"Expecting|not the lines of a job|zip"):
+            MemoryLedger().restore(other)
     assert json.loads(next(ledger.lines("j")))["job"]["name"] == "j"
 
 

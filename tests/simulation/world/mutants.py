@@ -3,7 +3,7 @@
 import contextlib
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from batchpoint.server.supervision import watch
 from batchpoint.storage import atomic
 from batchpoint.store import lifecycle
 from batchpoint.store.memory import MemoryLedger
+from batchpoint.store.memory.packed import PackedRows
 from batchpoint.store.records import Fence, Heartbeat, LedgerRow
 
 
@@ -82,8 +83,9 @@ def _freeze_without_coverage() -> contextlib.AbstractContextManager[None]:
 
     def freeze_half(self: MemoryLedger, fence: Fence) -> None:
         stored = self._rows[fence.job, fence.revision]
-        if len(stored) > 1 and self.job(fence.job).status is JobStatus.RUNNING:
-            stored.pop(max(stored))
+        keys = [row.key for row in stored]
+        if len(keys) > 1 and self.job(fence.job).status is JobStatus.RUNNING:
+            stored.remove(keys[-1])
         with _with(lifecycle, "require_coverage", lambda *_: None):
             freeze(self, fence)
 
@@ -91,14 +93,11 @@ def _freeze_without_coverage() -> contextlib.AbstractContextManager[None]:
 
 
 def _no_unique_key() -> contextlib.AbstractContextManager[None]:
-    def commit(self: MemoryLedger, fence: Fence, rows: Sequence[LedgerRow], progress: Progress) -> set[object]:
-        self._keep(lifecycle.commit(self._record(fence.job), fence, progress))
-        stored: dict[Any, Any] = self._rows.setdefault((fence.job, fence.revision), {})
-        for row in rows:
-            stored[*row.key, len(stored)] = fence.epoch, row
-        return {row.key for row in rows}
+    def enter(self: Any, row: LedgerRow, epoch: int) -> bool:
+        self._others[*row.key, len(self._others)] = epoch, row
+        return True
 
-    return _with(MemoryLedger, "commit", commit)
+    return _with(PackedRows, "enter", enter)
 
 
 def _cancel_after_the_freeze() -> contextlib.AbstractContextManager[None]:

@@ -1,11 +1,11 @@
 """``MemoryLedger``: the ledger of jobs that live no longer than their process, unless somebody keeps its lines.
 
-``batchpoint score`` and simulations use it; it must not import SQLAlchemy.
+``batchpoint score`` and simulations use it.
 """
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
@@ -14,6 +14,7 @@ from batchpoint.entities.job import FailureReason, Job, JobError, JobSettings, J
 from batchpoint.errors import CancelRequested, ResourceConflict, ResourceNotFound
 from batchpoint.store import lifecycle
 from batchpoint.store.lifecycle import JobRecord
+from batchpoint.store.memory.packed import PackedRows
 from batchpoint.store.records import Claimed, Fence, Heartbeat, JobLedger, LedgerRow, Part, Standing, Tally
 
 _NAMES = [field.name for field in fields(LedgerRow)]
@@ -25,13 +26,13 @@ def _utc_now() -> datetime:
 
 
 class MemoryLedger(JobLedger):
-    """A ``JobLedger`` over plain dictionaries; for one thread."""
+    """A ``JobLedger`` over dictionaries and ``PackedRows``; for one thread."""
 
     def __init__(self, jobs: Iterable[Job] = (), now: Callable[[], datetime] = _utc_now) -> None:
         self._now = now
         self._records: dict[str, JobRecord] = {}
-        #: (job, revision) → key → (epoch that entered it, row)
-        self._rows: dict[tuple[str, int], dict[tuple[int, int], tuple[int, LedgerRow]]] = {}
+        #: By job and revision.
+        self._rows: dict[tuple[str, int], PackedRows] = {}
         for job in jobs:
             self.add(job)
 
@@ -53,8 +54,8 @@ class MemoryLedger(JobLedger):
         """Begin the next revision of a job that has ended; see ``lifecycle.reopened``."""
         before = self._record(name)
         after = lifecycle.reopened(before, settings, {})
-        kept = {row.key: (after.epoch, row) for row in self.rows(name, before.job.revision) if not row.failed_items}
-        self._rows[name, after.job.revision] = kept
+        kept = (row for row in self.rows(name, before.job.revision) if not row.failed_items)
+        self._rows[name, after.job.revision] = _packed(kept, after.epoch)
         return self._keep(after).job
 
     def lines(self, name: str) -> Iterator[str]:
@@ -70,14 +71,19 @@ class MemoryLedger(JobLedger):
 
         Raises ValueError for lines of something else.
         """
-        first, *rest = (json.loads(line) for line in lines)
-        job = Job.model_validate(first.pop("job"))
-        if not job.status.is_terminal:
-            job = job.model_copy(update={"status": JobStatus.CANCELED})
+        told = (json.loads(line) for line in lines)
+        try:
+            first: dict[str, Any] = next(told, {})
+            job = Job.model_validate(first.pop("job"))
+            if not job.status.is_terminal:
+                job = job.model_copy(update={"status": JobStatus.CANCELED})
+            record = JobRecord(job, **first)
+            rows = _packed((_row_of(values) for values in told), record.epoch)
+        except (KeyError, TypeError, AttributeError, OverflowError) as error:
+            raise ValueError(f"These are not the lines of a job: {error}") from error
         self.add(job)
-        self._keep(replace(self._record(job.name), **first))
-        rows = (_row_of(values) for values in rest)
-        self._rows[job.name, job.revision] = {row.key: (first["epoch"], row) for row in rows}
+        self._keep(record)
+        self._rows[job.name, job.revision] = rows
         return job
 
     def epoch_of(self, job: str) -> int:
@@ -102,39 +108,30 @@ class MemoryLedger(JobLedger):
             self._keep(lifecycle.commit(self._record(fence.job), fence, progress))
         except CancelRequested:
             return set()
-        stored = self._rows.setdefault((fence.job, fence.revision), {})
-        for row in rows:
-            stored.setdefault(row.key, (fence.epoch, row))
-        return {row.key for row in rows if stored[row.key] == (fence.epoch, row)}
+        stored = self._rows.setdefault((fence.job, fence.revision), PackedRows())
+        return {row.key for row in rows if stored.enter(row, fence.epoch)}
 
     def void(self, fence: Fence, rows: Sequence[LedgerRow]) -> None:
         self._keep(lifecycle.void(self._record(fence.job), fence))
-        stored = self._rows.get((fence.job, fence.revision), {})
+        stored = self._rows.get((fence.job, fence.revision), PackedRows())
         for row in rows:
-            stored.pop(row.key, None)
+            stored.remove(row.key)
 
     def rows(self, job: str, revision: int, failed_only: bool = False) -> Iterator[LedgerRow]:
         self._record(job)
-        for _, (_, row) in sorted(self._rows.get((job, revision), {}).items()):
-            if row.failed_items or not failed_only:
-                yield row
+        stored = self._rows.get((job, revision), PackedRows())
+        yield from stored.failed() if failed_only else stored
 
     def tally(self, job: str, revision: int) -> Tally:
-        rows = self.ledger(job, revision)
-        return Tally(
-            mini_batches=len({row.mini_batch for row in rows}),
-            items=sum(row.items for row in rows),
-            succeeded=sum(row.succeeded for row in rows),
-            failed_items=sum(row.failed_items for row in rows),
-            rows=sum(row.rows for row in rows),
-        )
+        self._record(job)
+        return self._rows.get((job, revision), PackedRows()).tally()
 
     def freeze(self, fence: Fence) -> None:
         record = self._record(fence.job)
         frozen = lifecycle.freeze(record, fence)
         if frozen is not record:
-            rows = self.ledger(fence.job, fence.revision)
-            lifecycle.require_coverage(record, sum(row.items for row in rows), lifecycle.overlaps(rows))
+            covered = self.tally(fence.job, fence.revision).items
+            lifecycle.require_coverage(record, covered, lifecycle.overlaps(self.rows(fence.job, fence.revision)))
         self._keep(frozen)
 
     def complete(
@@ -171,6 +168,13 @@ class MemoryLedger(JobLedger):
     def _keep(self, record: JobRecord) -> JobRecord:
         self._records[record.job.name] = record
         return record
+
+
+def _packed(rows: Iterable[LedgerRow], epoch: int) -> PackedRows:
+    packed = PackedRows()
+    for row in rows:
+        packed.enter(row, epoch)
+    return packed
 
 
 def _told(row: LedgerRow) -> list[Any]:
