@@ -11,7 +11,7 @@ from batchpoint.entities.data import DataAsset, Input
 from batchpoint.entities.job import Job, JobError, Progress
 from batchpoint.errors import ResourceConflict, ResourceNotFound
 from batchpoint.store.allotment import Decision
-from batchpoint.store.records import Fence
+from batchpoint.store.records import Fence, RequestKey
 from batchpoint.store.store import Store, open_store
 from batchpoint.store.tables.retention import PRUNED, Coverage
 from tests.contract.made import ELSEWHERE, W, job, row
@@ -19,7 +19,7 @@ from tests.contract.made import ELSEWHERE, W, job, row
 
 def running(store: Store, name: str) -> Fence:
     """A job with 20 items, the first half of them scored."""
-    store.create_job(W, job(name), f"key of {name}")
+    store.create_job(W, job(name), RequestKey(f"key of {name}"))
     granted = store.claim(name, 0, "mine", "host", 7)
     assert granted
     store.start(granted.fence, 2, 20)
@@ -35,7 +35,7 @@ def test_a_job_that_has_ended_is_forgotten_and_its_name_and_key_are_free(store: 
     failed(store, "j")
     store.delete_job(W, "j")
     assert store.find_job("j") is None and store.kept_jobs() == [] and store.coverage() == {}
-    again = store.create_job(W, job("j"), "key of j")
+    again = store.create_job(W, job("j"), RequestKey("key of j"))
     assert again.status == "Preparing" and store.ledger("j", 0) == []
 
 
@@ -45,7 +45,7 @@ def test_only_the_job_that_is_named_is_forgotten(store: Store) -> None:
     store.delete_job(W, "j1")
     assert [kept.job.name for kept in store.kept_jobs()] == ["j2"]
     assert len(store.ledger("j2", 0)) == 1
-    assert store.create_job(W, job("j3"), "key of j2").name == "j2"
+    assert store.create_job(W, job("j3"), RequestKey("key of j2")).name == "j2"
 
 
 def test_a_job_that_has_not_ended_is_not_forgotten_and_the_way_to_end_it_is_named(store: Store) -> None:
