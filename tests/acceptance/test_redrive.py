@@ -184,7 +184,8 @@ def test_score_tells_a_redrive_that_cannot_be(az: Az) -> None:
     assert "--output-file-name x.csv" in other and "has predictions.csv" in other
     Path("out/predictions.csv").write_text("edited")
     mend()
-    assert "OutputAlreadyExists" in az(f"{SCORE} --redrive --run {run.name}", code=1).err
+    edited = az(f"{SCORE} --redrive --run {run.name}", code=1).err
+    assert "(OutputAlreadyExists)" in edited and "no longer holds what this job wrote" in edited
     assert Path("out/predictions.csv").read_text() == "edited"
     Path("out/predictions.csv").unlink()
     assert "7 of 7" in az(f"{SCORE} --redrive").out and Path("out/predictions.csv").read_text() == ROWS

@@ -421,7 +421,8 @@ class Dispatcher:
             return []
         threshold = self.policy.error_threshold
         if 0 <= threshold < self.items_failed:
-            message = f"{self.items_failed:,} items failed; error_threshold allows {threshold:,}."
+            failed = "1 item" if self.items_failed == 1 else f"{self.items_failed:,} items"
+            message = f"{failed} failed; error_threshold allows {threshold:,}."
             return self._end(EndJob(self._explained("ErrorThresholdExceeded", message)))
         if self.settled < plan.mini_batches:
             return []

@@ -53,7 +53,8 @@ class Hold:
         if self.clock() >= self._ends_at:
             raise JobLifetimeExceeded(
                 "The job has had its instances for as long as a job may. Score the input in parts, or raise the "
-                "setting job_lifetime_s (low_priority_job_lifetime_s on a compute of that tier), and invoke again."
+                "setting job_lifetime_s (low_priority_job_lifetime_s on a compute of that tier), and redrive the job: "
+                "what was scored is kept."
             )
 
     def _require_wanted(self) -> None:

@@ -59,7 +59,7 @@ def gather(
         published = _assemble(rows, segments, unfinished)
         before_publishing(published)
         if not _publish(unfinished, final, published, own):
-            raise already_exists(final)
+            raise already_exists(final, own)
     except OSError as error:
         raise unwritable(final, error) from error
     finally:
@@ -135,8 +135,14 @@ def refuse_unwritable(folder: Path) -> None:
         )
 
 
-def already_exists(path: Path | str) -> OutputAlreadyExists:
-    """The error for an output path that is taken."""
+def already_exists(path: Path | str, own: Collection[str] = ()) -> OutputAlreadyExists:
+    """The error for an output path that is taken, or no longer holds any of the contents ``own`` that the job wrote."""
+    if own:
+        return OutputAlreadyExists(
+            f"The output file {path} no longer holds what this job wrote; it was left as it is. "
+            "What was scored is kept: move the file away, then redrive or resume the job.",
+            target=str(path),
+        )
     return OutputAlreadyExists(
         f"The output file {path} exists already; it was left as it is. "
         "Choose another output folder or output file name, or remove the file.",

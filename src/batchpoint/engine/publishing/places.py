@@ -91,7 +91,7 @@ class FolderPlace:
     def refuse_now(self) -> None:
         final = self._final
         if final is not None and output.is_taken(final) and not (self._own and sha256_of(final) in self._own):
-            raise output.already_exists(final)
+            raise output.already_exists(final, self._own)
         output.refuse_unwritable(self._root)
 
     def publish(self, rows: Iterable[LedgerRow], alive: Callable[[], None] = lambda: None) -> Published:
@@ -184,7 +184,7 @@ class StorePlace:
         for block in store.blocks(key) if self._own else ():
             digest.update(block)
         if digest.hexdigest() not in self._own:
-            raise output.already_exists(store.shown(key))
+            raise output.already_exists(store.shown(key), self._own)
 
     def _make_sure(self, store: OpenDatastore, published: Published) -> None:
         output.refuse_clashes(self._folder.staging, self._folder.gathered, self._whole)
@@ -202,7 +202,7 @@ class StorePlace:
         if not self._own:
             self._put(store, whole, whole.name, alive)
         elif not store.replace_own(whole, self._key(whole.name), self._own, alive):
-            raise output.already_exists(store.shown(self._key(whole.name)))
+            raise output.already_exists(store.shown(self._key(whole.name)), self._own)
 
     def _put(self, store: OpenDatastore, path: Path, name: str, alive: Callable[[], None]) -> None:
         alive()
