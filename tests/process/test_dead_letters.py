@@ -10,7 +10,7 @@ from typing import Any
 from batchpoint.entities.job import FAILED_ITEMS_PATH, JobStatus
 from batchpoint.storage.content import store_content
 from batchpoint.storage.published import recall
-from tests.process.engine_jobs import Ended, Engine, good
+from tests.process.engine_jobs import Ended, Engine, eventually, good
 
 #: Fails by the name of its file in ten ways, each with a cause of its own.
 TEN_WAYS = """\
@@ -242,3 +242,23 @@ def test_two_jobs_with_the_same_failures_in_one_folder_have_letters_of_their_own
         == ""
     )
     assert sorted(os.listdir(out)) == ["1.csv", "2.csv", "second.failed_items.jsonl"]
+
+
+def test_a_job_that_cannot_go_on_says_why_items_failed_before(engine: Engine) -> None:
+    script = engine.script(
+        "import time\ndef init(): pass\ndef run(paths):\n"
+        "    if 'bad' in paths[0]: raise ValueError('bad header')\n    time.sleep(600)\n"
+    )
+    settings = {"mini_batch_size": 1, "max_retries": 1, "max_concurrency_per_instance": 1, "timeout_s": 600}
+    job = engine.job(script, engine.items(2, bad=[0]), **settings)
+    driver = engine.start_driver("job")
+    eventually(lambda: engine.store.ledger("job", 0), "a failed item")
+    driver.kill()
+    driver.wait()
+    stranger = Path(job.settings.output_folder, "predictions.csv")
+    stranger.parent.mkdir(parents=True)
+    stranger.write_text("mine")
+    ended = engine.drive("job")
+    assert ended.job.error is not None and ended.job.error.code == "OutputAlreadyExists"
+    (reason,) = ended.job.failures
+    assert (reason.items, ended.progress.items_failed, len(letters(ended.folder.failed_items))) == (1, 1, 1)

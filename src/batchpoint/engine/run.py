@@ -118,7 +118,7 @@ class JobRun:
         if job.status is JobStatus.CANCEL_REQUESTED:
             last.cancel()
         elif job.status is JobStatus.FINALIZING:
-            last.publish_again()
+            last.publish()
         else:
             last.refuse_now()
             self._score(hold, last)

@@ -4,6 +4,7 @@
 what each of them writes is decided in the modules beside.
 """
 
+import contextlib
 import logging
 import shutil
 from collections.abc import Iterator
@@ -18,7 +19,7 @@ from batchpoint.engine.publishing.output import Published
 from batchpoint.engine.publishing.places import OutputPlace, output_folder, output_place
 from batchpoint.engine.publishing.proof import Proof
 from batchpoint.entities.job import PUBLISHED, FailureReason, JobError, JobStatus, Progress
-from batchpoint.errors import BatchpointError
+from batchpoint.errors import BatchpointError, JobFailed
 from batchpoint.failpoints import reach
 from batchpoint.observability.job_logs import JobLogs
 from batchpoint.settings import Settings
@@ -41,7 +42,6 @@ class LastSteps:
     began_at: datetime
 
     def __post_init__(self) -> None:
-        self._failures: tuple[FailureReason, ...] = ()
         #: What a job says that fails although its output is published; "" before that.
         self._stands = ""
 
@@ -50,24 +50,19 @@ class LastSteps:
         self._place().refuse_now()
 
     def take_stock(self, plan: Plan, failed_attempts: int) -> None:
-        """Everything is scored, or nothing more will be: count what the ledger has, and why items failed."""
+        """Everything is scored, or nothing more will be: count what the ledger has."""
         # A canceled job takes no rows any more: what its workers answered since is not counted.
         totals = {"mini_batches": plan.mini_batches, "items": plan.items}
         counted = self._tallied()
         self.hold.progress = counted.model_copy(update=totals | {"failed_attempts": failed_attempts})
-        self._failures = self._reasons(plan)
 
     # ---- published ------------------------------------------------------------------------------------------------
 
-    def publish_again(self) -> None:
-        """Finish what a driver began that died after the freeze: the same rows give the same bytes."""
-        plan = read_plan(self.folder.plan_items, self.folder.plan_header)
-        if plan is not None:
-            self._failures = self._reasons(plan)
-        self.publish()
-
     def publish(self) -> None:
-        """Gather and publish the frozen ledger; no worker is left. A fault of ours in it does not undo what stands."""
+        """Gather and publish the frozen ledger; no worker is left. A fault of ours in it does not undo what stands.
+
+        Also what a driver began that died after the freeze: the same rows give the same bytes.
+        """
         try:
             self._publish_once()
         except BatchpointError:
@@ -104,8 +99,8 @@ class LastSteps:
         hold.ledger.beat(hold.fence, hold.progress)
 
     def _completed(self, published: Published, progress: Progress, properties: dict[str, str]) -> None:
-        hold = self.hold
-        hold.ledger.complete(hold.fence, published.sha256, published.length, progress, self._failures, properties)
+        hold, failures = self.hold, self._reasons(progress)
+        hold.ledger.complete(hold.fence, published.sha256, published.length, progress, failures, properties)
         self._tidy()
         self.logs.overview(progress, hold.clock() - self.began)
         self.logs.result(f"Completed: {progress.items_succeeded:,} of {progress.items:,} items scored.")
@@ -118,7 +113,11 @@ class LastSteps:
         message = (f"{traceback}\n\n{failure.message}" if traceback else failure.message) + self._stands
         counted = self._break_off(JobStatus.FAILED)
         error = JobError(code=failure.code, message=message)
-        self.hold.ledger.fail(self.hold.fence, error, counted, self._failures)
+        failures: tuple[FailureReason, ...] = ()
+        # Nothing on a damaged disk keeps a job from its end.
+        with contextlib.suppress(JobFailed, OSError, ValueError, KeyError):
+            failures = self._reasons(counted)
+        self.hold.ledger.fail(self.hold.fence, error, counted, failures)
         self._tidy()
         self.logs.failed(failure.code, failure.message, traceback)
 
@@ -146,9 +145,13 @@ class LastSteps:
         hold = self.hold
         return Proof(hold.job, hold.fence, hold.ledger, self.folder, self.settings.home, self.began_at)
 
-    def _reasons(self, plan: Plan) -> tuple[FailureReason, ...]:
+    def _reasons(self, counted: Progress) -> tuple[FailureReason, ...]:
+        # A plan of a million items is not read for nothing.
+        plan = read_plan(self.folder.plan_items, self.folder.plan_header) if counted.items_failed else None
+        if plan is None:
+            return ()
         failed = self.hold.ledger.rows(self.hold.job.name, self.hold.fence.revision, failed_only=True)
-        return reasons.group(failed, lambda mini_batch, item: plan.path(item))
+        return reasons.group(failed, lambda _, item: plan.path(item))
 
     def _tallied(self) -> Progress:
         return _progress_of(self.hold.ledger.tally(self.hold.job.name, self.hold.fence.revision))
