@@ -66,6 +66,8 @@ def test_the_causes_are_told_first_with_counts_shares_examples_and_what_to_do(az
         assert f"batchpoint job redrive --name {job}" in told
         assert "failed_items.jsonl" in told
     assert az(f"job show --name {job} --query status -o tsv").err == ""
+    titles, _, row = az("job list -o table").out.splitlines()
+    assert row[titles.index("Items_failed") :].split()[0] == "4"
     # What it says is there, is there.
     az(f"job download --name {job} --download-path got --all")
     letters = [json.loads(line) for line in Path("got/failed_items.jsonl").read_text().splitlines()]

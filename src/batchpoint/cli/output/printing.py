@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 #: Columns that a table leaves out, and those that it starts with.
 _TABLE_SKIPS = frozenset({"id", "type", "etag"})
-_TABLE_STARTS = ("name", "version", "latest_version", "display_name", "status", "provisioning_state")
+_TABLE_STARTS = ("name", "version", "latest_version", "display_name", "status", "items_failed", "provisioning_state")
 
 
 def compiled(query: str | None) -> "ParsedResult | None":

@@ -87,6 +87,8 @@ def _job(job: Job, shape: dict[str, Any], server: str) -> dict[str, Any]:
         "type": "command" if job.parent_job_name else "pipeline",
         "jobs": step,
         "archived": job.archived or None,
+        # Also here, for tables show what stands at the top: a completed job does not tell by its status.
+        "items_failed": job.progress.items_failed or None,
         "display_name": job.display_name or job.name,
         "experiment_name": job.experiment_name or job.endpoint_name,
         "compute": _reference(job.compute),
