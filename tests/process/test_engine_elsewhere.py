@@ -17,6 +17,7 @@ from batchpoint.entities.job import JobStatus
 from batchpoint.server.lookup import ControlPlane
 from batchpoint.server.verification import verify
 from batchpoint.storage.datastores import OpenDatastore, open_datastore
+from batchpoint.storage.job_folder import job_folder
 from batchpoint.storage.objects import secrets
 from tests.object_stores import BlobService, S3Service
 from tests.process.engine_jobs import Ended, Engine, W, eventually, good
@@ -167,6 +168,15 @@ def test_a_file_that_cannot_be_fetched_costs_that_file_and_says_why(elsewhere: M
     assert sorted(ended.called()) == [["b", "c"], ["below"]]
     assert ended.reason.code == "InputUnreadable"
     assert "is a file and the folder of other files" in ended.reason.message
+
+
+@BLOBS_ALONE
+def test_a_file_that_comes_at_the_second_fetch_is_scored(elsewhere: Make, engine: Engine) -> None:
+    place = elsewhere({"in/a": "1", "in/b": "2"})
+    engine.job("good.py", engine.outside / "unused", **place.input("in/"))
+    # From a driver that died before it had written the plan.
+    job_folder(engine.home, "job").unfetched(0).write_text('{"a": "the store was away"}')
+    assert engine.drive("job").lines == good(["a", "b"])
 
 
 @BLOBS_ALONE

@@ -104,7 +104,8 @@ class Preparation:
             source = again._from_elsewhere()
             failed = source.brought.failed if source.brought else {}
             gone = "it is no longer there"
-            self._remember_unfetched({item: failed.get(item, gone) for item in wanted if not self._is_here(item)})
+            lost = {item: failed.get(item, gone) for item in wanted if not self._is_here(item)}
+            self._remember_unfetched({**known, **lost})
         return here
 
     @property
@@ -171,9 +172,13 @@ class Preparation:
         return Source(str(self.folder.input), brought=bring(place, folder, self.folder.input, choice), shown=shown)
 
     def _remember_unfetched(self, failed: Mapping[bytes, str]) -> None:
+        path = self.folder.unfetched(self.job.revision)
         if failed:
             reasons = {os.fsdecode(item): reason for item, reason in failed.items()}
-            write_atomically(self.folder.unfetched(self.job.revision), json.dumps(reasons).encode())
+            write_atomically(path, json.dumps(reasons).encode())
+        else:
+            # A driver that died before there was a plan may have been less lucky.
+            path.unlink(missing_ok=True)
 
     # ---- on this machine ------------------------------------------------------------------------------------------
 
