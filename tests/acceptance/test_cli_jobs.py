@@ -205,6 +205,19 @@ def test_partial_results_name_a_mini_batch_that_was_taken_apart_and_is_there_in_
     assert "missing (counted from 0): none\n" in note
 
 
+def test_partial_results_name_a_mini_batch_that_got_fewer_results_than_items(az: Az) -> None:
+    script = Path("code/score.py")
+    script.write_text(
+        script.read_text().replace(" in mini_batch]", " in mini_batch if '0' not in os.path.basename(path)]")
+    )
+    with_deployment(az)
+    name = invoked(az, "--set error_threshold=0 max_concurrency_per_instance=1 --mini-batch-size 4")
+    az(f"job stream --name {name}", code=1)
+    az(f"job download --name {name} --partial")
+    note = Path("predictions.partial.csv.missing.txt").read_text()
+    assert "with items that failed (counted from 0): 0\n" in note, note
+
+
 def test_partial_results_of_a_cancelled_job_say_what_is_missing(az: Az, gate: Gate) -> None:
     with_deployment(az)
     script = Path("code/score.py")

@@ -42,7 +42,7 @@ def describe(plane: AtPlane, job: str) -> dict[str, Any]:
         "rows": sum(row.rows for row in sound),
         "missing": _ranges(sorted(set(range(found.progress.mini_batches)) - begun)),
         "in_part": _ranges(sorted(in_part)),
-        "failed": _ranges(sorted({row.mini_batch for row in sound if not row.parts})),
+        "failed": _ranges(sorted({row.mini_batch for row in sound if row.failed_items})),
     }
 
 
