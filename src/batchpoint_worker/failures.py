@@ -79,13 +79,22 @@ def _said(error: BaseException) -> str:
 def _where(error: BaseException, code_path: str) -> str:
     """``file.py:line`` of the innermost frame within the code folder, empty if there is none."""
     root = os.path.join(os.path.realpath(code_path), "")
-    found = [place for place in _places(error.__traceback__) if os.path.realpath(place[0]).startswith(root)]
-    if isinstance(error, SyntaxError) and error.filename and os.path.realpath(error.filename).startswith(root):
+    found = [place for place in _places(error.__traceback__) if _is_in(place[0], root)]
+    if isinstance(error, SyntaxError) and error.filename and _is_in(error.filename, root):
         found.append((error.filename, error.lineno or 0))
     if not found:
         return ""
     name, line = found[-1]
     return "%s:%d" % (os.path.realpath(name)[len(root) :], line)
+
+
+def _is_in(filename: str, root: str) -> bool:
+    """Whether a frame's file is the user's, and not one of an environment that stands in the code folder."""
+    # A name such as <frozen codecs> is no file; as a path it would lie in the working directory.
+    if filename.startswith("<"):
+        return False
+    file, environment = os.path.realpath(filename), os.path.join(os.path.realpath(sys.prefix), "")
+    return file.startswith(root) and not (environment.startswith(root) and file.startswith(environment))
 
 
 def _places(traceback: "TracebackType | None") -> "Iterator[tuple[str, int]]":

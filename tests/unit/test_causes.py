@@ -61,6 +61,21 @@ def test_the_type_of_a_failure_is_the_class_that_its_traceback_ends_with(
     assert cause(raised(tmp_path, what))[0] == wanted
 
 
+def test_the_place_of_a_failure_is_the_line_of_the_script_wherever_it_and_its_environment_stand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (scratch := tmp_path / "results" / "scratch").mkdir(parents=True)
+    monkeypatch.chdir(scratch)  # below the code folder, where a relative name would be looked for
+    line = SCRIPT.splitlines().index('        exec("1/0")') + 1
+    assert raised(tmp_path, "evaluated").message == f"ZeroDivisionError: division by zero (score.py:{line})"
+    monkeypatch.setattr("sys.prefix", str(tmp_path / ".venv"))
+    library = compile("1/0", str(tmp_path / ".venv" / "lib" / "pandas.py"), "exec")
+    script = compile("exec(library)", str(tmp_path / "score.py"), "exec")
+    with pytest.raises(ZeroDivisionError) as error:
+        exec(script, {"library": library})
+    assert describe(error.value, "ScriptRaised", str(tmp_path), "run()").message.endswith("(score.py:1)")
+
+
 def test_what_raised_nothing_has_no_type_but_a_fingerprint() -> None:
     error_type, fingerprint = cause(Failure("WorkerCrashed", "The worker crashed with SIGSEGV."))
     assert (error_type, len(fingerprint)) == ("", 12)
