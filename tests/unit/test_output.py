@@ -12,6 +12,7 @@ import pytest
 
 from batchpoint.engine.publishing import output
 from batchpoint.errors import OutputAlreadyExists, OutputUnwritable, SegmentCorrupt
+from batchpoint.storage import atomic
 from batchpoint.storage.atomic import aside_path
 from batchpoint.store.records import LedgerRow, Part
 
@@ -54,6 +55,22 @@ def test_no_rows_are_an_empty_file(segments: Path, tmp_path: Path) -> None:
     final = tmp_path / "out"
     assert output.gather([lost(0), row(1, segments, b"")], segments, final, JOB).length == 0
     assert final.read_bytes() == b""
+
+
+def test_a_large_output_that_is_replaced_gives_signs_of_life_after_its_last_row(
+    segments: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(atomic, "_BLOCK_BYTES", 1)
+    monkeypatch.setattr(output, "_SYNC_BYTES", 2)
+    final, signs, synced = tmp_path / "f", list[int](), list[int]()
+    final.write_bytes(b"first")
+    monkeypatch.setattr(os, "fdatasync", lambda descriptor: synced.append(os.fstat(descriptor).st_size))
+    rows = [row(number, segments, b"a\n") for number in range(5)]
+    own = [hashlib.sha256(b"first").hexdigest()]
+    output.gather(rows, segments, final, JOB, own=own, alive=lambda: signs.append(1))
+    assert len(signs) >= len("first") * 2 + len(b"a\n" * 5) * 2, "both are read"
+    assert synced == [2, 4, 6, 8, 10], "the last sync has little to do"
+    assert final.read_bytes() == b"a\n" * 5
 
 
 def test_gathering_again_changes_nothing(segments: Path, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 from batchpoint.failpoints import reach
@@ -27,6 +27,8 @@ _NO_HARD_LINKS = frozenset(
 _AT_FDCWD = -100
 _RENAME_NOREPLACE = 1
 _RENAME_EXCHANGE = 2
+#: Bytes that are hashed between two signs of life.
+_BLOCK_BYTES = 1 << 22
 
 
 def aside_path(folder: Path, owner: str = "") -> Path:
@@ -116,28 +118,30 @@ def _claim_and_replace(finished: Path, final: Path) -> bool:
     return True
 
 
-def replace_own(finished: Path, final: Path, own: Collection[str]) -> bool:
+def replace_own(finished: Path, final: Path, own: Collection[str], alive: Callable[[], None] = lambda: None) -> bool:
     """Give ``finished`` the name ``final``, where nothing stands or a file whose sha256 is in ``own``.
 
     False, and nothing changed, when another file stands there, be it with the same bytes; one that is put there in
     this very moment is put back. A repeat after a crash in the middle answers the same if ``own`` then has the sha256
-    of ``finished``. Both lie on one file system.
+    of ``finished``. Both lie on one file system. ``alive`` is called again and again: what is hashed may be large.
     """
     fsync_file(finished)
     reach("D15")
-    wanted = sha256_of(finished)
-    _recover(final, {wanted, *own})
-    if sha256_of(final) not in {"", *own}:
+    wanted = sha256_of(finished, alive)
+    _recover(final, {wanted, *own}, alive)
+    found = sha256_of(final, alive)
+    if found not in {"", *own}:
         return False
     own = {wanted, *own}
-    while (found := sha256_of(final)) != wanted:
+    while found != wanted:
         if not os.path.lexists(final):
             if publish_without_clobber(finished, final):
                 return True
         elif found not in own:
             return False
         else:
-            _swap(finished, final, own)
+            _swap(finished, final, own, alive)
+        found = sha256_of(final, alive)
     fsync_folder(final.parent)
     finished.unlink(missing_ok=True)
     return True
@@ -156,7 +160,7 @@ def remove_own(final: Path, own: Collection[str]) -> bool:
     return not os.path.lexists(final)
 
 
-def _swap(finished: Path, final: Path, own: Collection[str]) -> None:
+def _swap(finished: Path, final: Path, own: Collection[str], alive: Callable[[], None]) -> None:
     """Exchange the two, so that what came out can be looked at before it is gone for good."""
     out = _taken_out(final)
     finished.rename(out)
@@ -169,18 +173,18 @@ def _swap(finished: Path, final: Path, own: Collection[str]) -> None:
     reach("D16")
     if is_exchanged:
         fsync_folder(final.parent)
-        _recover(final, own)
+        _recover(final, own, alive)
     else:
         # No such rename here: between the look and this one, a file of others could be lost.
         out.replace(final)
 
 
-def _recover(final: Path, own: Collection[str]) -> None:
+def _recover(final: Path, own: Collection[str], alive: Callable[[], None] = lambda: None) -> None:
     """What an exchange or a removal has taken out goes away if it was ours, and else back to its name."""
     out = _taken_out(final)
     if not os.path.lexists(out):
         return
-    if sha256_of(out) not in own and not publish_without_clobber(out, final):
+    if sha256_of(out, alive) not in own and not publish_without_clobber(out, final):
         if sha256_of(final) in own and _renameat2(out, final, _RENAME_EXCHANGE):
             fsync_folder(final.parent)
         if sha256_of(out) not in own:
@@ -194,12 +198,16 @@ def _taken_out(final: Path) -> Path:
     return final.with_name(f"{_ASIDE_PREFIX}{hashlib.sha256(os.fsencode(final.name)).hexdigest()[:16]}.out")
 
 
-def sha256_of(path: Path) -> str:
-    """Of a file's content; "" where there is no file to read."""
+def sha256_of(path: Path, alive: Callable[[], None] = lambda: None) -> str:
+    """Of a file's content; "" where there is no file to read. ``alive`` is called with each block."""
     if not path.is_file():
         return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    with path.open("rb", buffering=0) as file:
+        while block := file.read(_BLOCK_BYTES):
+            alive()
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def fsync_file(path: Path) -> None:

@@ -47,7 +47,7 @@ class LastSteps:
 
     def refuse_now(self) -> None:
         """Raise what is sure to keep the output from being published in the end."""
-        self._place().refuse_now()
+        self._place().refuse_now(self.hold.still_wanted())
 
     def take_stock(self, plan: Plan, failed_attempts: int) -> None:
         """Everything is scored, or nothing more will be: count what the ledger has."""

@@ -27,6 +27,9 @@ from batchpoint.storage.atomic import (
 )
 from batchpoint.store.records import LedgerRow
 
+#: Bytes of an output that are written between two syncs: the last one must not take longer than a driver may be silent.
+_SYNC_BYTES = 1 << 28
+
 
 @dataclass(frozen=True)
 class Published:
@@ -43,11 +46,13 @@ def gather(
     owner: str,
     before_publishing: Callable[[Published], None] = lambda published: None,
     own: Collection[str] = (),
+    alive: Callable[[], None] = lambda: None,
 ) -> Published:
     """Assemble the rows' parts in order and give them the name ``final``; ``owner`` is the job.
 
     ``before_publishing`` is called when all is assembled and nothing published yet; what it raises, stops that.
-    ``own``: sha256 of what the job itself has published under this name before, which is replaced.
+    ``own``: sha256 of what the job itself has published under this name before, which is replaced. ``alive`` is called
+    again and again once all rows are read.
 
     Raises OutputAlreadyExists when a file with other content stands there, SegmentCorrupt when bytes on disk are not
     those that were scored, OutputUnwritable when the disk or the folder does not take them.
@@ -58,7 +63,7 @@ def gather(
         sweep(final.parent, 0, owner)
         published = _assemble(rows, segments, unfinished)
         before_publishing(published)
-        if not _publish(unfinished, final, published, own):
+        if not _publish(unfinished, final, published, own, alive):
             raise already_exists(final, own)
     except OSError as error:
         raise unwritable(final, error) from error
@@ -68,15 +73,17 @@ def gather(
     return published
 
 
-def _publish(unfinished: Path, final: Path, published: Published, own: Collection[str]) -> bool:
+def _publish(
+    unfinished: Path, final: Path, published: Published, own: Collection[str], alive: Callable[[], None]
+) -> bool:
     if own:
-        return replace_own(unfinished, final, own)
-    return publish_without_clobber(unfinished, final) or _stands(final, published.sha256)
+        return replace_own(unfinished, final, own, alive)
+    return publish_without_clobber(unfinished, final) or _stands(final, published.sha256, alive)
 
 
-def _stands(final: Path, sha256: str) -> bool:
+def _stands(final: Path, sha256: str, alive: Callable[[], None]) -> bool:
     """Whether a driver before this one has published the same; it may have died before the name was on disk."""
-    if sha256_of(final) != sha256:
+    if sha256_of(final, alive) != sha256:
         return False
     fsync_folder(final.parent)
     return True
@@ -151,7 +158,7 @@ def already_exists(path: Path | str, own: Collection[str] = ()) -> OutputAlready
 
 
 def _assemble(rows: Iterable[LedgerRow], segments: Path, aside: Path) -> Published:
-    digest, length = hashlib.sha256(), 0
+    digest, length, synced = hashlib.sha256(), 0, 0
     with SegmentReader(segments) as reader, aside.open("xb", buffering=BLOCK_BYTES) as out:
         for row in rows:
             for part in row.parts:
@@ -159,6 +166,10 @@ def _assemble(rows: Iterable[LedgerRow], segments: Path, aside: Path) -> Publish
                     digest.update(block)
                     out.write(block)
                 length += part.length
+            if length - synced >= _SYNC_BYTES:
+                out.flush()
+                os.fdatasync(out.fileno())
+                synced = length
             reach("D14")
     return Published(digest.hexdigest(), length)
 

@@ -29,8 +29,8 @@ NOTHING = Published("", 0)
 class OutputPlace(Protocol):
     """What the driver of a job may ask of its output's place."""
 
-    def refuse_now(self) -> None:
-        """Raise OutputAlreadyExists or OutputUnwritable for what is sure to fail in the end."""
+    def refuse_now(self, alive: Callable[[], None] = lambda: None) -> None:
+        """Raise OutputAlreadyExists or OutputUnwritable for what is sure to fail in the end; ``alive`` as below."""
         ...
 
     def publish(self, rows: Iterable[LedgerRow], alive: Callable[[], None] = lambda: None) -> Published:
@@ -88,9 +88,9 @@ class FolderPlace:
         self._root = Path(job.settings.output_folder)
         self._own = _own(job, folder, replaces)
 
-    def refuse_now(self) -> None:
+    def refuse_now(self, alive: Callable[[], None] = lambda: None) -> None:
         final = self._final
-        if final is not None and output.is_taken(final) and not (self._own and sha256_of(final) in self._own):
+        if final is not None and output.is_taken(final) and not (self._own and sha256_of(final, alive) in self._own):
             raise output.already_exists(final, self._own)
         output.refuse_unwritable(self._root)
 
@@ -100,7 +100,7 @@ class FolderPlace:
             self._make_sure(NOTHING)
         else:
             segments, name = self._folder.segments, self._job.name
-            published = output.gather(rows, segments, self._final, name, self._make_sure, self._own)
+            published = output.gather(rows, segments, self._final, name, self._make_sure, self._own, alive)
         output.publish_folder(staging, self._root, self._job.name, alive)
         return published
 
@@ -144,11 +144,11 @@ class StorePlace:
         self._whole = folder.gathered / job.settings.output_file_name if is_gathered else None
         self._own = _own(job, folder, replaces)
 
-    def refuse_now(self) -> None:
+    def refuse_now(self, alive: Callable[[], None] = lambda: None) -> None:
         with self._writing():
             store = self._connect()
             if self._whole is not None and store.size(self._key(self._whole.name)) is not None:
-                self._require_own(store, self._key(self._whole.name))
+                self._require_own(store, self._key(self._whole.name), alive)
             self._probe(store)
 
     def publish(self, rows: Iterable[LedgerRow], alive: Callable[[], None] = lambda: None) -> Published:
@@ -179,9 +179,10 @@ class StorePlace:
     def shown(self, name: str) -> str:
         return f"{self._job.settings.output_uri.rstrip('/')}/{name}"
 
-    def _require_own(self, store: OpenDatastore, key: str) -> None:
+    def _require_own(self, store: OpenDatastore, key: str, alive: Callable[[], None]) -> None:
         digest = hashlib.sha256()
         for block in store.blocks(key) if self._own else ():
+            alive()
             digest.update(block)
         if digest.hexdigest() not in self._own:
             raise output.already_exists(store.shown(key), self._own)
