@@ -72,3 +72,12 @@ def test_an_input_folder_whose_name_is_no_text_leaves_a_manifest(tmp_path: Path)
     (work / "mended").touch()
     assert score(work, "--redrive") == 0
     assert (work / "out/predictions.csv").read_text().split() == ["0.txt", "1.txt"]
+
+
+def test_a_model_that_cannot_be_read_whole_costs_its_proof_and_not_the_run(tmp_path: Path) -> None:
+    begin(tmp_path, "good good")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/weights").symlink_to("gone")
+    assert score(tmp_path, "--model", "model") == 0
+    (manifest,) = (json.loads(path.read_bytes()) for path in tmp_path.glob("out/*/manifest.json"))
+    assert manifest["model"] is None and manifest["code"] is not None

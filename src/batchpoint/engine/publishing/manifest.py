@@ -6,6 +6,7 @@ hash has that hash, and ``job verify`` reads it where somebody wants to be sure.
 
 import hashlib
 import json
+import logging
 import platform
 import sys
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ from batchpoint.storage.atomic import sha256_of, write_atomically
 from batchpoint.storage.content import UPLOADS, content_hash
 from batchpoint.storage.job_folder import JobFolder
 from batchpoint.store.records import Fence
+
+log = logging.getLogger(__name__)
 
 _HIDDEN = "(not shown)"
 
@@ -102,10 +105,13 @@ def _code(settings: JobSettings) -> ContentProof | None:
 
 
 def _content(path: Path) -> ContentProof | None:
+    """None for what is not there, or cannot be read whole: a run that did without it has scored all the same."""
     stored = _stored_hash(path)
-    if not stored and not path.exists():
+    try:
+        return ContentProof(path=str(path), sha256=stored or content_hash(path), as_stored=bool(stored))
+    except UserError as error:
+        log.warning("the manifest names no hash of %s: %s", path, error)
         return None
-    return ContentProof(path=str(path), sha256=stored or content_hash(path), as_stored=bool(stored))
 
 
 def _stored_hash(path: Path) -> str:

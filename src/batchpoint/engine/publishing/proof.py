@@ -62,7 +62,7 @@ class Proof:
         try:
             letters = self._letters(progress)
             self._manifest(Ending(status, progress, self.began, letters=letters))
-        except (JobFailed, OSError, ValueError) as error:
+        except (JobFailed, OSError, ValueError, KeyError) as error:
             log.warning("dead letters or manifest could not be written: %s", error)
 
     def _letters(self, progress: Progress) -> DeadLetters | None:
