@@ -120,6 +120,14 @@ def test_too_few_results_are_one_letter_for_the_mini_batch(engine: Engine) -> No
     assert (letter["missing"], letter["mini_batch"]) == (1, 0)
 
 
+def test_items_that_got_no_results_at_all_are_named(engine: Engine) -> None:
+    text = "def init(): pass\ndef run(paths): return [path for path in paths if 'bad' not in path]"
+    ended = engine.run(engine.script(text), engine.items(4, bad=[1, 2, 3]), mini_batch_size=2)
+    found = [(letter["item"], letter.get("items"), letter["index"]) for letter in letters(beside(ended))]
+    assert found == [(None, 2, 0), ("002-bad.txt", None, 2), ("003-bad.txt", None, 3)]
+    assert {letter["code"] for letter in letters(beside(ended))} == {"TooFewResults"}
+
+
 def test_without_isolation_every_item_of_the_mini_batch_has_a_letter(engine: Engine) -> None:
     ended = engine.run(
         "raises_in_run.py", engine.items(6, bad=[3]), mini_batch_size=3, max_retries=1, isolate_failures=False

@@ -16,7 +16,7 @@ One line of JSON for each item, in the order of the plan:
     fingerprint  the same for all failures of one cause
 
 A mini-batch whose ``run()`` returned fewer results than it got items, nobody knows for which, is one line: ``item`` is
-null, ``items`` counts the items and ``missing`` the results that lack.
+null, ``items`` counts the items and ``missing`` the results that lack. Where it returned none, each item has its line.
 """
 
 import base64
@@ -65,7 +65,7 @@ def write(rows: Iterable[LedgerRow], plan: Plan, folder: JobFolder) -> DeadLette
             for row, line in _lines(rows, plan):
                 digest.update(line)
                 length += file.write(line)
-                items += row.failed_items if row.reason_code == _TOO_FEW else 1
+                items += row.failed_items if _is_anybodys(row) else 1
             file.flush()
             os.fsync(file.fileno())
         if not length:
@@ -115,7 +115,7 @@ def _lines(rows: Iterable[LedgerRow], plan: Plan) -> Iterator[tuple[LedgerRow, b
     for row in rows:
         if not row.failed_items:
             continue
-        if row.reason_code == _TOO_FEW:
+        if _is_anybodys(row):
             about = {"item": None, "items": row.items, "missing": row.failed_items}
             yield row, _line(row, row.first_item, about)
             continue
@@ -124,6 +124,11 @@ def _lines(rows: Iterable[LedgerRow], plan: Plan) -> Iterator[tuple[LedgerRow, b
         first = row.first_item - plan.first_item(mini_batch)
         for at, item in enumerate(items[first : first + row.items]):
             yield row, _line(row, row.first_item + at, _named(item))
+
+
+def _is_anybodys(row: LedgerRow) -> bool:
+    """Whether nobody knows which items of the row failed: some, but not all of them."""
+    return row.reason_code == _TOO_FEW and row.failed_items < row.items
 
 
 def _named(item: bytes) -> dict[str, object]:
