@@ -50,6 +50,16 @@ def test_init_past_its_time_is_a_failed_init() -> None:
     assert hall.end.failure.code == "InitFailed" and "600 s" in hall.end.failure.message
 
 
+def test_init_has_all_its_time_from_when_the_driver_listens() -> None:
+    hall = Hall(init_timeout_s=60)
+    # A long listing, or a disk that had no room for the plan.
+    hall.now += 500
+    hall.plan(1)
+    assert not hall.wait(59) and hall.end is None
+    hall.wait(1)
+    assert hall.end is not None and hall.end.failure is not None and "60 s" in hall.end.failure.message
+
+
 def test_a_death_in_init_is_a_failed_init() -> None:
     hall = Hall()
     hall.plan(5)

@@ -100,6 +100,12 @@ class Crew:
         limit = INIT_TRIES if self.ever_ready else 1
         return [slot for slot in self._slots if slot not in taken and self._init_failures[slot] < limit]
 
+    def listen(self, now: float) -> None:
+        """From now on workers are heard: one that prints much in init() may have waited for that."""
+        for hand in self._hands.values():
+            if not hand.ready:
+                hand.since = now
+
     def late(self, now: float) -> list[Hand]:
         """Workers past their deadline."""
         return [hand for hand in self._hands.values() if (due := self._deadline(hand)) is not None and due <= now]

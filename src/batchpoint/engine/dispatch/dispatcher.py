@@ -131,6 +131,7 @@ class Dispatcher:
         if ready.first_failure is not None:
             self._note_first(ready.first_failure)
         self._agenda = Agenda(plan)
+        self._crew.listen(now)
         given_up = self._take_up(plan, ready)
         return [*given_up, *(self._over() or self._feed_all(now))]
 
