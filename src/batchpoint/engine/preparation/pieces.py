@@ -53,6 +53,8 @@ class Coverage:
         self.first_failed: LedgerRow | None = None
         #: Mini-batch → (first item, end) of what is covered, for those that are covered in part.
         self._parts: dict[int, list[tuple[int, int]]] = {}
+        #: How many of its items that are.
+        self._held: dict[int, int] = {}
 
     def add(self, row: LedgerRow) -> None:
         """Enter a row; rows never overlap."""
@@ -63,11 +65,11 @@ class Coverage:
             self.first_failed = row
         size = self.whole(row.mini_batch).items
         if row.items < size:
-            parts = self._parts.setdefault(row.mini_batch, [])
-            parts.append((row.first_item, row.first_item + row.items))
-            if sum(end - first for first, end in parts) < size:
+            self._parts.setdefault(row.mini_batch, []).append((row.first_item, row.first_item + row.items))
+            held = self._held[row.mini_batch] = self._held.get(row.mini_batch, 0) + row.items
+            if held < size:
                 return
-            del self._parts[row.mini_batch]
+            del self._parts[row.mini_batch], self._held[row.mini_batch]
         self.done[row.mini_batch] = 1
 
     def whole(self, mini_batch: int) -> Piece:
