@@ -81,3 +81,17 @@ def test_a_model_that_cannot_be_read_whole_costs_its_proof_and_not_the_run(tmp_p
     assert score(tmp_path, "--model", "model") == 0
     (manifest,) = (json.loads(path.read_bytes()) for path in tmp_path.glob("out/*/manifest.json"))
     assert manifest["model"] is None and manifest["code"] is not None
+
+
+def test_a_reader_that_has_seen_enough_of_a_summary_is_no_error(tmp_path: Path) -> None:
+    begin(tmp_path, "good")
+    command = [sys.executable, "-m", "batchpoint", "score", "--code", "score.py", "--input", "in", "--out", "out"]
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        said = subprocess.run(
+            command, cwd=tmp_path, env=program_environment(), stdout=writer, stderr=subprocess.PIPE, text=True
+        )
+    finally:
+        os.close(writer)
+    assert said.stderr == ""

@@ -88,7 +88,7 @@ def _carry_out(command: Command, flags: argparse.Namespace) -> int:
             outcome = result if isinstance(result, Outcome) else Outcome(result)
             printing.put(outcome.value, flags.output, query, server=call.server)
         return outcome.exit_code
-    except CommandLineInvalid:
+    except (CommandLineInvalid, BrokenPipeError):
         raise
     except (BatchpointError, OSError) as error:
         if flags.debug:
