@@ -204,6 +204,18 @@ def test_drivers_that_could_not_reach_the_store_are_no_deaths(stage: Stage) -> N
     assert stage.store.job("j").status is JobStatus.PREPARING
 
 
+def test_a_driver_that_claims_and_ends_between_two_looks_is_counted_once(stage: Stage) -> None:
+    class Hasty(Machine):
+        def poll(self, job: str) -> int | None:
+            # After the signs of life were read: the look does not know of the claim yet.
+            stage.claim()
+            return 75
+
+    stage.watch = stage.watch_on(Hasty())
+    stage.look(20 * LONG_S)
+    assert stage.store.job("j").status is JobStatus.PREPARING
+
+
 def test_a_cancel_comes_to_its_end_although_every_driver_hangs(stage: Stage) -> None:
     stage.look()
     stage.claim()

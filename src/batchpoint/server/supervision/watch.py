@@ -91,8 +91,9 @@ class _Seen:
     reached: tuple[int, int, int] = (-1, -1, -1)
     #: Whether it has come any further since its driver was started.
     got_further: bool = False
-    #: A driver that we started runs, as far as we know.
+    #: A driver that we started runs, as far as we know; the claim that it may make.
     is_ours: bool = False
+    claimable: int = 0
     #: Since the job last got further: drivers that ended, and those of them that should not have.
     ends: int = 0
     deaths: int = 0
@@ -215,6 +216,7 @@ class Watch:
             return
         self._drivers.start(job.name, beat.epoch)
         seen.is_ours, seen.got_further, seen.silent_s = True, False, 0.0
+        seen.claimable = beat.epoch + 1
 
     def _see_cancel(self, job: Job, beat: Heartbeat, seen: _Seen) -> None:
         """A canceled job has no time for pauses, and its driver none for what it is stuck in."""
@@ -229,7 +231,8 @@ class Watch:
             self._drivers.kill(job.name, beat)
 
     def _note_end(self, job: Job, beat: Heartbeat, seen: _Seen, status: int) -> None:
-        seen.is_ours, seen.buried = False, beat.epoch
+        # Whether it has claimed since the signs of life were read or not.
+        seen.is_ours, seen.buried = False, max(beat.epoch, seen.claimable)
         if status in _BLAMELESS:
             seen.ends += 1
             self._pause(job, seen, f"ended with {status}")
