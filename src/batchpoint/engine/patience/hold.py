@@ -4,14 +4,14 @@
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
 from batchpoint.engine.patience.room import Room
 from batchpoint.errors import CancelRequested, JobLifetimeExceeded
-from batchpoint.store.records import Claimed, JobLedger
+from batchpoint.store.records import Claimed, JobLedger, LedgerRow
 
 #: Seconds between two signs of life; also how soon a cancel is seen.
 BEAT_EVERY_S = 1.0
@@ -43,6 +43,13 @@ class Hold:
     def still_wanted(self) -> Callable[[], None]:
         """The same for long preparations; raises CancelRequested or JobLifetimeExceeded when the job is to end."""
         return self._at_times(self._require_wanted)
+
+    def rows(self, failed_only: bool = False) -> Iterator[LedgerRow]:
+        """What the ledger has of the job, in output order; signs of life in between. Raises Fenced."""
+        alive = self.alive()
+        for row in self.ledger.rows(self.job.name, self.fence.revision, failed_only):
+            alive()
+            yield row
 
     def patiently(self, act: Callable[[], T], place: Path, what: str) -> T:
         """What ``act`` answers, once ``place`` has room for it; until then the job is alive, and says what it lacks."""

@@ -87,16 +87,12 @@ class LastSteps:
         self._completed(published, progress, {PUBLISHED: str(job.revision), **beside})
 
     def _frozen_rows(self) -> Iterator[LedgerRow]:
-        """What is published, with signs of life; the last one keeps a driver that has lost the job from publishing.
+        """What is published; the sign of life at its end keeps a driver that has lost the job from publishing.
 
         Whoever takes the job over sweeps away what this one has assembled, or this one sees it here.
         """
-        hold = self.hold
-        alive = hold.alive()
-        for row in hold.ledger.rows(hold.job.name, hold.fence.revision):
-            alive()
-            yield row
-        hold.ledger.beat(hold.fence, hold.progress)
+        yield from self.hold.rows()
+        self.hold.ledger.beat(self.hold.fence, self.hold.progress)
 
     def _completed(self, published: Published, progress: Progress, properties: dict[str, str]) -> None:
         hold, failures = self.hold, self._reasons(progress)
@@ -142,16 +138,14 @@ class LastSteps:
         return output_place(self.hold.job, self.folder, self.settings, self.hold.replaces)
 
     def _proof(self) -> Proof:
-        hold = self.hold
-        return Proof(hold.job, hold.fence, hold.ledger, self.folder, self.settings.home, self.began_at)
+        return Proof(self.hold, self.folder, self.settings.home, self.began_at)
 
     def _reasons(self, counted: Progress) -> tuple[FailureReason, ...]:
         # A plan of a million items is not read for nothing.
         plan = read_plan(self.folder.plan_items, self.folder.plan_header) if counted.items_failed else None
         if plan is None:
             return ()
-        failed = self.hold.ledger.rows(self.hold.job.name, self.hold.fence.revision, failed_only=True)
-        return reasons.group(failed, lambda _, item: plan.path(item))
+        return reasons.group(self.hold.rows(failed_only=True), lambda _, item: plan.path(item))
 
     def _tallied(self) -> Progress:
         return _progress_of(self.hold.ledger.tally(self.hold.job.name, self.hold.fence.revision))

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from batchpoint.engine.patience.hold import Hold
 from batchpoint.engine.preparation.plan import read_plan
 from batchpoint.engine.publishing import dead_letters, manifest
 from batchpoint.engine.publishing.dead_letters import DeadLetters
@@ -16,10 +17,9 @@ from batchpoint.engine.publishing.manifest import Ending
 from batchpoint.engine.publishing.output import Published
 from batchpoint.engine.publishing.places import OutputPlace
 from batchpoint.entities.evidence.manifest import MANIFEST_SHA256
-from batchpoint.entities.job import FAILED_ITEMS_PATH, Job, JobStatus, Progress
+from batchpoint.entities.job import FAILED_ITEMS_PATH, JobStatus, Progress
 from batchpoint.errors import JobFailed
 from batchpoint.storage.job_folder import JobFolder
-from batchpoint.store.records import Fence, JobLedger
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +28,7 @@ log = logging.getLogger(__name__)
 class Proof:
     """One job's, at the end of one revision."""
 
-    job: Job
-    fence: Fence
-    ledger: JobLedger
+    hold: Hold
     folder: JobFolder
     home: Path
     #: When this driver began.
@@ -43,12 +41,12 @@ class Proof:
         """
         letters = self._letters(progress)
         # A driver that has lost the job meanwhile ends here, and touches nothing beside the output of its successor.
-        self.ledger.beat(self.fence, progress)
-        name = dead_letters.publish(letters, self.job, self.folder, place)
+        self.hold.ledger.beat(self.hold.fence, progress)
+        name = dead_letters.publish(letters, self.hold.job, self.folder, place)
         told = {
             MANIFEST_SHA256: self._manifest(Ending(JobStatus.COMPLETED, progress, self.began, published, letters, name))
         }
-        if letters is None and FAILED_ITEMS_PATH not in self.job.properties:
+        if letters is None and FAILED_ITEMS_PATH not in self.hold.job.properties:
             return told
         where = place.shown(name) if name else str(self.folder.failed_items)
         return {**told, FAILED_ITEMS_PATH: where if letters is not None else ""}
@@ -58,7 +56,7 @@ class Proof:
 
         Raises Fenced.
         """
-        self.ledger.beat(self.fence, progress)
+        self.hold.ledger.beat(self.hold.fence, progress)
         try:
             letters = self._letters(progress)
             self._manifest(Ending(status, progress, self.began, letters=letters))
@@ -71,8 +69,7 @@ class Proof:
         if plan is None:
             self.folder.failed_items.unlink(missing_ok=True)
             return None
-        failed = self.ledger.rows(self.job.name, self.fence.revision, failed_only=True)
-        return dead_letters.write(failed, plan, self.folder)
+        return dead_letters.write(self.hold.rows(failed_only=True), plan, self.folder)
 
     def _manifest(self, ending: Ending) -> str:
-        return manifest.write(self.job, self.fence, self.folder, self.home, ending)
+        return manifest.write(self.hold.job, self.hold.fence, self.folder, self.home, ending)
