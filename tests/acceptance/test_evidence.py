@@ -146,6 +146,17 @@ def test_verify_names_the_one_file_in_which_a_byte_was_changed(az: Az, home: Pat
     assert (gone["what"], gone["state"], gone["path"]) == ("output", "missing", str(output))
 
 
+def test_a_job_whose_script_writes_its_files_itself_is_sound(az: Az, home: Path) -> None:
+    with_deployment(az)
+    az("batch-deployment create -f deployment.yml --set output_action=summary_only -o none")
+    name = invoked(az)
+    az(f"job stream --name {name}")
+    assert verified(az, name)["sound"]
+    home.chmod(0o700)
+    found = az("doctor --deep -o json").json
+    assert [one["level"] for one in found if one["check"].startswith("job")] == ["ok"]
+
+
 def test_a_redrive_that_was_canceled_before_it_began_has_changed_nothing_to_verify(
     az: Az, home: Path, job: str
 ) -> None:

@@ -289,7 +289,8 @@ class Driver:
             action.items_failed,
             scored.rows,
             action.tries,
-            (Part(self.start.segment(scored.worker), scored.offset, scored.length, scored.crc),),
+            # Nothing written may mean that there is no segment.
+            (Part(self.start.segment(scored.worker), scored.offset, scored.length, scored.crc),) * bool(scored.length),
             *(_TOO_FEW if action.items_failed else ()),
         )
         self.chronicle.kept(row, scored, now)
