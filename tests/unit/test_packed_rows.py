@@ -11,7 +11,7 @@ PARTS = (Part("1.n.0", 0, 3, 1), Part("1.n.1", 5, 1 << 61, 1 << 32))
 
 
 def drawn(dice: random.Random) -> LedgerRow:
-    """Whole mini-batches mostly; halves, failures, rows in two parts and rows without results now and then."""
+    """Whole mini-batches mostly; halves, failures, rows in two parts and in none now and then."""
     mini_batch = dice.randrange(30)
     whole = replace(row(mini_batch, segment=f"{dice.randrange(3)}.n.0"), first_item=10 * mini_batch)
     kind = dice.random()

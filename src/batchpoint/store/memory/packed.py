@@ -1,7 +1,7 @@
 """``PackedRows``: the rows of one revision in memory, so small that there may be a million of them.
 
-``MemoryLedger`` keeps them so. Nearly every row is that of a whole mini-batch without failures and with one part: it is
-a few numbers in one long array, found by its mini-batch. The others are kept as the objects that they are.
+``MemoryLedger`` keeps them so. Nearly every row is that of a mini-batch without failures and with one part or none: it
+is a few numbers in one long array, found by its mini-batch. The others are kept as the objects that they are.
 """
 
 from array import array
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from batchpoint.store.records import LedgerRow, Part, Tally
 
-#: Numbers of a packed row: first item, items, rows, attempt, epoch, segment, offset, length, checksum.
+#: Numbers of a packed row: first item, items, rows, attempt, epoch, segment (counted from 1), offset, length, checksum.
 _WIDTH = 9
 _ITEMS, _ROWS = 1, 2
 
@@ -20,9 +20,9 @@ class PackedRows:
     def __init__(self) -> None:
         #: ``_WIDTH`` numbers for each mini-batch; all of them 0 where it has no packed row.
         self._cells = array("q")
-        self._segments: list[str] = []
+        self._segments = [""]
         self._numbers: dict[str, int] = {}
-        #: Failed rows, those with several parts or none, and further ones of a mini-batch.
+        #: Failed rows, those with several parts, and further ones of a mini-batch.
         self._others: dict[tuple[int, int], tuple[int, LedgerRow]] = {}
 
     def enter(self, row: LedgerRow, epoch: int) -> bool:
@@ -88,23 +88,28 @@ class PackedRows:
         if not _is_plain(row) or self._cell(row.mini_batch)[_ITEMS]:
             self._others[row.key] = epoch, row
             return
-        (part,) = row.parts
-        segment = self._numbers.setdefault(part.segment, len(self._segments))
-        if segment == len(self._segments):
-            self._segments.append(part.segment)
         place = row.mini_batch * _WIDTH
         if place >= len(self._cells):
             self._cells.frombytes(bytes(8 * (place + _WIDTH - len(self._cells))))
-        found = row.first_item, row.items, row.rows, row.attempt, epoch, segment, part.offset, part.length, part.crc
+        part = (0, 0, 0, 0)
+        for one in row.parts:
+            part = self._number(one.segment), one.offset, one.length, one.crc
+        found = row.first_item, row.items, row.rows, row.attempt, epoch, *part
         self._cells[place : place + _WIDTH] = array("q", found)
+
+    def _number(self, segment: str) -> int:
+        number = self._numbers.setdefault(segment, len(self._segments))
+        if number == len(self._segments):
+            self._segments.append(segment)
+        return number
 
     def _cell(self, mini_batch: int) -> "array[int]":
         return self._cells[mini_batch * _WIDTH : (mini_batch + 1) * _WIDTH] or _NOTHING
 
     def _unpacked(self, mini_batch: int, cell: "array[int]") -> LedgerRow:
         first_item, items, rows, attempt, _, segment, offset, length, crc = cell
-        part = Part(self._segments[segment], offset, length, crc)
-        return LedgerRow(mini_batch, first_item, items, items, 0, rows, attempt, (part,))
+        parts = (Part(self._segments[segment], offset, length, crc),) if segment else ()
+        return LedgerRow(mini_batch, first_item, items, items, 0, rows, attempt, parts)
 
 
 _NOTHING = array("q", bytes(8 * _WIDTH))
@@ -112,4 +117,4 @@ _NOTHING = array("q", bytes(8 * _WIDTH))
 
 def _is_plain(row: LedgerRow) -> bool:
     says = row.reason_code or row.reason or row.error_type or row.fingerprint
-    return not says and not row.failed_items and row.succeeded == row.items > 0 and len(row.parts) == 1
+    return not says and not row.failed_items and row.succeeded == row.items > 0 and len(row.parts) <= 1
