@@ -1,5 +1,6 @@
 """The driver's own loop, unmodified, on a virtual clock: whatever workers do, each mini-batch is settled once."""
 
+import errno
 import random
 from collections import Counter
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from batchpoint.compute.fake import FakePool, Outcome, VirtualClock
-from batchpoint.compute.pool import Slot
+from batchpoint.compute.pool import Slot, WorkerSpec
 from batchpoint.engine.dispatch import Policy
 from batchpoint.engine.driver import Driver
 from batchpoint.engine.ledger import GroupCommit
@@ -120,3 +121,30 @@ def test_an_init_that_fails_everywhere_ends_the_job_at_once(tmp_path: Path) -> N
     assert end.failure is not None
     assert (end.failure.code, end.failure.traceback) == ("InitFailed", "ValueError: no")
     assert not pool.executions
+
+
+class CrowdedPool(FakePool):
+    """Of a machine with room for so many workers and no more."""
+
+    def __init__(self, clock: VirtualClock, places: int) -> None:
+        super().__init__(clock, run=lambda worker, *_: Outcome("exits") if worker == 0 else Outcome())
+        self.places = places
+
+    def start(self, worker: int, spec: WorkerSpec) -> None:
+        if len(self.living) >= self.places:
+            raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+        super().start(worker, spec)
+
+
+def test_a_machine_without_room_for_every_worker_scores_with_those_that_it_takes(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    stage = Stage(tmp_path, CrowdedPool(clock, places=2), clock, mini_batches=20, workers=4)
+    assert stage.play().failure is None
+    assert stage.driver.progress().items_succeeded == 40
+
+
+def test_a_machine_without_room_for_any_worker_ends_the_job_and_says_so(tmp_path: Path) -> None:
+    clock = VirtualClock()
+    end = Stage(tmp_path, CrowdedPool(clock, places=0), clock, mini_batches=2, workers=3).play()
+    assert end.failure is not None and end.failure.code == "WorkersKeepDying"
+    assert "no process left for a worker: Resource temporarily unavailable" in end.failure.message

@@ -7,16 +7,16 @@ in ``pool.receive`` alone, and lingers a moment before it while that costs nobod
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from signal import SIGKILL, Signals
 
 from batchpoint.compute.pool import Exited, Said, WorkerPool
 from batchpoint.engine import messages
 from batchpoint.engine.chronicle import Chronicle
+from batchpoint.engine.deaths import why_gone, why_not_started
 from batchpoint.engine.dispatch import Dispatcher, Policy, reasons
 from batchpoint.engine.ledger import GroupCommit
 from batchpoint.engine.messages import Action, EndJob, Event, Failure, GiveUp, Keep, PlanReady, Ready, WorkerGone
 from batchpoint.engine.patience.hold import BEAT_EVERY_S
-from batchpoint.engine.patience.room import Room, is_full
+from batchpoint.engine.patience.room import Room
 from batchpoint.engine.preparation.pieces import Coverage
 from batchpoint.engine.preparation.plan import Plan
 from batchpoint.engine.preparation.workers import WorkerStart
@@ -33,8 +33,6 @@ log = logging.getLogger(__name__)
 LATE_S = 5.0
 #: Seconds to let answers gather while every worker has work ahead: fewer, larger turns leave the cores to them.
 LINGER_S = 0.003
-#: Exit status of a worker whose channel to the driver was closed by the script.
-CHANNEL_CLOSED = 97
 #: Code, reason, class and fingerprint of items that run() returned nothing for.
 _TOO_FEW_SAID = "run() returned fewer results than it got items"
 _TOO_FEW = ("TooFewResults", _TOO_FEW_SAID, *reasons.cause(Failure("TooFewResults", _TOO_FEW_SAID)))
@@ -219,7 +217,7 @@ class Driver:
                 self.chronicle.ready(said)
             return said
         self._living.discard(event.worker)
-        failure, own_doing = _explain(event)
+        failure, own_doing = why_gone(event)
         self.chronicle.gone(event.worker, failure.message)
         return WorkerGone(event.worker, failure, own_doing)
 
@@ -258,14 +256,14 @@ class Driver:
         try:
             self.pool.start(action.worker, self.start.spec(action.worker, action.slot))
         except OSError as error:
-            if is_full(error):
-                self._living.discard(action.worker)
-                failure = Failure(NoSpaceLeft.code, f"No room for the logs of a worker: {error.strerror}.")
-                self._perform(self.dispatcher.handle(messages.InitFailed(action.worker, failure), self.clock()))
-                return
-            raise EnvironmentBuildFailed(
-                f"The interpreter {self.start.python} does not start: {error.strerror}.", target=self.start.python
-            ) from error
+            failure = why_not_started(error)
+            if failure is None:
+                raise EnvironmentBuildFailed(
+                    f"The interpreter {self.start.python} does not start: {error.strerror}.", target=self.start.python
+                ) from error
+            self._living.discard(action.worker)
+            self._perform(self.dispatcher.handle(messages.InitFailed(action.worker, failure), self.clock()))
+            return
         self.pool.send(action.worker, self.start.first_line(action.worker, action.slot))
 
     def _hand_out(self, action: messages.Score) -> None:
@@ -313,32 +311,3 @@ def _ready(covered: Coverage, before: Remembered) -> PlanReady:
     if first is None and row is not None:
         first = Failure(row.reason_code, row.reason)
     return PlanReady(covered, first, before.tries, before.failed_attempts)
-
-
-def _explain(exited: Exited) -> tuple[Failure, bool]:
-    """Why a worker is gone, and whether it died of its own doing."""
-    if exited.out_of_memory:
-        return Failure("OutOfMemory", _out_of_memory(exited)), True
-    if exited.signal == SIGKILL:
-        return Failure("WorkerLost", "The worker was killed from outside (SIGKILL)."), False
-    if exited.signal is not None:
-        return Failure("WorkerCrashed", f"The worker crashed with {_signal_name(exited.signal)}."), True
-    if exited.status == CHANNEL_CLOSED:
-        return Failure("WorkerCrashed", "The script closed the worker's channel to the driver."), True
-    message = f"The worker exited with status {exited.status} before it answered: the script must return, not exit."
-    return Failure("WorkerCrashed", message), True
-
-
-def _out_of_memory(exited: Exited) -> str:
-    told = "The worker was killed because the machine or its limit ran out of memory"
-    if not exited.limit_bytes:
-        return f"{told}."
-    peak = f"it had {exited.peak_bytes / 1e6:,.0f} MB at most" if exited.peak_bytes else "how much it had is not known"
-    return f"{told}: {peak}, and there are {exited.limit_bytes / 1e6:,.0f} MB for it and all beside it."
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return Signals(number).name
-    except ValueError:
-        return f"signal {number}"
