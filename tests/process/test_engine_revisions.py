@@ -242,3 +242,12 @@ def test_what_was_published_by_a_driver_that_could_not_say_so_is_the_jobs_own(en
     healed = again(engine)
     assert healed.status is JobStatus.COMPLETED
     assert len(published.splitlines()) == 2 and len(healed.lines) == 3
+
+
+@pytest.mark.parametrize("header", ["{}", "no json", '{"items": 72, "root": ""}', "[]"])
+def test_a_job_whose_plan_is_damaged_fails_and_says_so(
+    engine: Engine, stumbled: tuple[Ended, list[str]], header: str
+) -> None:
+    stumbled[0].folder.plan_header.write_text(header)
+    ended = again(engine)
+    assert ended.error.code == "SegmentCorrupt" and "Invoke the endpoint again" in ended.error.message

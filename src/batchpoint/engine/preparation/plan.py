@@ -4,6 +4,7 @@
 and how they are cut. Workers read ranges of the first; nobody ever sends a list of paths.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from batchpoint.engine.preparation.pieces import Piece
 from batchpoint.errors import SegmentCorrupt
@@ -23,6 +25,7 @@ from batchpoint.storage.atomic import write_atomically
 _AT_ONCE = 20_000
 _BLOCK_BYTES = 1 << 20
 _END = re.compile(rb"\0")
+_HEADER = {"root": str, "items": int, "mini_batch_size": int, "bytes": int, "sha256": str}
 
 
 @dataclass(frozen=True)
@@ -105,17 +108,34 @@ def write_plan(items_file: Path, header_file: Path, root: str, paths: Iterable[b
 
 def read_plan(items_file: Path, header_file: Path) -> Plan | None:
     """The plan that an earlier driver froze, or None. Raises SegmentCorrupt when the files do not agree."""
-    if not header_file.exists():
+    header = read_header(header_file)
+    if header is None:
         return None
-    header = json.loads(header_file.read_bytes())
     cut = _Cut(header["mini_batch_size"])
     if items_file.exists():
         with items_file.open("rb") as file:
             while block := file.read(_BLOCK_BYTES):
                 cut.take(block)
-    if cut.digest.hexdigest() != header["sha256"]:
-        raise SegmentCorrupt(f"The plan {items_file} is not what was written; the job cannot go on from it.")
+    if (cut.digest.hexdigest(), cut.items) != (header["sha256"], header["items"]):
+        raise _damaged(items_file)
     return Plan(header["root"], header["items"], header["mini_batch_size"], cut.ended(), items_file)
+
+
+def read_header(header_file: Path) -> dict[str, Any] | None:
+    """What ``plan.json`` says, or None. Raises SegmentCorrupt when it is no header of a plan."""
+    if not header_file.exists():
+        return None
+    with contextlib.suppress(ValueError):
+        header = json.loads(header_file.read_bytes())
+        if isinstance(header, dict) and {name: type(value) for name, value in header.items()} == _HEADER:
+            return header
+    raise _damaged(header_file)
+
+
+def _damaged(file: Path) -> SegmentCorrupt:
+    return SegmentCorrupt(
+        f"The plan {file} is not what was written; the job cannot go on from it. Invoke the endpoint again."
+    )
 
 
 class _Cut:

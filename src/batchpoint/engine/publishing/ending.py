@@ -111,7 +111,7 @@ class LastSteps:
         error = JobError(code=failure.code, message=message)
         failures: tuple[FailureReason, ...] = ()
         # Nothing on a damaged disk keeps a job from its end.
-        with contextlib.suppress(JobFailed, OSError, ValueError, KeyError):
+        with contextlib.suppress(JobFailed, OSError):
             failures = self._reasons(counted)
         self.hold.ledger.fail(self.hold.fence, error, counted, failures)
         self._tidy()

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from batchpoint.engine.preparation.plan import read_header
 from batchpoint.engine.publishing.dead_letters import DeadLetters
 from batchpoint.engine.publishing.output import Published
 from batchpoint.entities.evidence.manifest import (
@@ -58,7 +59,7 @@ class Ending:
 
 
 def write(job: Job, fence: Fence, folder: JobFolder, home: Path, ending: Ending) -> str:
-    """Put the manifest in its place, whole or not at all; answers its sha256. Raises OSError."""
+    """Put the manifest in its place, whole or not at all; answers its sha256. Raises OSError, SegmentCorrupt."""
     settings, progress = job.settings, ending.progress
     started = job.started_at or ending.began
     # A clock that was put back makes no job shorter than nothing.
@@ -90,12 +91,11 @@ def write(job: Job, fence: Fence, folder: JobFolder, home: Path, ending: Ending)
 
 
 def _plan(folder: JobFolder) -> PlanProof | None:
-    if not folder.plan_header.is_file():
+    header = read_header(folder.plan_header)
+    if header is None:
         return None
-    data = folder.plan_header.read_bytes()
-    header = json.loads(data)
     told = {name: header[name] for name in ("sha256", "bytes", "items", "mini_batch_size")}
-    return PlanProof(**told, header_sha256=hashlib.sha256(data).hexdigest())
+    return PlanProof(**told, header_sha256=sha256_of(folder.plan_header))
 
 
 def _code(settings: JobSettings) -> ContentProof | None:

@@ -106,7 +106,7 @@ class _Look:
     def _plan(self) -> Iterator[Finding]:
         try:
             plan = read_plan(self.folder.plan_items, self.folder.plan_header)
-        except (SegmentCorrupt, OSError, ValueError, KeyError) as error:
+        except (SegmentCorrupt, OSError) as error:
             yield self._wrong(f"Its plan cannot be used: {error}")
             return
         if plan is None and self.covered.rows:
