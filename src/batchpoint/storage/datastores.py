@@ -71,7 +71,8 @@ class OpenDatastore(Protocol):
     ) -> bool:
         """Store ``source`` as ``path`` where nothing stands, or a file whose sha256 is in ``own``.
 
-        False, and nothing changed, when another file stands there. A repeat answers the same.
+        False, and nothing changed, when another file stands there, be it with the same bytes. A repeat answers the
+        same if ``own`` then has the sha256 of ``source``.
         """
         ...
 
@@ -137,7 +138,7 @@ class LocalFolder:
         aside = aside_path(final.parent)
         try:
             shutil.copyfile(source, aside)
-            return replace_own(aside, final, own)
+            return replace_own(aside, final, own, alive)
         finally:
             aside.unlink(missing_ok=True)
 
