@@ -347,3 +347,30 @@ def test_what_others_put_there_after_the_look_stays(
     monkeypatch.setattr(store, "_seen", raced)
     assert not (store.replace_own(second, "a.csv", own) if act == "replace" else store.remove_own("a.csv", own))
     assert store.holds("a.csv", stranger)
+
+
+@pytest.mark.parametrize("kind", ["s3"], indirect=True)
+@pytest.mark.parametrize(("code", "is_removed"), [("NotImplemented", True), ("AccessDenied", False)])
+def test_a_store_that_knows_no_condition_for_a_removal_removes_what_was_looked_at(
+    kind: Kind, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, is_removed: bool
+) -> None:
+    from botocore.exceptions import ClientError
+
+    store, own = open_datastore(kind.make({"a.csv": b"first"}), tmp_path), [hashlib.sha256(b"first").hexdigest()]
+    assert isinstance(store, ObjectStore)
+    call = store._fs.call_s3  # type: ignore[attr-defined]
+
+    def refusing(method: str, **told: str) -> object:
+        if "IfMatch" in told:
+            answer = {"Error": {"Code": code, "Message": "A header implies functionality that is not implemented"}}
+            raise OSError("refused") from ClientError(answer, "DeleteObject")  # type: ignore[arg-type]
+        return call(method, **told)
+
+    monkeypatch.setattr(store._fs, "call_s3", refusing)
+    monkeypatch.setattr(store, "_sleep", lambda seconds: None)
+    if is_removed:
+        assert store.remove_own("a.csv", own)
+    else:
+        with pytest.raises(DatastoreUnavailable):
+            store.remove_own("a.csv", own)
+    assert (store.size("a.csv") is None) == is_removed
