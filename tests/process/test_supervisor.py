@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from batchpoint.client import Client
+from batchpoint.compute import strays
 from batchpoint.entities.job import JobStatus
 from batchpoint.local import connect, ensure_supervisor
-from batchpoint.server.supervision.drivers import start_detached
+from batchpoint.server.supervision.drivers import LocalDrivers, start_detached
 from batchpoint.server.supervision.watch import pause_after
 from batchpoint.server.supervisor import lock_of
 from batchpoint.settings import Settings
@@ -206,3 +207,18 @@ def test_a_supervisor_is_started_in_a_session_of_its_own(settings: Settings) -> 
     assert os.getsid(process.pid) == process.pid
     assert isinstance(process, subprocess.Popen)
     process.wait(timeout=60)
+
+
+def test_a_job_that_no_driver_ends_leaves_no_worker_that_is_stuck(settings: Settings) -> None:
+    folder = job_folder(settings.home, "job")
+    folder.path.mkdir(parents=True)
+    marks = {strays.MARK: strays.mark(folder.path, "pool", 0)}, {strays.MARK: f"{folder.path}-2#pool#0#"}
+    stuck, another = (subprocess.Popen(["sleep", "600"], env={**os.environ, **mark}) for mark in marks)
+    try:
+        LocalDrivers(settings).close("job", "Canceled.")
+        assert stuck.wait(10) == -signal.SIGKILL
+        assert another.poll() is None, "it is another job's"
+        assert "Canceled." in folder.execution_log.read_text(encoding="utf-8")
+    finally:
+        another.kill()
+        another.wait()

@@ -59,7 +59,7 @@ class Machine:
         self.kills.append(beat)
         self.status, self.held = -9, False
 
-    def tell(self, job: str, sentence: str) -> None:
+    def close(self, job: str, sentence: str) -> None:
         self.told.append(sentence)
 
 

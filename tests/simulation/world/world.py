@@ -258,7 +258,7 @@ class Machine:
             if (is_meant or self.world.locks.get((self.host, job)) is driver) and driver.host == self.host:
                 self.world.kill(driver)
 
-    def tell(self, job: str, sentence: str) -> None:
+    def close(self, job: str, sentence: str) -> None:
         self.world.note(f"{job}: {sentence}")
 
 

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from batchpoint.compute import strays
 from batchpoint.observability.job_logs import JobLogs
 from batchpoint.settings import Settings
 from batchpoint.storage.job_folder import job_folder
@@ -56,8 +57,11 @@ class LocalDrivers:
                 if _is_driver(pid, job):
                     os.kill(pid, signal.SIGKILL)
 
-    def tell(self, job: str, sentence: str) -> None:
-        JobLogs(job_folder(self._settings.home, job)).result(sentence)
+    def close(self, job: str, sentence: str) -> None:
+        folder = job_folder(self._settings.home, job)
+        # One that is stuck outside of Python does not notice that its driver is gone, and no driver comes any more.
+        strays.end_strays(strays.mark(folder.path))
+        JobLogs(folder).result(sentence)
 
 
 def _holders(lock: Path) -> Iterator[int]:

@@ -60,8 +60,8 @@ class Drivers(Protocol):
     def kill(self, job: str, beat: Heartbeat) -> None:
         """End what is left of the driver that gave this sign of life, and whoever else holds the job here."""
 
-    def tell(self, job: str, sentence: str) -> None:
-        """Write how the job ended to its log, for people."""
+    def close(self, job: str, sentence: str) -> None:
+        """End workers that the job's drivers left here, and write how it ended to its log, for people."""
 
 
 class WatchedStore(Protocol):
@@ -267,11 +267,11 @@ class Watch:
         seen.buried = fence.epoch
         if claimed.job.status is JobStatus.CANCEL_REQUESTED:
             self._store.canceled(fence, progress)
-            self._drivers.tell(job.name, "Canceled.")
+            self._drivers.close(job.name, "Canceled.")
             return
         error = DriverKeepsDying(_why(claimed.job, seen.deaths))
         self._store.fail(fence, JobError(code=error.code, message=error.message), progress, ())
-        self._drivers.tell(job.name, f"Failed ({error.code}): {error.message}")
+        self._drivers.close(job.name, f"Failed ({error.code}): {error.message}")
         log.error("%s", error.message)
 
     def _counted(self, claimed: Claimed) -> Progress:
