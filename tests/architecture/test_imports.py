@@ -32,7 +32,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     # Of environments it reads the spec alone, to refuse early what a job could not build; builds are processes. Of
     # compute it asks what the machine has, and ends workers of a job that gets no driver any more; to the logs of a job
     # it adds what happens before there is a driver, or when there is none.
-    "server": {"arm", "store", "storage", "entities", "environments", "compute.machine", "compute.strays", "observability"},
+    "server": {
+        *("arm", "store", "storage", "entities", "environments", "observability"),
+        *("compute.machine", "compute.strays"),
+    },
     # It looks at everything that a home holds, but runs nothing: of the engine it reads plans, of the server it has
     # jobs deleted as the REST API does.
     "upkeep": {"store", "storage", "entities", "environments", "compute", "engine.preparation", "server.retention"},

@@ -220,5 +220,6 @@ def test_a_job_that_no_driver_ends_leaves_no_worker_that_is_stuck(settings: Sett
         assert another.poll() is None, "it is another job's"
         assert "Canceled." in folder.execution_log.read_text(encoding="utf-8")
     finally:
-        another.kill()
-        another.wait()
+        for process in (stuck, another):
+            process.kill()
+            process.wait()
