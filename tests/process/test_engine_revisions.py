@@ -251,3 +251,13 @@ def test_a_job_whose_plan_is_damaged_fails_and_says_so(
     stumbled[0].folder.plan_header.write_text(header)
     ended = again(engine)
     assert ended.error.code == "SegmentCorrupt" and "Invoke the endpoint again" in ended.error.message
+
+
+def test_a_revision_finds_nothing_that_a_killed_driver_of_the_one_before_left(engine: Engine) -> None:
+    models = engine.files(["first.pkl", "second.pkl"], "models")
+    ended = engine.run(script(engine, mended=False), engine.files(["0-raises.txt"]), **SETTINGS)
+    ended.folder.model.mkdir()
+    (ended.folder.model / "first.pkl").symlink_to(models / "first.pkl")
+    text = "import os\ndef init(): pass\ndef run(paths): return os.listdir(os.environ['AZUREML_MODEL_DIR'])\n"
+    told = again(engine, scoring_script=engine.script(text, "tells.py").name, model_path=str(models / "second.pkl"))
+    assert told.lines == ["second.pkl"]

@@ -114,6 +114,8 @@ class JobRun:
         if driver_deaths:
             self.logs.event("A new driver takes the job over and goes on from what is committed.")
         elif job.revision:
+            # The last driver of the revision before may have been killed, and its model was perhaps another one.
+            last.tidy()
             self.logs.event(f"Revision {job.revision} of the job begins: what was scored well stays as it is.")
         if job.status is JobStatus.CANCEL_REQUESTED:
             last.cancel()

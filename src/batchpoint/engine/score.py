@@ -145,8 +145,6 @@ def _reopened(request: ScoreRequest, ledger: MemoryLedger, kept: JobFolder) -> J
             "--redrive.",
             target=str(request.input),
         )
-    # What a redrive knew that was killed outright: it counts for nothing, and its revision has the same number.
-    shutil.rmtree(kept.tries, ignore_errors=True)
     stays = {"output_folder": str(request.out.absolute()), "output_file_name": before.output_file_name}
     return ledger.reopen(job.name, now.model_copy(update={**stays, "mini_batch_size": before.mini_batch_size}))
 

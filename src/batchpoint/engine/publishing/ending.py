@@ -97,7 +97,7 @@ class LastSteps:
     def _completed(self, published: Published, progress: Progress, properties: dict[str, str]) -> None:
         hold, failures = self.hold, self._reasons(progress)
         hold.ledger.complete(hold.fence, published.sha256, published.length, progress, failures, properties)
-        self._tidy()
+        self.tidy()
         self.logs.overview(progress, hold.clock() - self.began)
         self.logs.result(f"Completed: {progress.items_succeeded:,} of {progress.items:,} items scored.")
 
@@ -114,13 +114,13 @@ class LastSteps:
         with contextlib.suppress(JobFailed, OSError):
             failures = self._reasons(counted)
         self.hold.ledger.fail(self.hold.fence, error, counted, failures)
-        self._tidy()
+        self.tidy()
         self.logs.failed(failure.code, failure.message, traceback)
 
     def cancel(self) -> None:
         """Canceled, because somebody asked for it."""
         self.hold.ledger.canceled(self.hold.fence, self._break_off(JobStatus.CANCELED))
-        self._tidy()
+        self.tidy()
         self.logs.result("Canceled.")
 
     def _break_off(self, status: JobStatus) -> Progress:
@@ -150,7 +150,7 @@ class LastSteps:
     def _tallied(self) -> Progress:
         return _progress_of(self.hold.ledger.tally(self.hold.job.name, self.hold.fence.revision))
 
-    def _tidy(self) -> None:
+    def tidy(self) -> None:
         """Remove what only a running job needs."""
         folder = self.folder
         reach("D19")
