@@ -37,6 +37,19 @@ def test_a_driver_that_takes_long_over_each_row_of_its_ledger_is_alive(ledger: M
     assert ledger.heartbeat("j").beat == before + 1, "once a second at most"
 
 
+def test_what_an_earlier_driver_waited_for_is_not_told_on(ledger: MemoryLedger) -> None:
+    before = ledger.claim("j", 0, "n", "host", 1)
+    assert before is not None
+    ledger.beat(before.fence, Progress(rows=7, waiting_for="Waiting for space."))
+    claimed = ledger.claim("j", 1, "m", "host", 2)
+    assert claimed is not None
+    hold = Hold(claimed, ledger, Room(1.0, CLOCK, CLOCK.sleep, print), CLOCK)
+    alive = hold.alive()
+    CLOCK.sleep(2)
+    alive()
+    assert ledger.job("j").progress == Progress(rows=7)
+
+
 def test_a_driver_that_has_lost_its_job_reads_no_further(ledger: MemoryLedger, hold: Hold) -> None:
     rows = hold.rows()
     assert next(rows) == row(0)

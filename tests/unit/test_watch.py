@@ -218,9 +218,10 @@ def test_a_driver_that_claims_and_ends_between_two_looks_is_counted_once(stage: 
 
 def test_a_cancel_comes_to_its_end_although_every_driver_hangs(stage: Stage) -> None:
     stage.look()
-    stage.claim()
+    stage.store.beat(stage.claim(), Progress(waiting_for="Waiting for space."))
     stage.store.request_cancel("j")
     stage.look(30)
     assert stage.store.job("j").status is JobStatus.CANCELED
     assert len(stage.machine.kills) == 3
     assert stage.machine.told == ["Canceled."]
+    assert not stage.store.job("j").progress.waiting_for, "it waits no more"

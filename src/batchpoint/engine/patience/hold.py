@@ -31,8 +31,8 @@ class Hold:
         self.ledger = ledger
         self.room = room
         self.clock = clock
-        #: The latest counts.
-        self.progress = claimed.job.progress
+        #: The latest counts. What an earlier driver waited for, may be there.
+        self.progress = claimed.job.progress.model_copy(update={"waiting_for": ""})
         #: When the job has to be at its end, by ``clock``.
         self._ends_at = self._end_of_life()
 

@@ -282,6 +282,7 @@ class Watch:
             "items_succeeded": tally.succeeded,
             "items_failed": tally.failed_items,
             "rows": tally.rows,
+            "waiting_for": "",
         }
         return claimed.job.progress.model_copy(update=counts)
 
