@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from batchpoint.compute.local import LocalPool
 from batchpoint.entities.job import JobStatus
+from batchpoint.store.records import Fence
 from tests.process.engine_jobs import Engine, eventually, good, is_alive
 
 HIDES = """
@@ -47,6 +49,26 @@ while True:
         time.sleep(3600)
 '''
 """
+
+
+def test_nobody_of_a_job_lives_any_more_when_its_output_is_gathered(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    close, freeze = LocalPool.close, engine.store.freeze
+
+    def closes(pool: LocalPool) -> None:
+        order.append("ended")
+        close(pool)
+
+    def freezes(fence: Fence) -> None:
+        order.append("gathered")
+        freeze(fence)
+
+    monkeypatch.setattr(LocalPool, "close", closes)
+    monkeypatch.setattr(engine.store, "freeze", freezes)
+    assert engine.run("good.py", engine.items(2)).status is JobStatus.COMPLETED
+    assert order[:2] == ["ended", "gathered"]
 
 
 @pytest.mark.parametrize("kind", ["sleeps", "forks"])

@@ -226,6 +226,8 @@ class JobRun:
             driver.dismiss()
             # Before the freeze: a shutdown() that takes its time can be canceled.
             driver.wait_for_workers()
+            # And what scripts have hidden writes to no output that is being published.
+            driver.pool.close()
             reach("D12")
             self.ledger.freeze(hold.fence)
             last.publish()
