@@ -9,7 +9,7 @@ import pytest
 from tests.simulation.world.mutants import MUTANTS
 from tests.simulation.world.world import played
 
-SEEDS = 300
+SEEDS = 600
 
 
 @pytest.fixture
