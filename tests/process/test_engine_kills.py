@@ -115,7 +115,7 @@ STEPS = [
     *((output, name, when) for name in ("gather", "publish_folder") for when in ("before", "after")),
     (output, "publish_without_clobber", "before"),
     (output, "publish_without_clobber", "after"),
-    (LastSteps, "_tidy", "before"),
+    (LastSteps, "tidy", "before"),
 ]
 
 
