@@ -210,8 +210,10 @@ class JobRun:
         return end
 
     def _announce(self, plan: Plan, done: int) -> None:
+        items, mini_batches = plan.items, plan.mini_batches
         self.logs.event(
-            f"{plan.items:,} items, {plan.mini_batch_size:,} at a time: {plan.mini_batches:,} mini-batches in all"
+            f"{items:,} item{'s' * (items > 1)}, {plan.mini_batch_size:,} at a time: "
+            f"{mini_batches:,} mini-batch{'es' * (mini_batches > 1)} in all"
             + (f"; {done:,} items are done already." if done else ".")
         )
 
