@@ -136,7 +136,7 @@ COMMANDS = (
             Flag("--redrive", "Score again what failed in the latest run in --out, into the same file."),
             Flag(
                 "--run",
-                "Run to redrive, score-XXXXXXXX; default the latest in --out that can be. Implies --redrive.",
+                "Run to redrive, such as score-1a2b3c4d; default the latest in --out that can be. Implies --redrive.",
                 "NAME",
             ),
             Flag("--json", "Print one line of JSON instead of a summary."),
