@@ -5,8 +5,6 @@ The routers of evidence call it. It knows no HTTP, and changes nothing.
 
 import hashlib
 import json
-import os
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +14,7 @@ from batchpoint.entities.evidence.manifest import MANIFEST_SHA256, ContentProof,
 from batchpoint.entities.job import Job, JobStatus
 from batchpoint.errors import BatchpointError, NotSupported, ResourceConflict, ResourceNotFound
 from batchpoint.server.lookup import ControlPlane
-from batchpoint.storage.content import content_hash
+from batchpoint.storage.content import content_hash, crc32_of_range
 from batchpoint.storage.datastores import open_datastore
 from batchpoint.storage.job_folder import JobFolder, job_folder
 from batchpoint.store.records import Part
@@ -173,16 +171,11 @@ def _plan_and_segments(plane: ControlPlane, job: Job, folder: JobFolder, manifes
 
 def _fault(segment: Path, part: Part) -> str:
     """What is wrong with a range of a segment; empty if nothing is."""
-    crc, offset, end = 0, part.offset, part.offset + part.length
     try:
-        with segment.open("rb", buffering=0) as file:
-            while offset < end and (block := os.pread(file.fileno(), min(end - offset, _BLOCK_BYTES), offset)):
-                crc = zlib.crc32(block, crc)
-                offset += len(block)
+        sound = crc32_of_range(segment, part.offset, part.length) == (part.crc, part.length)
     except OSError as error:
         return f"It cannot be read although scored rows stand in it: {error.strerror}."
-    sound = offset == end and crc == part.crc
-    return "" if sound else f"Bytes {part.offset:,} to {end:,} do not hold what was scored."
+    return "" if sound else f"Bytes {part.offset:,} to {part.offset + part.length:,} do not hold what was scored."
 
 
 def _content(what: str, proof: ContentProof) -> Check:

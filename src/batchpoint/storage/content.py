@@ -8,6 +8,7 @@ import hashlib
 import os
 import shutil
 import stat
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -186,3 +187,13 @@ def _ignored(root: Path) -> "pathspec.GitIgnoreSpec | None":
             lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
             return pathspec.GitIgnoreSpec.from_lines(lines)
     return None
+
+
+def crc32_of_range(file: Path, offset: int, length: int) -> tuple[int, int]:
+    """zlib.crc32 of a range of a file, and how many bytes of it there are; never more than a block is in memory."""
+    crc, begin, end = 0, offset, offset + length
+    with file.open("rb", buffering=0) as opened:
+        while offset < end and (block := os.pread(opened.fileno(), min(end - offset, _CHUNK), offset)):
+            crc = zlib.crc32(block, crc)
+            offset += len(block)
+    return crc, offset - begin

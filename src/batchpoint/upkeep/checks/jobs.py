@@ -5,7 +5,6 @@ A job may end, be pruned or be deleted while it is looked at: what looks wrong i
 
 import hashlib
 import os
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 from batchpoint.engine.preparation.plan import read_plan
 from batchpoint.entities.job import JobStatus
 from batchpoint.errors import SegmentCorrupt
+from batchpoint.storage.content import crc32_of_range
 from batchpoint.storage.job_folder import JobFolder, job_folder
 from batchpoint.store.lifecycle import overlaps
 from batchpoint.store.records import LedgerRow, Part
@@ -21,8 +21,6 @@ from batchpoint.store.tables.retention import PRUNED, Coverage, KeptJob
 from batchpoint.upkeep.findings import Finding, ok, problem, warning
 from batchpoint.upkeep.inventory import is_driven, job_folders
 from batchpoint.upkeep.removal import remove_orphan
-
-_BLOCK_BYTES = 1 << 22
 
 
 def findings(store: Store, home: Path, deep: bool) -> Iterator[Finding]:
@@ -157,19 +155,11 @@ def _fault(part: Part, folder: JobFolder, deep: bool) -> str:
         with path.open("rb") as file:
             if os.fstat(file.fileno()).st_size < end:
                 return f"{path} ends before byte {end:,}, and scored rows stood there."
-            if deep and _crc32(file.fileno(), part) != part.crc:
-                return f"{path}, bytes {part.offset:,} to {end:,}, does not hold what was scored."
+        if deep and crc32_of_range(path, part.offset, part.length) != (part.crc, part.length):
+            return f"{path}, bytes {part.offset:,} to {end:,}, does not hold what was scored."
     except OSError as error:
         return f"{path} cannot be read although scored rows stand in it: {error.strerror}."
     return ""
-
-
-def _crc32(descriptor: int, part: Part) -> int:
-    crc, offset, end = 0, part.offset, part.offset + part.length
-    while offset < end and (block := os.pread(descriptor, min(end - offset, _BLOCK_BYTES), offset)):
-        crc = zlib.crc32(block, crc)
-        offset += len(block)
-    return crc
 
 
 def _sha256(path: Path) -> str:
