@@ -128,15 +128,15 @@ def test_a_sound_store_is_looked_at_and_used_also_while_it_is_locked(home: Path)
 def test_idle_connections_beyond_the_descriptors_are_shed_and_the_server_recovers(home: Path) -> None:
     with serving(home, before=["prlimit", "--nofile=64"]) as server:
         host, port = server.url.removeprefix("http://").split(":")
-        shed = 0
         with ExitStack() as idle:
-            connections = [idle.enter_context(socket.create_connection((host, int(port)), 30)) for _ in range(300)]
-            for connection in connections[-20:]:
-                said = connection.recv(4096)
-                shed += said.startswith(b"HTTP/1.1 503")
-            # They say nothing, so they are closed; then there is room again, while the clients still hold on.
+            connections = [idle.enter_context(socket.create_connection((host, int(port)), 60)) for _ in range(300)]
+            # Each is refused or, since it says nothing, closed; which of the two depends on when the server accepts it.
+            said = [connection.recv(4096) for connection in connections]
+            # Then there is room again, while the clients still hold on.
             eventually(lambda: answered(server), "an answer beside idle connections")
-        assert shed == 20, "who came last is told so"
+        refused = [answer for answer in said if answer]
+        assert refused, "more than the server holds are told so"
+        assert all(answer.startswith(b"HTTP/1.1 503") for answer in refused)
         assert server.process.poll() is None
         with server.client() as client:
             assert client.put(f"{SPACE}/computes/cpu", json=COMPUTE).is_success
