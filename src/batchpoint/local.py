@@ -84,7 +84,7 @@ def _read_if_there(settings: Settings, name: str) -> str:
 
 def _in_process(settings: Settings, workspace: Workspace) -> Client:
     from batchpoint.server.app import create_app
-    from batchpoint.server.auth import token_of
+    from batchpoint.server.identity.home import token_of
     from batchpoint.store.file_system import refuse_unsafe
     from batchpoint.store.store import open_store
 

@@ -19,7 +19,7 @@ from batchpoint.entities.workspace import Workspace
 from batchpoint.entities.workspace_record import WorkspaceRecord
 from batchpoint.local import InProcessTransport
 from batchpoint.server.app import create_app
-from batchpoint.server.auth import token_of
+from batchpoint.server.identity.home import token_of
 from batchpoint.settings import Settings
 from batchpoint.storage.content import content_hash
 from batchpoint.storage.job_folder import job_folder

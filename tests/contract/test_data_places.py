@@ -13,6 +13,7 @@ from batchpoint.entities.from_yaml import load
 from batchpoint.entities.job import Job, JobSettings
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import BatchpointError
+from batchpoint.server.identity.caller import OWNER
 from batchpoint.server.intake.creation import create_asset
 from batchpoint.server.intake.data_places import frozen_input, frozen_output
 from batchpoint.server.intake.datastores import create_datastore
@@ -36,7 +37,7 @@ def desk(root: Path) -> Iterator[Desk]:
     (root / "mine" / "in").mkdir(parents=True)
     (root / "mine" / "in" / "a.csv").write_text("a")
     with open_store(root / "home") as store:
-        desk = Desk(ControlPlane(store, Settings(home=root / "home"), lambda: None), WS, "")
+        desk = Desk(ControlPlane(store, Settings(home=root / "home"), lambda: None), WS, "", OWNER)
         for datastore in (
             Datastore(name="blobs", type="azure_blob", account_name="acct", container_name="box"),
             Datastore(name="lake", type="azure_data_lake_gen2", account_name="acct", filesystem="files"),

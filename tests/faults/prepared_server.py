@@ -12,7 +12,7 @@ def main() -> None:
     import uvicorn.protocols.http.h11_impl  # noqa: F401
 
     import batchpoint.server.app
-    import batchpoint.server.connections
+    import batchpoint.server.transport.connections
     import batchpoint.store.store  # noqa: F401
     from batchpoint.server import serve, supervisor  # noqa: F401
     from batchpoint.settings import Settings

@@ -17,7 +17,9 @@ from batchpoint.arm.envelope import error_body
 from batchpoint.arm.envelope.ids import SEGMENTS
 from batchpoint.entities.workspace import PROVIDER
 from batchpoint.errors import BatchpointError, InternalError, Problem, ResourceNotFound, UserError, ValidationFailed
-from batchpoint.server.auth import Gate, home_id_of, token_of
+from batchpoint.server.identity.gate import Gate
+from batchpoint.server.identity.home import drawn_once, home_id_of, token_of
+from batchpoint.server.identity.links import Links
 from batchpoint.server.lookup import ControlPlane
 from batchpoint.server.routers import files, jobs, machine, partial, revisions, schemas, scoring, service, uploads
 from batchpoint.server.routers.evidence import proofs
@@ -81,12 +83,13 @@ def create_app(
     )
     # Drawn before the first question, so that a client on this home can compare.
     home_id_of(settings.home)
-    app.state.plane = ControlPlane(store, settings, job_arrived, keeps_idle)
+    links = Links(drawn_once(settings.home / "keys" / "links"))
+    app.state.plane = ControlPlane(store, settings, job_arrived, keeps_idle, links)
     for module in ROUTERS:
         app.include_router(module.router)
     hosts = frozenset(host.strip().lower() for host in settings.server_hosts_allowed.split(",") if host.strip())
     app.add_middleware(CanonicalPaths)
-    app.add_middleware(Gate, token=token_of(settings.home), hosts=hosts)
+    app.add_middleware(Gate, owner_token=token_of(settings.home), links=links, hosts=hosts)
     app.add_exception_handler(BatchpointError, _answer)
     app.add_exception_handler(HTTPException, _answer_unrouted)
     app.add_exception_handler(RequestValidationError, _answer_invalid)

@@ -18,6 +18,8 @@ from batchpoint.entities.job import Job, job_of_step, step_of
 from batchpoint.entities.naming import reference as references
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import NotSupported, ResourceNotFound
+from batchpoint.server.identity.caller import Caller
+from batchpoint.server.identity.links import Links
 from batchpoint.settings import Settings
 from batchpoint.storage.datastores import DEFAULT_DATASTORE, default_datastore
 from batchpoint.store.store import Store
@@ -41,6 +43,8 @@ class ControlPlane:
     job_arrived: Callable[[], None]
     #: Instances of computes may be there without a job, because this is a server.
     keeps_idle: bool = False
+    #: Signs addresses that open without a token.
+    links: Links | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class Desk:
     workspace: Workspace
     #: URL under which the client reached the server, without a slash at the end.
     server: str
+    #: Whose request it is.
+    caller: Caller
 
     @property
     def store(self) -> Store:
@@ -154,7 +160,11 @@ class Desk:
         """The desk of the workspace that a reference names; this one when it names none."""
         if not (parsed.subscription and parsed.resource_group and parsed.workspace):
             return self
-        return Desk(self.plane, Workspace(parsed.subscription, parsed.resource_group, parsed.workspace), self.server)
+        return self.at(Workspace(parsed.subscription, parsed.resource_group, parsed.workspace))
+
+    def at(self, workspace: Workspace) -> "Desk":
+        """The desk of another workspace, for the same caller."""
+        return Desk(self.plane, workspace, self.server, self.caller)
 
     def job(self, name: str) -> Job:
         return self._found(

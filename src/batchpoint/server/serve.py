@@ -58,8 +58,8 @@ def _run(settings: Settings, listener: socket.socket, url: str) -> None:
     import uvicorn
 
     from batchpoint.server.app import create_app
-    from batchpoint.server.connections import protocol_for, room_for_connections
     from batchpoint.server.supervisor import succeeded, supervising
+    from batchpoint.server.transport.connections import protocol_for, room_for_connections
     from batchpoint.store.file_system import refuse_unsafe
     from batchpoint.store.health import refuse_damaged
     from batchpoint.store.store import open_store, store_file

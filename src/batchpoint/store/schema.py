@@ -21,7 +21,7 @@ from sqlalchemy import (
 from sqlalchemy import BigInteger as Big
 
 #: Identifiers of the migrations, oldest first. A file with any other one was written by a newer Batchpoint.
-REVISIONS = ("0001", "0002", "0003", "0004")
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")
 
 metadata = MetaData()
 
@@ -217,4 +217,49 @@ waiting = Table(
     # What people are told; empty until somebody has looked.
     Column("sentence", Text, nullable=False),
     Index("waiting_by_compute", "workspace", "compute"),
+)
+
+#: People and programs that may log in or send tokens.
+principals = Table(
+    "principals",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    # In lower case.
+    Column("name", String(255), nullable=False),
+    # Of a program; empty for people.
+    Column("client_id", String(64), nullable=False),
+    Column("document", JSON, nullable=False),
+    Index("principals_by_name", "name", unique=True),
+    Index("principals_by_client", "client_id"),
+)
+
+#: Secrets that a principal shows, as sha256 of 256 random bits: no such secret can be guessed, so no slower hash helps.
+credentials = Table(
+    "credentials",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("principal", String(64), nullable=False),
+    # "password", "client_secret" or "identity_header".
+    Column("kind", String(32), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("expires_at", DateTime(timezone=True), nullable=True),
+    Index("credentials_by_principal", "principal"),
+    Index("credentials_by_hash", "sha256"),
+)
+
+roles = Table(
+    "roles",
+    metadata,
+    # In lower case.
+    Column("name", String(255), primary_key=True),
+    Column("document", JSON, nullable=False),
+)
+
+role_assignments = Table(
+    "role_assignments",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("principal", String(64), nullable=False),
+    Column("document", JSON, nullable=False),
+    Index("role_assignments_by_principal", "principal"),
 )

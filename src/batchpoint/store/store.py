@@ -17,6 +17,7 @@ from batchpoint.errors import StoreUnavailable
 from batchpoint.store.database import Database
 from batchpoint.store.schema import REVISIONS, alembic_version, metadata
 from batchpoint.store.tables.assets import AssetTable
+from batchpoint.store.tables.identity import IdentityTable
 from batchpoint.store.tables.instances import InstanceTable
 from batchpoint.store.tables.jobs import JobTable
 from batchpoint.store.tables.ledger import LedgerTable
@@ -30,7 +31,15 @@ BUSY_TIMEOUT_S = 30.0
 
 
 class Store(
-    NounTables, AssetTable, JobTable, InstanceTable, LedgerTable, RevisionTable, RetentionTable, WorkspaceTable
+    NounTables,
+    AssetTable,
+    JobTable,
+    InstanceTable,
+    LedgerTable,
+    RevisionTable,
+    RetentionTable,
+    WorkspaceTable,
+    IdentityTable,
 ):
     """Everything that is remembered: nouns, assets, jobs and their ledger. Safe for threads and processes."""
 

@@ -37,7 +37,7 @@ def resolve(desk: Desk, uri: str) -> Location:
             return url
         case DatastorePath() as place:
             owner = Workspace(place.subscription, place.resource_group, place.workspace)
-            here = Desk(desk.plane, owner, desk.server) if place.workspace else desk
+            here = desk.at(owner) if place.workspace else desk
             return in_datastore(desk, here.datastore(place.datastore), place.path)
         case JobOutput(job=job, path=path):
             return _job_output(desk, job, path)

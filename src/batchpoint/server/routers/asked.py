@@ -9,6 +9,7 @@ from batchpoint.arm.envelope.reading import Body, parse_body
 from batchpoint.entities.noun import ListView
 from batchpoint.entities.workspace import PROVIDER, Workspace
 from batchpoint.errors import ReferenceInvalid, UserError
+from batchpoint.server.identity.caller import Caller, caller_of
 from batchpoint.server.intake import workspaces
 from batchpoint.server.lookup import ControlPlane, Desk
 from batchpoint.store.records import RequestKey
@@ -30,9 +31,13 @@ def plane(request: Request) -> ControlPlane:
     return found
 
 
+def caller(request: Request) -> Caller:
+    return caller_of(request)
+
+
 def desk(request: Request, subscription: str, group: str, workspace: str) -> Desk:
     """The desk of the workspace in the path; 404 when nobody created it."""
-    found = Desk(plane(request), Workspace(subscription, group, workspace), server_of(request))
+    found = Desk(plane(request), Workspace(subscription, group, workspace), server_of(request), caller_of(request))
     if not found.workspace.is_default and found.store.get_workspace(found.key) is None:
         raise workspaces.not_found(found.workspace)
     return found
@@ -54,6 +59,7 @@ async def body(request: Request) -> Body:
 
 AtDesk = Annotated[Desk, Depends(desk)]
 AtPlane = Annotated[ControlPlane, Depends(plane)]
+By = Annotated[Caller, Depends(caller)]
 Sent = Annotated[Body, Depends(body)]
 
 

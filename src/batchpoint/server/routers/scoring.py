@@ -9,6 +9,7 @@ from batchpoint.arm import job as wire
 from batchpoint.entities.job import Job
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import ResourceNotFound
+from batchpoint.server.identity.caller import caller_of
 from batchpoint.server.intake import invocation
 from batchpoint.server.lookup import Desk
 from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, SameRequest, Sent, page, plane, server_of, view_of
@@ -26,7 +27,8 @@ def desk_of_endpoint(request: Request, endpoint: str) -> Desk:
     key = found.store.endpoint_workspace(endpoint)
     if key is None:
         raise ResourceNotFound(f"There is no endpoint {endpoint} on this server.", target=endpoint)
-    return Desk(found, _workspace(found.store.get_endpoint(key, endpoint), key), server_of(request))
+    workspace = _workspace(found.store.get_endpoint(key, endpoint), key)
+    return Desk(found, workspace, server_of(request), caller_of(request))
 
 
 def _workspace(endpoint: Any, key: str) -> Workspace:

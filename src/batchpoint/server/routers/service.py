@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from batchpoint.server.auth import home_id_of
+from batchpoint.server.identity.home import home_id_of
 from batchpoint.server.routers.asked import AtPlane
 
 router = APIRouter(prefix="/batchpoint/v1")

@@ -1,20 +1,20 @@
-"""Who may speak to the server: the token file of a home, and the gate in front of every route.
+"""The gate in front of every route: it finds out who sends a request, and lets nobody in whom it does not know.
 
-``app`` puts the gate around the whole application, so that a new route is closed until it carries the token.
+``app`` puts it around the whole application, so that a new route is closed until it is listed as open.
 """
 
 import hmac
 import json
-import os
-import secrets
-from pathlib import Path
+from collections.abc import Callable
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, QueryParams
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from batchpoint.arm.envelope import error_body
+from batchpoint.entities.identity.role import Role
 from batchpoint.errors import AccessDenied, BatchpointError
-from batchpoint.storage.atomic import publish_without_clobber
+from batchpoint.server.identity.caller import NOBODY, OWNER, Caller, Grant
+from batchpoint.server.identity.links import Links
 
 #: Names under which a loopback server is spoken to. A web page on another name cannot reach it by rebinding its DNS.
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -22,71 +22,68 @@ LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 #: What everybody may read: nothing of a home, and editors send no token.
 OPEN_TO_READ = "/schemas"
 
-
-def token_of(home: Path) -> str:
-    """The bearer token of ``home``, drawn on first use and kept in a file that its owner alone can read."""
-    return _drawn_once(home / "token")
-
-
-def home_id_of(home: Path) -> str:
-    """What client and server compare to learn that they work on one home; no secret."""
-    return _drawn_once(home / "id")
-
-
-def _drawn_once(path: Path) -> str:
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not path.exists():
-        aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        descriptor = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(32) + "\n")
-        # Another process may have drawn one meanwhile: then that one counts.
-        publish_without_clobber(aside, path)
-        aside.unlink(missing_ok=True)
-    return path.read_text(encoding="ascii").strip()
+#: A link opens the one path that it was signed for, whatever its route asks for.
+_OF_A_LINK = Role(name="link", actions=["*"])
 
 
 class Gate:
     """ASGI middleware: no valid token or a foreign Host header, no answer."""
 
-    def __init__(self, app: ASGIApp, token: str, hosts: frozenset[str]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        owner_token: str,
+        links: Links,
+        hosts: frozenset[str],
+        identify: Callable[[str, str], Caller | None] = lambda token, audience: None,
+    ) -> None:
+        """``identify`` answers who a bearer token belongs to, given what it must have been issued for."""
         self._app = app
-        self._token = token.encode()
+        self._token = owner_token.encode()
+        self._links = links
         self._hosts = LOOPBACK_HOSTS | hosts
+        self._identify = identify
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        error = self._refusal(scope) if scope["type"] == "http" else AccessDenied()
-        if error is None:
-            await self._app(scope, receive, send)
-        elif scope["type"] == "http":
-            await _refuse(error, send)
-        else:
+        if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
+            return
+        try:
+            caller = self._caller(scope)
+        except AccessDenied as error:
+            await _refuse(error, send)
+            return
+        scope.setdefault("state", {})["caller"] = caller
+        await self._app(scope, receive, send)
 
-    def _refusal(self, scope: Scope) -> AccessDenied | None:
+    def _caller(self, scope: Scope) -> Caller:
         headers = Headers(scope=scope)
         host = _host_name(headers.get("host", ""))
         if host not in self._hosts:
-            return AccessDenied(
+            raise AccessDenied(
                 f"This server does not answer to the host name {host!r}. "
                 "Its operator can allow it with the setting server_hosts_allowed.",
                 target="Host",
             )
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        token = token.strip()
+        if scheme.lower() == "bearer" and hmac.compare_digest(token.encode("latin-1", "replace"), self._token):
+            return OWNER
         if _is_open(scope["method"], scope["path"]):
-            return None
-        scheme, _, given = headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not hmac.compare_digest(
-            given.strip().encode("latin-1", "replace"), self._token
-        ):
-            return AccessDenied(
+            return NOBODY
+        if self._links.allow(scope["method"], scope["path"], QueryParams(scope["query_string"])):
+            return Caller(id="", name="a signed link", grants=(Grant("/", _OF_A_LINK),))
+        found = self._identify(token, scope["path"]) if scheme.lower() == "bearer" and token else None
+        if found is None:
+            raise AccessDenied(
                 "The request carries no valid bearer token. The token stands in the file 'token' of the server's "
                 "home folder; give it as BATCHPOINT_TOKEN or in the header Authorization: Bearer.",
                 target="Authorization",
             )
-        return None
+        return found
 
 
 def _is_open(method: str, path: str) -> bool:
