@@ -107,6 +107,12 @@ class IdentityTable:
         with self._database.writing() as connection:
             return connection.execute(delete(credentials).where(which)).rowcount
 
+    def delete_credential(self, credential_id: str) -> bool:
+        """False if there is none."""
+        with self._database.writing() as connection:
+            found = delete(credentials).where(credentials.c.id == credential_id)
+            return connection.execute(found).rowcount > 0
+
     def put_role(self, role: Role) -> Role:
         """Create or replace."""
         key, document = role.name.lower(), role.model_dump(mode="json")
