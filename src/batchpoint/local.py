@@ -101,10 +101,12 @@ def _in_process(settings: Settings, workspace: Workspace) -> Client:
 
 def _log_to(path: Path) -> None:
     """What a server would log goes to a file of the home, made when there is something to say; never to the user."""
+    from batchpoint.server.transport.log_lines import JsonLines
+
     ours = logging.getLogger("batchpoint.server")
     if not ours.handlers:
         handler = logging.FileHandler(path, delay=True)
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handler.setFormatter(JsonLines())
         ours.addHandler(handler)
         ours.propagate = False
 

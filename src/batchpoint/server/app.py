@@ -17,6 +17,7 @@ from batchpoint.arm.envelope import error_body
 from batchpoint.arm.envelope.ids import SEGMENTS
 from batchpoint.entities.workspace import PROVIDER
 from batchpoint.errors import BatchpointError, InternalError, Problem, ResourceNotFound, UserError, ValidationFailed
+from batchpoint.server.identity.caller import caller_of
 from batchpoint.server.identity.gate import Gate
 from batchpoint.server.identity.home import drawn_once, home_id_of, token_of
 from batchpoint.server.identity.links import Links
@@ -24,6 +25,7 @@ from batchpoint.server.lookup import ControlPlane
 from batchpoint.server.routers import files, jobs, machine, partial, revisions, schemas, scoring, service, uploads
 from batchpoint.server.routers.evidence import proofs
 from batchpoint.server.routers.nouns import assets, computes, datastores, deployments, endpoints, workspaces
+from batchpoint.server.transport.request_ids import RequestIds, current_request_id
 from batchpoint.settings import Settings
 
 if TYPE_CHECKING:
@@ -73,7 +75,7 @@ def create_app(
 ) -> FastAPI:
     """The application on ``store``; ``job_arrived`` is called after each invoke. ``keeps_idle``: it is a server's."""
     # No documentation routes: everything that answers stands behind the gate and in a router.
-    app = FastAPI(
+    app = Application(
         title="Batchpoint",
         openapi_url=None,
         docs_url=None,
@@ -97,6 +99,13 @@ def create_app(
     return app
 
 
+class Application(FastAPI):
+    """A web application whose every answer has a request id: those of its outermost layer, too."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        return RequestIds(super().build_middleware_stack())
+
+
 class AsciiJson(JSONResponse):
     """JSON in ASCII: a path may hold bytes that are no UTF-8, which travel as lone surrogates."""
 
@@ -104,18 +113,29 @@ class AsciiJson(JSONResponse):
         return json.dumps(content, separators=(",", ":")).encode("ascii")
 
 
-def _answer(_: Request, error: Exception) -> JSONResponse:
+def _answer(request: Request, error: Exception) -> JSONResponse:
     known = error if isinstance(error, BatchpointError) else InternalError()
     status = error_body.status_of(known)
+    if status >= error_body.OURS:
+        known = _for_caller(request, known)
     headers = {"Retry-After": str(RETRY_AFTER_S)} if status == error_body.AGAIN else None
-    return AsciiJson(error_body.to_json(known), status_code=status, headers=headers)
+    return AsciiJson(error_body.to_json(known, current_request_id()), status_code=status, headers=headers)
+
+
+def _for_caller(request: Request, error: BatchpointError) -> BatchpointError:
+    """What went wrong on this machine, with its paths, is told to its owner and to the log; others get the id of it."""
+    if caller_of(request).is_owner:
+        return error
+    log.error("%s: %s", error.code, error.message)
+    kind = type(error)
+    return kind(f"{(kind.__doc__ or '').strip()} The operator of the server finds why in its log, by the request id.")
 
 
 def _answer_unrouted(request: Request, error: Exception) -> JSONResponse:
     status = error.status_code if isinstance(error, HTTPException) else 500
     message = f"This server has no {request.method} {request.url.path}."
     known = ResourceNotFound(message) if status in {404, 405} else UserError(str(getattr(error, "detail", message)))
-    return AsciiJson(error_body.to_json(known), status_code=status)
+    return AsciiJson(error_body.to_json(known, current_request_id()), status_code=status)
 
 
 def _answer_invalid(request: Request, error: Exception) -> JSONResponse:

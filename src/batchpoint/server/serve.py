@@ -60,10 +60,12 @@ def _run(settings: Settings, listener: socket.socket, url: str) -> None:
     from batchpoint.server.app import create_app
     from batchpoint.server.supervisor import succeeded, supervising
     from batchpoint.server.transport.connections import protocol_for, room_for_connections
+    from batchpoint.server.transport.log_lines import log_to_stderr
     from batchpoint.store.file_system import refuse_unsafe
     from batchpoint.store.health import refuse_damaged
     from batchpoint.store.store import open_store, store_file
 
+    log_to_stderr()
     refuse_unsafe(settings.home, settings.network_file_systems_allowed)
     refuse_damaged(store_file(settings.home))
     record = settings.home / "server.json"
@@ -77,7 +79,7 @@ def _run(settings: Settings, listener: socket.socket, url: str) -> None:
         config = uvicorn.Config(
             app,
             http=protocol_for(room_for_connections()),
-            log_level="warning",
+            log_config=None,
             timeout_graceful_shutdown=_GRACEFUL_S,
             lifespan="off",
         )

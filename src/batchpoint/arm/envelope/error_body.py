@@ -24,6 +24,9 @@ STATUS = {
     "StoreDamaged": 500,
 }
 
+#: From this status on it is not the fault of who asks.
+OURS = 500
+
 #: The status of what passes by itself: ask again later.
 AGAIN = 503
 
@@ -36,13 +39,16 @@ def status_of(error: BatchpointError) -> int:
     return STATUS.get(error.code, 400 if isinstance(error, UserError) else 500)
 
 
-def to_json(error: BatchpointError) -> dict[str, Any]:
-    """The ARM error body."""
+def to_json(error: BatchpointError, request_id: str = "") -> dict[str, Any]:
+    """The ARM error body; ``request_id`` stands where clients of Azure show it."""
     if isinstance(error, ValidationFailed):
-        return {"error": _validation(error)}
-    body: dict[str, Any] = {"code": error.code, "message": error.message, "details": []}
-    if error.target:
-        body["target"] = error.target
+        body = _validation(error)
+    else:
+        body = {"code": error.code, "message": error.message, "details": []}
+        if error.target:
+            body["target"] = error.target
+    if request_id:
+        body["additionalInfo"] = [{"type": "Correlation", "info": {"value": {"request": request_id}}}]
     return {"error": body}
 
 

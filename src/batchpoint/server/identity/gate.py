@@ -15,6 +15,7 @@ from batchpoint.entities.identity.role import Role
 from batchpoint.errors import AccessDenied, BatchpointError
 from batchpoint.server.identity.caller import NOBODY, OWNER, Caller, Grant
 from batchpoint.server.identity.links import Links
+from batchpoint.server.transport.request_ids import current_request_id
 
 #: Names under which a loopback server is spoken to. A web page on another name cannot reach it by rebinding its DNS.
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -97,7 +98,7 @@ def _host_name(host: str) -> str:
 
 
 async def _refuse(error: BatchpointError, send: Send) -> None:
-    body = json.dumps(error_body.to_json(error)).encode()
+    body = json.dumps(error_body.to_json(error, current_request_id())).encode()
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
