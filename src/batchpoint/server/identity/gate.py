@@ -15,13 +15,11 @@ from batchpoint.entities.identity.role import Role
 from batchpoint.errors import AccessDenied, BatchpointError
 from batchpoint.server.identity.caller import NOBODY, OWNER, Caller, Grant
 from batchpoint.server.identity.links import Links
+from batchpoint.server.identity.openings import is_open
 from batchpoint.server.transport.request_ids import current_request_id
 
 #: Names under which a loopback server is spoken to. A web page on another name cannot reach it by rebinding its DNS.
 LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
-
-#: What everybody may read: nothing of a home, and editors send no token.
-OPEN_TO_READ = "/schemas"
 
 #: A link opens the one path that it was signed for, whatever its route asks for.
 _OF_A_LINK = Role(name="link", actions=["*"])
@@ -73,7 +71,7 @@ class Gate:
         token = token.strip()
         if scheme.lower() == "bearer" and hmac.compare_digest(token.encode("latin-1", "replace"), self._token):
             return OWNER
-        if _is_open(scope["method"], scope["path"]):
+        if is_open(scope["method"], scope["path"]):
             return NOBODY
         if self._links.allow(scope["method"], scope["path"], QueryParams(scope["query_string"])):
             return Caller(id="", name="a signed link", grants=(Grant("/", _OF_A_LINK),))
@@ -85,10 +83,6 @@ class Gate:
                 target="Authorization",
             )
         return found
-
-
-def _is_open(method: str, path: str) -> bool:
-    return method in ("GET", "HEAD") and (path == OPEN_TO_READ or path.startswith(f"{OPEN_TO_READ}/"))
 
 
 def _host_name(host: str) -> str:

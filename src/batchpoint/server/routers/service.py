@@ -9,10 +9,16 @@ from fastapi import APIRouter
 from batchpoint.server.identity.home import home_id_of
 from batchpoint.server.routers.asked import AtPlane
 
-router = APIRouter(prefix="/batchpoint/v1")
+router = APIRouter()
 
 
-@router.get("/info")
+@router.get("/healthz")
+def health() -> dict[str, str]:
+    """For whoever watches the server: it answers."""
+    return {"status": "ok"}
+
+
+@router.get("/batchpoint/v1/info")
 def info(plane: AtPlane) -> dict[str, Any]:
     settings = plane.settings
     return {
