@@ -81,7 +81,14 @@ class CreationContext(Noun):
     last_modified_by_type: str = "User"
 
 
-def created_now(user: str = "", at: datetime | None = None) -> CreationContext:
-    """The context of a resource made now (or at ``at``) by ``user``."""
+def created_now(user: str = "", at: datetime | None = None, kind: str = "User") -> CreationContext:
+    """The context of a resource made now (or at ``at``) by ``user``; ``kind`` is ``User`` or ``Application``."""
     moment = at or datetime.now(UTC)
-    return CreationContext(created_at=moment, created_by=user, last_modified_at=moment, last_modified_by=user)
+    return CreationContext(
+        created_at=moment,
+        created_by=user,
+        created_by_type=kind,
+        last_modified_at=moment,
+        last_modified_by=user,
+        last_modified_by_type=kind,
+    )

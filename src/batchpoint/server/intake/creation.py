@@ -19,6 +19,7 @@ from batchpoint.entities.naming import names
 from batchpoint.entities.noun import CreationContext, created_now
 from batchpoint.environments.spec import read_spec
 from batchpoint.errors import NotSupported, Problem, ResourceNotFound, ValidationFailed
+from batchpoint.server.identity.caller import Caller
 from batchpoint.server.intake import limits
 from batchpoint.server.intake.keeping import kept
 from batchpoint.server.intake.locations import local_path_of, resolve
@@ -58,7 +59,7 @@ def create_endpoint(desk: Desk, wanted: Endpoint) -> Endpoint:
             "provisioning_state": "Succeeded",
             "scoring_uri": None,
             "openapi_uri": None,
-            "creation_context": context(existing.creation_context if existing else None),
+            "creation_context": context(desk.caller, existing.creation_context if existing else None),
         }
     )
     desk.store.put_endpoint(desk.key, complete)
@@ -86,7 +87,7 @@ def create_deployment(desk: Desk, wanted: Deployment) -> Deployment:
             "environment": _pinned_environment(desk, wanted.environment),
             "compute": _pinned_compute(desk, wanted.compute),
             "provisioning_state": "Succeeded",
-            "creation_context": context(existing.creation_context if existing else None),
+            "creation_context": context(desk.caller, existing.creation_context if existing else None),
         }
     )
     desk.store.put_deployment(desk.key, complete)
@@ -165,7 +166,7 @@ def create_compute(desk: Desk, wanted: Compute) -> Compute:
             "current_node_count": None,
             "target_node_count": None,
             "node_state_counts": None,
-            "creation_context": context(existing.creation_context if existing else None),
+            "creation_context": context(desk.caller, existing.creation_context if existing else None),
         }
     )
     desk.store.put_compute(desk.key, complete)
@@ -186,7 +187,7 @@ def create_asset(desk: Desk, wanted: A) -> A:
     complete = wanted.model_copy(
         update={
             "id": ids.asset_id(desk.workspace, kind, wanted.name or "", wanted.version or ""),
-            "creation_context": context(),
+            "creation_context": context(desk.caller),
         }
     )
     return desk.store.put_asset(desk.key, complete)
@@ -216,12 +217,17 @@ def _model_type(desk: Desk, path: str) -> str:
     return "mlflow_model" if isinstance(place, Path) and (place / "MLmodel").is_file() else "custom_model"
 
 
-def context(existing: CreationContext | None = None) -> CreationContext:
-    now = created_now(_user())
+def context(caller: Caller, existing: CreationContext | None = None) -> CreationContext:
+    """Who makes or changes a noun, and when; the owner of the home is known by the name of the operating system."""
+    now = created_now(_user() if caller.is_owner else caller.name, kind=caller.kind)
     if existing is None:
         return now
     return existing.model_copy(
-        update={"last_modified_at": now.last_modified_at, "last_modified_by": now.last_modified_by}
+        update={
+            "last_modified_at": now.last_modified_at,
+            "last_modified_by": now.last_modified_by,
+            "last_modified_by_type": now.last_modified_by_type,
+        }
     )
 
 

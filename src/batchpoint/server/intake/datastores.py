@@ -36,7 +36,7 @@ def create_datastore(desk: Desk, wanted: Datastore, *, skip_validation: bool = F
             "is_default": False,
             "credentials": None,
             "credentials_type": credentials.type if credentials else "none",
-            "creation_context": context(existing.creation_context if existing else None),
+            "creation_context": context(desk.caller, existing.creation_context if existing else None),
         }
     )
     if credentials is None:

@@ -53,7 +53,7 @@ def create_job(
             **_service_properties(deployment),
         },
         settings=_freeze(desk, name, deployment, invocation),
-        creation_context=context(),
+        creation_context=context(desk.caller),
         id=ids.job_id(desk.workspace, name),
     )
     accepted = desk.store.create_job(desk.key, job, idempotency_key)

@@ -118,7 +118,7 @@ def rerun(desk: Desk, name: str, idempotency_key: RequestKey | None = None) -> J
         tags=before.tags,
         properties={**kept, RERUN_OF: name},
         settings=before.settings.model_copy(update={**output, "chaos": {}}),
-        creation_context=context(),
+        creation_context=context(desk.caller),
         id=ids.job_id(desk.workspace, new),
     )
     accepted = desk.store.create_job(desk.key, job, idempotency_key)

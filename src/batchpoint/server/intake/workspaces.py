@@ -9,8 +9,11 @@ from batchpoint.entities.naming import names
 from batchpoint.entities.workspace import Workspace
 from batchpoint.entities.workspace_record import ResourceGroup, WorkspaceRecord
 from batchpoint.errors import ReferenceInvalid, ResourceConflict, ResourceNotFound
+from batchpoint.server.identity.caller import Caller
 from batchpoint.server.intake.creation import context
 from batchpoint.server.lookup import ControlPlane, Desk
+from batchpoint.storage.accounts.account import account_of
+from batchpoint.storage.accounts.keys import forget_keys
 from batchpoint.storage.objects import secrets
 
 #: The group that exists without being created; the default workspace is in it.
@@ -51,7 +54,7 @@ def _path(subscription: str, record: WorkspaceRecord) -> Workspace:
     return Workspace(subscription, record.resource_group or DEFAULT_GROUP, record.name)
 
 
-def put(plane: ControlPlane, workspace: Workspace, wanted: WorkspaceRecord) -> WorkspaceRecord:
+def put(plane: ControlPlane, caller: Caller, workspace: Workspace, wanted: WorkspaceRecord) -> WorkspaceRecord:
     """Create the workspace, and its group if need be; or replace what is kept about it."""
     names.WORKSPACE.checked(workspace.name)
     _check_group_name(workspace.resource_group)
@@ -65,7 +68,7 @@ def put(plane: ControlPlane, workspace: Workspace, wanted: WorkspaceRecord) -> W
             "resource_group": existing.resource_group if existing else workspace.resource_group,
             "location": wanted.location or plane.settings.location,
             "id": existing.id if existing else workspace.arm_id,
-            "creation_context": context(existing.creation_context if existing else None),
+            "creation_context": context(caller, existing.creation_context if existing else None),
         }
     )
     return plane.store.put_workspace(workspace.key, complete)
@@ -81,15 +84,16 @@ def delete(plane: ControlPlane, workspace: Workspace) -> bool:
         )
     for datastore in plane.store.list_datastores(workspace.key):
         secrets.forget(plane.settings.home, datastore)
+    forget_keys(account_of(plane.settings.home, workspace))
     return plane.store.delete_workspace(workspace.key)
 
 
 def faults(desk: Desk) -> list[str]:
     """What keeps the workspace from working, as sentences: folders of its datastores that are not there."""
     found = []
-    for datastore in desk.datastores():
+    for datastore in desk.store.list_datastores(desk.key):
         path = Path(datastore.path) if datastore.path else None
-        if path is not None and not datastore.is_default and not path.is_dir():
+        if path is not None and not path.is_dir():
             found.append(f"The datastore {datastore.name} is the folder {path}, and there is none. Make it.")
     return found
 

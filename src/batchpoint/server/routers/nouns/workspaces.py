@@ -8,7 +8,7 @@ from batchpoint.arm import workspace as wire
 from batchpoint.entities.workspace import PROVIDER, Workspace
 from batchpoint.entities.workspace_record import WorkspaceRecord
 from batchpoint.server.intake import workspaces
-from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, AtPlane, Sent, page, server_of
+from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, AtPlane, By, Sent, page, server_of
 
 router = APIRouter()
 
@@ -42,16 +42,23 @@ def get_workspace(request: Request, plane: AtPlane, subscription: str, group: st
 
 @router.put(WORKSPACE_PATH)
 def put_workspace(
-    request: Request, plane: AtPlane, subscription: str, group: str, workspace: str, sent: Sent, response: Response
+    request: Request,
+    plane: AtPlane,
+    by: By,
+    subscription: str,
+    group: str,
+    workspace: str,
+    sent: Sent,
+    response: Response,
 ) -> dict[str, Any]:
     path = Workspace(subscription, group, workspace)
     response.status_code = 200 if path.is_default or plane.store.get_workspace(path.key) else 201
-    return _shown(request, subscription, workspaces.put(plane, path, wire.from_json(sent, workspace, group)))
+    return _shown(request, subscription, workspaces.put(plane, by, path, wire.from_json(sent, workspace, group)))
 
 
 @router.patch(WORKSPACE_PATH)
 def patch_workspace(
-    request: Request, plane: AtPlane, subscription: str, group: str, workspace: str, sent: Sent
+    request: Request, plane: AtPlane, by: By, subscription: str, group: str, workspace: str, sent: Sent
 ) -> dict[str, Any]:
     """Replaces what is sent, keeps the rest."""
     path = Workspace(subscription, group, workspace)
@@ -63,7 +70,7 @@ def patch_workspace(
         key for key, name in (("description", "description"), ("display_name", "friendlyName")) if properties.has(name)
     ]
     merged = existing.model_copy(update={key: getattr(changed, key) for key in fields})
-    return _shown(request, subscription, workspaces.put(plane, path, merged))
+    return _shown(request, subscription, workspaces.put(plane, by, path, merged))
 
 
 @router.delete(WORKSPACE_PATH)
