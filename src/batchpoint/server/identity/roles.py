@@ -1,0 +1,110 @@
+"""The roles that exist from the start, and what a principal has been given where. ``grants_of`` is asked per request.
+
+Which route needs which action stands in ``policy``.
+"""
+
+import time
+from weakref import WeakKeyDictionary
+
+from batchpoint.entities.identity.role import Role
+from batchpoint.entities.workspace import PROVIDER
+from batchpoint.server.identity.caller import Grant
+from batchpoint.store.store import Store
+
+#: Seconds for which a server may go by what it knew: a role that is taken away elsewhere has ended by then.
+FRESH_S = 5.0
+#: Principals that are remembered at most.
+_REMEMBERED = 4096
+
+#: What is in a workspace.
+_ML = f"{PROVIDER}/workspaces"
+_AUTHORIZATION = "Microsoft.Authorization"
+#: Bytes of storage accounts, for tokens of the storage audience.
+_BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers"
+
+BUILT_IN = (
+    Role(
+        name="Reader",
+        description="Sees everything, changes nothing, starts nothing, learns no secret.",
+        actions=["*/read"],
+    ),
+    Role(
+        name="Invoker",
+        description="Invokes endpoints and sees jobs; uses datastores without learning their secrets.",
+        actions=[
+            f"{_ML}/read",
+            f"{_ML}/batchEndpoints/read",
+            f"{_ML}/batchEndpoints/deployments/read",
+            f"{_ML}/batchEndpoints/jobs/write",
+            f"{_ML}/batchEndpoints/deployments/jobs/write",
+            f"{_ML}/experiments/read",
+            f"{_ML}/experiments/runs/read",
+            f"{_ML}/computes/read",
+            f"{_ML}/datasets/registered/read",
+            f"{_ML}/data/versions/write",
+            f"{_ML}/datastores/read",
+            f"{_BLOBS}/read",
+            f"{_BLOBS}/blobs/*",
+        ],
+    ),
+    Role(
+        name="AzureML Data Scientist",
+        description="Everything inside a workspace, but for computes, the workspace itself and who may do what.",
+        actions=[f"{_ML}/read", f"{_ML}/*/read", f"{_ML}/*/action", f"{_ML}/*/delete", f"{_ML}/*/write", f"{_BLOBS}/*"],
+        not_actions=[
+            f"{_ML}/delete",
+            f"{_ML}/write",
+            f"{_ML}/computes/*/write",
+            f"{_ML}/computes/*/delete",
+            f"{_ML}/computes/write",
+            f"{_ML}/computes/delete",
+            f"{_ML}/computes/listKeys/action",
+            f"{_ML}/listKeys/action",
+            f"{_AUTHORIZATION}/*",
+        ],
+    ),
+    Role(
+        name="Contributor",
+        description="Everything but who may do what.",
+        actions=["*"],
+        not_actions=[f"{_AUTHORIZATION}/*/write", f"{_AUTHORIZATION}/*/delete", f"{_AUTHORIZATION}/*/action"],
+    ),
+    Role(name="Owner", description="Everything, including who may do what.", actions=["*"]),
+)
+_BUILT_IN = {role.name.lower(): role for role in BUILT_IN}
+
+_known: "WeakKeyDictionary[Store, dict[str, tuple[float, tuple[Grant, ...]]]]" = WeakKeyDictionary()
+
+
+def find_role(store: Store, name: str) -> Role | None:
+    """One that is built in, or that somebody created."""
+    return _BUILT_IN.get(name.lower()) or store.get_role(name)
+
+
+def is_built_in(name: str) -> bool:
+    return name.lower() in _BUILT_IN
+
+
+def grants_of(store: Store, principal_id: str) -> tuple[Grant, ...]:
+    """What a principal may do; nothing for one that is unknown or disabled. At most FRESH_S old."""
+    known = _known.setdefault(store, {})
+    until, grants = known.get(principal_id, (0.0, ()))
+    if until < time.monotonic():
+        grants = _read(store, principal_id)
+        if len(known) >= _REMEMBERED:
+            known.clear()
+        known[principal_id] = (time.monotonic() + FRESH_S, grants)
+    return grants
+
+
+def forget_grants(store: Store) -> None:
+    """Somebody's rights have changed: the next request is judged by the new ones."""
+    _known.pop(store, None)
+
+
+def _read(store: Store, principal_id: str) -> tuple[Grant, ...]:
+    principal = store.get_principal(principal_id)
+    if principal is None or principal.disabled:
+        return ()
+    assigned = ((given.scope, find_role(store, given.role)) for given in store.list_assignments(principal_id))
+    return tuple(Grant(scope, role) for scope, role in assigned if role is not None)
