@@ -7,6 +7,8 @@
 #   make bench    our engine beside a bare loop and multiprocessing.Pool
 #   make bench-ledger  how many mini-batches a second the ledger takes
 #   make bench-ray  a job on a Ray node beside the same job on this machine alone
+#   make az-extension  the wheel that gives az the command group ml, in dist/
+#   make compat-az     the real az, installed into .cache (a gigabyte), against a server of ours
 #   make lock     writes the lock files anew
 #   make clean    removes what the targets made, the demo's home included
 
@@ -23,6 +25,10 @@ ARGS ?=
 AZURITE_VERSION := 3.35.0
 AZURITE := .cache/azurite-$(AZURITE_VERSION)
 
+# The Azure CLI that tests speak with; the lock file pins it.
+AZ := .cache/az-$(shell sed -n 's/^azure-cli==\([^ ]*\).*/\1/p' tests/compat_az/requirements.txt)
+
+.PHONY: az-extension compat-az
 .PHONY: demo test faults fault-tools check bench bench-ledger bench-ray lock clean azurite
 
 demo: $(VENV)/.demo-ready
@@ -49,6 +55,18 @@ faults: fault-tools $(VENV)/.dev-ready $(AZURITE)/.ready
 	@mkdir -p tests/faults
 	$(PY) -m pytest tests/faults $(ARGS) || [ $$? -eq 5 ]
 
+az-extension: $(VENV)/.demo-ready
+	@cd integrations/az && $(CURDIR)/$(PY) -m hatchling build -t wheel -d $(CURDIR)/dist
+
+compat-az: $(VENV)/.dev-ready $(AZ)/.ready az-extension
+	AZ_COMMAND=$(CURDIR)/$(AZ)/bin/az $(PY) -m pytest tests/compat_az -p no:cacheprovider $(ARGS)
+
+$(AZ)/.ready: tests/compat_az/requirements.txt | $(PY)
+	@echo "installing the Azure CLI into $(AZ) (a few minutes) ..."
+	@rm -rf $(AZ) && $(PY) -m venv $(AZ)
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(AZ)/bin/python -m pip install -qq --require-hashes -r tests/compat_az/requirements.txt
+	@touch $@
+
 check: $(VENV)/.dev-ready
 	$(PY) -m ruff format --check .
 	$(PY) -m ruff check .
@@ -68,10 +86,12 @@ lock: $(VENV)/.dev-ready
 	  --generate-hashes --no-annotate --no-header"; \
 	$$compile --group dev -o requirements-dev.txt; \
 	$$compile -c requirements-dev.txt --group demo -o requirements-demo.txt; \
-	$$compile -c requirements-dev.txt -o requirements.txt
+	$$compile -c requirements-dev.txt -o requirements.txt; \
+	echo azure-cli | $(PY) -m uv pip compile - --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-annotate --no-header -o tests/compat_az/requirements.txt
 
 clean:
-	rm -rf $(VENV) .demo .cache/bench .cache/azurite-* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .demo .cache/bench .cache/azurite-* .cache/az-* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # The stamps are as old as the last installation from the lock files.
 $(VENV)/.demo-ready: requirements-demo.txt pyproject.toml | $(PY)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
-from batchpoint.cli import completion
+from batchpoint.cli import completion, fronts
 from batchpoint.cli.grammar import PROGRAM, Command, read_flags
 from batchpoint.cli.groups import GROUPS, Group, resolve
 from batchpoint.cli.output import help as pages
@@ -48,6 +48,9 @@ def _answer(words: list[str]) -> int:
         return 0
     if words[0] == completion.ASK:
         print(completion.answer(words[1:]), end="")
+        return 0
+    if words[0] == fronts.ASK:
+        print(fronts.answer())
         return 0
     if words[0] == "--version":
         words = ["version", "--query", "batchpoint", "--output", "tsv"]
