@@ -10,6 +10,8 @@ from tests.acceptance.command_line import Az, with_deployment
 from tests.acceptance.typed import ROWS
 from tests.object_stores import ACCOUNT, ACCOUNT_KEY, BlobService, S3Service
 
+#: The datastores of every workspace.
+OWN = ["workspaceartifactstore", "workspaceblobstore"]
 NUMBERS = {f"in/{number}.txt": str(number).encode() for number in range(7)}
 
 
@@ -59,7 +61,7 @@ def test_a_datastore_is_created_shown_listed_updated_and_deleted(registered: Az,
     assert (shown["type"], shown["container_name"], shown["credentials_type"]) == ("azure_blob", box, "account_key")
     assert "credentials" not in shown
     assert az("datastore show -n blobs -i").json["credentials"] == {"account_key": ACCOUNT_KEY}
-    assert az("datastore list --query [].name -o tsv").out.split() == ["blobs", "workspaceblobstore"]
+    assert az("datastore list --query [].name -o tsv").out.split() == ["blobs", *OWN]
     assert (
         az("datastore list --max-results 1 --include-secrets --query [0].credentials.account_key -o tsv").out
         == f"{ACCOUNT_KEY}\n"
@@ -78,7 +80,7 @@ def test_a_datastore_is_created_shown_listed_updated_and_deleted(registered: Az,
     az("datastore update --file blobs.yml --set description=Again -o none")
     assert az("datastore show -n blobs -i").json["credentials"] == {"account_key": ACCOUNT_KEY}
     assert az("datastore delete -n blobs --yes").out == ""
-    assert az("datastore list --query [].name -o tsv").out.split() == ["workspaceblobstore"]
+    assert az("datastore list --query [].name -o tsv").out.split() == OWN
     assert list((home / "secrets").iterdir()) == []
     # The data stays: registered again it is all there.
     az("datastore create --file blobs.yml -o none")
@@ -215,7 +217,7 @@ def test_a_datastore_that_cannot_be_is_answered_with_the_place_and_the_remedy(
     refused = az(f"datastore create --file blobs.yml --set {sets}", code=1)
     assert told in refused.err
     assert ACCOUNT_KEY not in refused.err
-    assert az("datastore list --query [].name -o tsv").out.split() == ["workspaceblobstore"]
+    assert az("datastore list --query [].name -o tsv").out.split() == OWN
 
 
 def test_a_datastore_that_is_not_reached_yet_can_be_registered_all_the_same(az: Az) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from batchpoint.client.requests import Requests
 from batchpoint.client.uploads import Uploads
+from batchpoint.entities.workspace import Workspace
 from tests.acceptance.typed import Type, deploy
 
 MODEL_BYTES = 8_000_000
@@ -89,7 +90,7 @@ def test_a_watcher_hears_of_every_byte_once(tmp_path: Path, monkeypatch: pytest.
     for name, size in (("a", 3), ("b", 0), ("c", (1 << 20) + 1)):
         (tmp_path / "many" / name).write_bytes(b"x" * size)
     heard: list[tuple[str, int, int]] = []
-    uploads = Uploads(Requests.__new__(Requests), lambda: False)
+    uploads = Uploads(Requests.__new__(Requests), Workspace("s", "g", "w"), lambda: False)
     uploads.watcher = lambda *told: heard.append(told)
     uploads.store(tmp_path / "many")
     size = (1 << 20) + 4

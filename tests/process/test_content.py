@@ -7,9 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import NotSupported, ReferenceInvalid, ResourceNotFound
+from batchpoint.settings import DEFAULT_SUBSCRIPTION
 from batchpoint.storage.content import content_hash, store_content
 from batchpoint.storage.datastores import DEFAULT_DATASTORE, default_datastore, local_path
+
+HERE = Workspace(DEFAULT_SUBSCRIPTION, "default", "default")
 
 
 @pytest.fixture
@@ -137,16 +141,16 @@ def test_many_at_once_leave_one_copy_and_nothing_aside(model: Path, tmp_path: Pa
 
 
 def test_a_datastore_resolves_paths_inside_itself_only(tmp_path: Path) -> None:
-    datastore = default_datastore(tmp_path)
+    datastore = default_datastore(tmp_path, HERE)
     root = tmp_path / "datastores" / DEFAULT_DATASTORE
-    assert local_path(datastore, "a/b/", tmp_path) == root / "a" / "b"
-    assert local_path(datastore, "/etc/passwd", tmp_path) == root / "etc" / "passwd"
+    assert local_path(datastore, "a/b/") == root / "a" / "b"
+    assert local_path(datastore, "/etc/passwd") == root / "etc" / "passwd"
     for path in ("../x", "a/../../x", "a\0b"):
         with pytest.raises(ReferenceInvalid):
-            local_path(datastore, path, tmp_path)
+            local_path(datastore, path)
 
 
 def test_a_datastore_of_another_kind_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    blob = default_datastore(tmp_path).model_copy(update={"type": "azure_blob", "name": "blob"})
+    blob = default_datastore(tmp_path, HERE).model_copy(update={"type": "azure_blob", "name": "blob"})
     with pytest.raises(NotSupported, match="Name one in a datastore of type local"):
-        local_path(blob, "a", tmp_path)
+        local_path(blob, "a")

@@ -21,7 +21,7 @@ from batchpoint.storage.job_folder import job_folder
 from batchpoint.storage.lock import is_locked, try_lock
 from batchpoint.store.tables.retention import PRUNED
 from batchpoint.upkeep import prune
-from batchpoint.upkeep.inventory import upload_folder
+from batchpoint.upkeep.inventory import upload_folders
 from batchpoint.upkeep.rules import USUAL, Kind, Limits
 from tests.process.engine_jobs import Engine, W
 from tests.process.homes import deploy, ended, eventually, expected_rows
@@ -48,8 +48,8 @@ def upload(home: Path, text: str) -> Path:
     source = home.parent / "source" / text
     source.parent.mkdir(exist_ok=True)
     source.write_text(text)
-    stored = store_content(source, upload_folder(home).parent)
-    return age(upload_folder(home) / stored.content_hash)
+    stored = store_content(source, upload_folders(home)[0].parent)
+    return age(upload_folders(home)[0] / stored.content_hash)
 
 
 def test_of_an_ended_job_the_segments_go_and_record_logs_and_output_stay(
@@ -149,13 +149,13 @@ def test_content_goes_when_nothing_refers_to_it_and_it_is_not_fresh(client: Clie
     os.utime(fresh)
     assert pruned(home) == [("uploads", unused.name)]
     assert used.is_dir() and fresh.is_dir() and not unused.exists()
-    assert not [path for path in upload_folder(home).iterdir() if path.name.startswith(".")]
+    assert not [path for path in upload_folders(home)[0].iterdir() if path.name.startswith(".")]
 
 
 def test_content_that_is_asked_for_again_stays(engine: Engine, home: Path) -> None:
     kept = upload(home, "kept")
     chosen = prune.look(home, NOW)
-    again = store_content(home.parent / "source" / "kept", upload_folder(home).parent)
+    again = store_content(home.parent / "source" / "kept", upload_folders(home)[0].parent)
     assert again.content_hash == kept.name
     assert prune.remove(home, chosen) == [] and (kept / "kept").read_text() == "kept"
 

@@ -62,7 +62,7 @@ class Client:
             trust_env=False,
         )
         self._requests = Requests(http)
-        uploads = self.uploads = Uploads(self._requests, lambda: self.shares_home)
+        uploads = self.uploads = Uploads(self._requests, workspace, lambda: self.shares_home)
         self.models = Assets(self._requests, workspace, Model, located_model(uploads))
         self.data = Assets(self._requests, workspace, DataAsset, located_data(uploads))
         self.environments = Assets(self._requests, workspace, Environment, located_environment)

@@ -6,10 +6,10 @@ from pathlib import Path
 from urllib.parse import quote
 
 from batchpoint.client.requests import Requests
+from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import ReferenceInvalid, ResourceNotFound
 from batchpoint.storage.content import content_hash, files_of
 
-_UPLOADS = "/batchpoint/v1/uploads"
 _CHUNK = 1 << 20
 
 #: Told how an upload goes on: what is uploaded, the bytes that are there by now, and all bytes.
@@ -19,8 +19,11 @@ Watcher = Callable[[str, int, int], None]
 class Uploads:
     """Brings files and folders to where the server finds them."""
 
-    def __init__(self, requests: Requests, shares_home: Callable[[], bool]) -> None:
+    def __init__(self, requests: Requests, workspace: Workspace, shares_home: Callable[[], bool]) -> None:
         self._requests = requests
+        self._path = "/batchpoint/v1/uploads/" + "/".join(
+            quoted(name) for name in (workspace.subscription, workspace.resource_group, workspace.name)
+        )
         self._shares_home = shares_home
         #: Whoever wants to know; nobody by default.
         self.watcher: Watcher | None = None
@@ -36,7 +39,7 @@ class Uploads:
             raise ReferenceInvalid(message, target=str(local))
         if self._shares_home():
             told = _Told(local, self.watcher)
-            found = self._requests.json("POST", _UPLOADS, {"source": str(local.absolute())})
+            found = self._requests.json("POST", self._path, {"source": str(local.absolute())})
             told.all()
             return found.text("uri") or "", found.text("content_hash") or ""
         return self._send(local)
@@ -44,7 +47,7 @@ class Uploads:
     def find(self, content: str, name: str) -> str | None:
         """The URI of content that the server has."""
         try:
-            return self._requests.json("GET", f"{_UPLOADS}/{content}/{quoted(name)}").text("uri")
+            return self._requests.json("GET", f"{self._path}/{content}/{quoted(name)}").text("uri")
         except ResourceNotFound:
             return None
 
@@ -54,9 +57,9 @@ class Uploads:
         if uri is None:
             told = _Told(local, self.watcher)
             for relative, file in _files(local):
-                self._send_file(file, f"{_UPLOADS}/{content}/{quoted(name)}{relative}", told)
+                self._send_file(file, f"{self._path}/{content}/{quoted(name)}{relative}", told)
             told.all()
-            committed = self._requests.json("POST", f"{_UPLOADS}/{content}/{quoted(name)}")
+            committed = self._requests.json("POST", f"{self._path}/{content}/{quoted(name)}")
             uri = committed.text("uri") or ""
         return uri, content
 

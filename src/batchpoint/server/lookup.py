@@ -21,7 +21,7 @@ from batchpoint.errors import NotSupported, ResourceNotFound
 from batchpoint.server.identity.caller import Caller
 from batchpoint.server.identity.links import Links
 from batchpoint.settings import Settings
-from batchpoint.storage.datastores import DEFAULT_DATASTORE, default_datastore
+from batchpoint.storage.datastores import own_datastores
 from batchpoint.store.store import Store
 
 A = TypeVar("A", Model, DataAsset, Environment, Code)
@@ -108,8 +108,8 @@ class Desk:
 
     def datastore(self, name: str) -> Datastore:
         found = self.store.get_datastore(self.key, name)
-        if found is None and name == DEFAULT_DATASTORE:
-            found = default_datastore(self.settings.home)
+        if found is None:
+            found = next((one for one in own_datastores(self.settings.home, self.workspace) if one.name == name), None)
         if found is None:
             names = ", ".join(store.name for store in self.datastores())
             message = f"There is no datastore {name} in workspace {self.workspace.name}; datastores there: {names}."
@@ -117,8 +117,9 @@ class Desk:
         return found
 
     def datastores(self) -> list[Datastore]:
-        """By name, the default one included although nobody created it."""
-        found = {d.name: d for d in (default_datastore(self.settings.home), *self.store.list_datastores(self.key))}
+        """By name, those included that nobody has to create."""
+        own = own_datastores(self.settings.home, self.workspace)
+        found = {d.name: d for d in (*own, *self.store.list_datastores(self.key))}
         return [found[name] for name in sorted(found)]
 
     def asset(self, kind: type[A], name: str, version: str) -> A:

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Protocol
 
 from batchpoint.entities.datastore import Datastore
+from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import NotSupported, ReferenceInvalid, ResourceNotFound
+from batchpoint.storage.accounts.account import CONTAINERS, account_of
 from batchpoint.storage.atomic import aside_path, publish_without_clobber, remove_own, replace_own
 from batchpoint.storage.listing import Found, list_folder
 from batchpoint.storage.uri import relative_parts
 
-#: The datastore that every workspace has from the start.
+#: The datastore that every workspace has from the start, and that outputs go to.
 DEFAULT_DATASTORE = "workspaceblobstore"
 _BLOCK_BYTES = 1 << 20
 
@@ -162,10 +164,23 @@ class LocalFolder:
         return file
 
 
-def default_datastore(home: Path) -> Datastore:
-    """The datastore ``workspaceblobstore``: a folder in the home."""
-    folder = home.absolute() / "datastores" / DEFAULT_DATASTORE
-    return Datastore(name=DEFAULT_DATASTORE, type="local_folder", path=str(folder), is_default=True)
+def default_datastore(home: Path, workspace: Workspace) -> Datastore:
+    """The datastore ``workspaceblobstore`` of a workspace: a folder in the home."""
+    return own_datastores(home, workspace)[0]
+
+
+def own_datastores(home: Path, workspace: Workspace) -> list[Datastore]:
+    """The datastores that nobody has to create: folders in the home, the default one first."""
+    account = account_of(home.absolute(), workspace)
+    return [
+        Datastore(
+            name=name,
+            type="local_folder",
+            path=str(account.container(container)),
+            is_default=name == DEFAULT_DATASTORE,
+        )
+        for container, name in CONTAINERS.items()
+    ]
 
 
 def open_datastore(datastore: Datastore, home: Path) -> OpenDatastore:
@@ -174,14 +189,14 @@ def open_datastore(datastore: Datastore, home: Path) -> OpenDatastore:
     Raises NotSupported where the library for its kind is not installed.
     """
     if datastore.is_local:
-        return local_folder(datastore, home)
+        return local_folder(datastore)
     from batchpoint.storage.objects import secrets
     from batchpoint.storage.objects.store import ObjectStore
 
     return ObjectStore(datastore, datastore.credentials or secrets.recall(home, datastore))
 
 
-def local_folder(datastore: Datastore, home: Path) -> LocalFolder:
+def local_folder(datastore: Datastore) -> LocalFolder:
     """The folder behind a datastore that is one. Raises NotSupported for one that is not, ReferenceInvalid."""
     if not datastore.is_local:
         raise NotSupported(
@@ -189,8 +204,6 @@ def local_folder(datastore: Datastore, home: Path) -> LocalFolder:
             "wanted here. Name one in a datastore of type local.",
             target=datastore.name,
         )
-    if datastore.name == DEFAULT_DATASTORE and not datastore.path:
-        datastore = default_datastore(home)
     if not datastore.path or not Path(datastore.path).is_absolute():
         raise ReferenceInvalid(
             f"The datastore {datastore.name!r} needs the absolute path of a folder, not {datastore.path!r}.",
@@ -199,6 +212,6 @@ def local_folder(datastore: Datastore, home: Path) -> LocalFolder:
     return LocalFolder(Path(datastore.path))
 
 
-def local_path(datastore: Datastore, path: str, home: Path) -> Path:
+def local_path(datastore: Datastore, path: str) -> Path:
     """Absolute path on this machine of ``path`` in ``datastore``."""
-    return local_folder(datastore, home).local_path(path)
+    return local_folder(datastore).local_path(path)

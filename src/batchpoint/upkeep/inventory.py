@@ -12,9 +12,10 @@ from pathlib import Path
 from batchpoint.entities.job import Job
 from batchpoint.environments.spec import read_spec
 from batchpoint.errors import UserError
+from batchpoint.storage.accounts.account import CONTAINER_OF, accounts
 from batchpoint.storage.atomic import is_aside
 from batchpoint.storage.content import UPLOADS
-from batchpoint.storage.datastores import default_datastore
+from batchpoint.storage.datastores import DEFAULT_DATASTORE
 from batchpoint.storage.discarding import size_of
 from batchpoint.storage.job_folder import JobFolder, job_folder
 from batchpoint.storage.lock import is_locked
@@ -124,9 +125,9 @@ def is_attended(home: Path) -> bool:
     return any(is_locked(home / f"{who}.lock") for who in ("server", "supervisor"))
 
 
-def upload_folder(home: Path) -> Path:
-    """Where content lies by hash."""
-    return Path(default_datastore(home).path or "", UPLOADS)
+def upload_folders(home: Path) -> list[Path]:
+    """Where content lies by hash: a folder for each workspace."""
+    return [account.container(CONTAINER_OF[DEFAULT_DATASTORE]) / UPLOADS for account in accounts(home)]
 
 
 def environments_in_use(home: Path, jobs: Iterable[Job]) -> set[str]:
@@ -168,7 +169,7 @@ def _environments(home: Path, in_use: set[str]) -> Iterator[Thing]:
 
 
 def _uploads(home: Path, referenced: set[str]) -> Iterator[Thing]:
-    for path in _folders(upload_folder(home)):
+    for path in (path for uploads in upload_folders(home) for path in _folders(uploads)):
         yield thing(path, is_needed=path.name in referenced)
 
 
@@ -189,9 +190,9 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _asides(home: Path) -> Iterator[Thing]:
-    uploads = upload_folder(home)
-    places = [home, uploads, home / "jobs", home / "environments", home / "uploads"]
-    places += [inner for place in (home / "environments", home / "uploads", uploads) for inner in _folders(place)]
+    uploads = upload_folders(home)
+    places = [home, *uploads, home / "jobs", home / "environments", home / "uploads"]
+    places += [inner for place in (home / "environments", home / "uploads", *uploads) for inner in _folders(place)]
     places += [inner for job in job_folders(home) for inner in (job, job / "input")]
     for place in places:
         if place.is_dir():

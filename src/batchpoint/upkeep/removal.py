@@ -22,7 +22,7 @@ from batchpoint.upkeep.inventory import (
     last_change,
     log_paths,
     segment_paths,
-    upload_folder,
+    upload_folders,
 )
 from batchpoint.upkeep.rules import UPLOAD_GRACE_S, Kind, Removal
 
@@ -32,7 +32,8 @@ _PATIENCE_S = 0.2
 
 def carry_out(removals: Sequence[Removal], store: Store, home: Path) -> list[Removal]:
     """Remove what may still go; answers what went."""
-    contents = [removal for removal in removals if removal.path and removal.path.parent == upload_folder(home)]
+    folders = upload_folders(home)
+    contents = [removal for removal in removals if removal.path and removal.path.parent in folders]
     others = [removal for removal in removals if removal not in contents]
     return [removal for removal in others if _went(removal, store, home)] + _remove_contents(contents, store)
 

@@ -28,7 +28,7 @@ def kept(desk: Desk, uri: str) -> tuple[str, str]:
     Raises ReferenceInvalid, ResourceNotFound and DatastoreUnavailable for what cannot be read.
     """
     place = resolve(desk, uri)
-    root = Path(default_datastore(desk.settings.home).path or "")
+    root = Path(default_datastore(desk.settings.home, desk.workspace).path or "")
     if isinstance(place, Path):
         if not place.exists():
             raise ResourceNotFound(f"There is no file or folder at {uri} on the server's machine.", target=uri)

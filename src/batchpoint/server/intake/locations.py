@@ -58,7 +58,7 @@ def resolve(desk: Desk, uri: str) -> Location:
 def in_datastore(desk: Desk, datastore: Datastore, path: str) -> Path | StoredPath:
     """The place of ``path`` in a datastore of any kind."""
     if datastore.is_local:
-        return local_path(datastore, path, desk.settings.home)
+        return local_path(datastore, path)
     return StoredPath(datastore, path)
 
 

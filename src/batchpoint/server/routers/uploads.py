@@ -1,4 +1,4 @@
-"""Content that clients send, kept once by hash in the default datastore: asked for, sent file by file, committed."""
+"""Content that clients send, kept once by hash in a workspace's default datastore: asked for, sent, committed."""
 
 import os
 import re
@@ -10,33 +10,34 @@ from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from batchpoint.errors import ReferenceInvalid, ResourceNotFound, UserError
-from batchpoint.server.lookup import ControlPlane
-from batchpoint.server.routers.asked import AtPlane, Sent, plane
+from batchpoint.server.lookup import Desk
+from batchpoint.server.routers.asked import AtDesk, Sent
 from batchpoint.server.routers.jobs import path_inside
+from batchpoint.storage.accounts.account import account_of
 from batchpoint.storage.atomic import aside_path
 from batchpoint.storage.content import UPLOADS, is_stored, store_content
 from batchpoint.storage.datastores import DEFAULT_DATASTORE, default_datastore
 
-router = APIRouter(prefix="/batchpoint/v1/uploads")
+router = APIRouter(prefix="/batchpoint/v1/uploads/{subscription}/{group}/{workspace}")
 
 _HASH = re.compile(r"[0-9a-f]{64}")
 
 
 @router.post("", status_code=201)
-def copy_local(plane: AtPlane, sent: Sent) -> dict[str, Any]:
+def copy_local(desk: AtDesk, sent: Sent) -> dict[str, Any]:
     """Take a file or folder that is on this machine already: ``{"source": "/absolute/path"}``."""
     source = Path(sent.text("source") or "")
     if not source.is_absolute():
         raise ReferenceInvalid(f"The source {str(source)!r} must be an absolute path.", target="source")
-    stored = store_content(source, _datastore(plane))
+    stored = store_content(source, _datastore(desk))
     return {"uri": _uri(stored.path), "content_hash": stored.content_hash}
 
 
 @router.get("/{content_hash}/{name}")
-def find(plane: AtPlane, content_hash: str, name: str) -> dict[str, Any]:
+def find(desk: AtDesk, content_hash: str, name: str) -> dict[str, Any]:
     """Where the content is; 404 when it must be sent."""
     _check(content_hash, name)
-    folder = _datastore(plane) / UPLOADS / content_hash
+    folder = _datastore(desk) / UPLOADS / content_hash
     if not is_stored(folder, name):
         raise ResourceNotFound(f"{name} with hash {content_hash} has not been sent yet.", target=content_hash)
     tail = "/" if (folder / name).is_dir() else ""
@@ -44,10 +45,10 @@ def find(plane: AtPlane, content_hash: str, name: str) -> dict[str, Any]:
 
 
 @router.put("/{content_hash}/{path:path}", status_code=201)
-async def put_file(request: Request, content_hash: str, path: str, executable: bool = False) -> Response:
+async def put_file(request: Request, desk: AtDesk, content_hash: str, path: str, executable: bool = False) -> Response:
     """One file, as the raw body. ``path`` starts with the name of the content: ``model/weights.bin``."""
     _check(content_hash, path.split("/")[0])
-    staging = _staging(plane(request), content_hash)
+    staging = _staging(desk, content_hash)
     target = await run_in_threadpool(path_inside, staging, path)
     await run_in_threadpool(target.parent.mkdir, parents=True, exist_ok=True)
     aside = aside_path(staging)
@@ -63,16 +64,16 @@ async def put_file(request: Request, content_hash: str, path: str, executable: b
 
 
 @router.post("/{content_hash}/{name}", status_code=201)
-def commit(plane: AtPlane, content_hash: str, name: str) -> dict[str, Any]:
+def commit(desk: AtDesk, content_hash: str, name: str) -> dict[str, Any]:
     """Everything is sent: keep it, if it is what its hash says."""
     _check(content_hash, name)
-    staging = _staging(plane, content_hash)
-    if is_stored(_datastore(plane) / UPLOADS / content_hash, name):
+    staging = _staging(desk, content_hash)
+    if is_stored(_datastore(desk) / UPLOADS / content_hash, name):
         # Sent twice at once, and the other was first: it may have taken some of our files along.
         shutil.rmtree(staging, ignore_errors=True)
-        return find(plane, content_hash, name)
+        return find(desk, content_hash, name)
     try:
-        stored = store_content(staging / name, _datastore(plane))
+        stored = store_content(staging / name, _datastore(desk))
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     if stored.content_hash != content_hash:
@@ -83,12 +84,13 @@ def commit(plane: AtPlane, content_hash: str, name: str) -> dict[str, Any]:
     return {"uri": _uri(stored.path), "content_hash": stored.content_hash}
 
 
-def _datastore(plane: ControlPlane) -> Path:
-    return Path(default_datastore(plane.settings.home).path or "")
+def _datastore(desk: Desk) -> Path:
+    return Path(default_datastore(desk.settings.home, desk.workspace).path or "")
 
 
-def _staging(plane: ControlPlane, content_hash: str) -> Path:
-    return plane.settings.home / "uploads" / content_hash
+def _staging(desk: Desk, content_hash: str) -> Path:
+    # One of another workspace may be sending the same, and must not get hold of what is sent here.
+    return desk.settings.home / "uploads" / f"{account_of(desk.settings.home, desk.workspace).name}-{content_hash}"
 
 
 def _uri(path: str) -> str:

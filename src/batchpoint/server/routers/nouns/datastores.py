@@ -9,7 +9,7 @@ from batchpoint.entities.datastore import Datastore
 from batchpoint.errors import ResourceConflict, ResourceNotFound
 from batchpoint.server.intake import datastores as rules
 from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, Sent, page
-from batchpoint.storage.datastores import DEFAULT_DATASTORE
+from batchpoint.storage.accounts.account import CONTAINER_OF
 from batchpoint.storage.objects import secrets
 
 router = APIRouter(prefix=f"{WORKSPACE_PATH}/datastores")
@@ -35,7 +35,7 @@ def get_datastore(desk: AtDesk, datastore: str) -> dict[str, Any]:
 @router.put("/{datastore}")
 def put_datastore(request: Request, desk: AtDesk, datastore: str, sent: Sent, response: Response) -> dict[str, Any]:
     """Create or replace; tried out before unless ``skipValidation`` is true."""
-    _keep_default(datastore)
+    _keep_own(datastore)
     skip = next((v for k, v in request.query_params.items() if k.lower() == "skipvalidation"), "").lower() == "true"
     response.status_code = 200 if desk.store.get_datastore(desk.key, datastore) else 201
     made = rules.create_datastore(desk, wire.from_json(sent, datastore), skip_validation=skip)
@@ -54,7 +54,7 @@ def list_secrets(desk: AtDesk, datastore: str) -> dict[str, Any]:
 @router.delete("/{datastore}")
 def delete_datastore(desk: AtDesk, datastore: str) -> Response:
     """Removes the registration and its credentials, not the data."""
-    _keep_default(datastore)
+    _keep_own(datastore)
     return Response(status_code=200 if rules.delete_datastore(desk, datastore) else 204)
 
 
@@ -71,7 +71,7 @@ def _made_at(datastore: Datastore) -> tuple[bool, float]:
     return made is not None, made.created_at.timestamp() if made else 0.0
 
 
-def _keep_default(name: str) -> None:
-    if name == DEFAULT_DATASTORE:
-        message = f"{name} is the default datastore of every workspace; it can be neither changed nor deleted."
+def _keep_own(name: str) -> None:
+    if name in CONTAINER_OF:
+        message = f"{name} is a datastore that every workspace has; it can be neither changed nor deleted."
         raise ResourceConflict(message, target=name)
