@@ -6,7 +6,8 @@ Both carry, beside Azure's fields:
 - ``properties.properties["batchpoint.<count>"]`` as text for every count of ``Progress`` (``batchpoint.items``,
   ``batchpoint.items_succeeded``, ``batchpoint.items_failed``, ``batchpoint.mini_batches`` …), ``batchpoint.failures``
   (the grouped reasons as JSON) and ``batchpoint.output_uri``,
-- ``properties.batchpoint``: the whole job with its frozen settings, from which ``from_json`` restores it.
+- ``properties.batchpoint``, of a step ``batchpoint``: the whole job with its frozen settings, from which ``from_json``
+  restores it.
 """
 
 from typing import Any
@@ -15,16 +16,23 @@ from pydantic import ValidationError
 
 from batchpoint.arm.envelope import ids
 from batchpoint.arm.envelope.reading import Body, build, duration_to_iso, enum_to_wire, system_data, without_none
-from batchpoint.entities.job import OUTPUT, Job, JobEdit, shown_properties
+from batchpoint.entities.job import OUTPUT, Job, JobEdit, shown_properties, step_of
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import InternalError
 
 _OURS = "batchpoint"
+#: The datastore that holds the logs of runs.
+ARTIFACT_STORE = "workspaceartifactstore"
+
+
+def artifact_folder(run: str) -> str:
+    """The folder of a run in that datastore."""
+    return f"ExperimentRun/dcid.{run}"
 
 
 def batch_job_to_json(job: Job, workspace: Workspace, server: str) -> dict[str, Any]:
     """The job as its endpoint answers it; ``.name`` is the job's name, ``.properties.name`` the friendly one."""
-    arm_id = ids.endpoint_job_id(workspace, job.endpoint_name, job.name)
+    arm_id = ids.deployment_job_id(workspace, job.endpoint_name, job.deployment_name, job.name)
     settings = job.settings
     kind = enum_to_wire(settings.input.type)
     return {
@@ -38,31 +46,39 @@ def batch_job_to_json(job: Job, workspace: Workspace, server: str) -> dict[str, 
             "provisioningState": "Succeeded",
             "compute": {"instanceCount": settings.instance_count, "isLocal": False, "target": job.compute},
             "inputData": {kind: {"jobInputType": kind, "uri": settings.input.path}},
-            "outputData": {OUTPUT: _output(job)} if job.status == "Completed" else {},
-            "output": {},
+            "outputData": {OUTPUT: _output_by_id(job, workspace)} if job.has_published else {},
+            "output": _artifacts(job, workspace) if job.status.is_terminal else {},
             "outputFileName": settings.output_file_name,
             "miniBatchSize": settings.mini_batch_size,
             "errorThreshold": settings.error_threshold,
             "maxConcurrencyPerInstance": settings.max_concurrency_per_instance,
             "loggingLevel": settings.logging_level.capitalize(),
             "retrySettings": {"maxRetries": settings.max_retries, "timeout": duration_to_iso(settings.timeout_s)},
-            "interactionEndpoints": _services(job, server),
+            "interactionEndpoints": services(job, workspace, server),
         },
     }
 
 
 def to_json(job: Job, workspace: Workspace, server: str) -> dict[str, Any]:
-    """The pipeline job of the workspace, or the one step of it as a job."""
+    """The pipeline job of the workspace.
+
+    Of its one step the run history tells: official clients ask there when they find no properties here.
+    """
     arm_id = job.id or ids.job_id(workspace, job.name)
     kind = enum_to_wire(job.settings.input.type)
-    return {
+    resource = {
         "id": arm_id,
         "name": job.name,
         "type": ids.type_of(arm_id),
         "systemData": system_data(job.creation_context),
+    }
+    if job.parent_job_name:
+        return {**resource, "properties": None, _OURS: _whole(job)}
+    return {
+        **resource,
         "properties": {
             **_shared(job),
-            "jobType": "Command" if job.parent_job_name else "Pipeline",
+            "jobType": "Pipeline",
             "displayName": job.display_name or job.name,
             "experimentName": job.experiment_name or job.endpoint_name,
             "computeId": job.compute,
@@ -70,7 +86,7 @@ def to_json(job: Job, workspace: Workspace, server: str) -> dict[str, Any]:
             "outputs": {OUTPUT: _output(job)},
             "jobs": {},
             "settings": {},
-            "services": _services(job, server),
+            "services": services(job, workspace, server),
             "isArchived": job.archived,
         },
     }
@@ -84,9 +100,13 @@ def _shared(job: Job) -> dict[str, Any]:
             "tags": job.tags,
             "properties": shown_properties(job),
             "error": job.error.model_dump() if job.error else None,
-            _OURS: job.model_dump(mode="json", exclude_none=True),
+            _OURS: _whole(job),
         }
     )
+
+
+def _whole(job: Job) -> dict[str, Any]:
+    return job.model_dump(mode="json", exclude_none=True)
 
 
 def _output(job: Job) -> dict[str, str]:
@@ -97,14 +117,35 @@ def _output(job: Job) -> dict[str, str]:
     return {"jobOutputType": "UriFolder", "mode": "ReadWriteMount", "uri": settings.output_uri}
 
 
-def _services(job: Job, server: str) -> dict[str, Any]:
-    page = job.parent_job_name or job.name
-    return {"Studio": {"endpoint": f"{server}/runs/{page}", "jobEndpointType": "Studio", "properties": {}}}
+def _output_by_id(job: Job, workspace: Workspace) -> dict[str, str]:
+    """Listed jobs name the datastore by its id."""
+    output, short = _output(job), "azureml://datastores/"
+    if not output["uri"].startswith(short):
+        return output
+    store, _, path = output["uri"].removeprefix(short).partition("/paths/")
+    return {**output, "uri": f"{ids.datastore_id(workspace, store)}/paths/{path}"}
+
+
+def _artifacts(job: Job, workspace: Workspace) -> dict[str, str]:
+    """Where clients that speak to the storage find the logs of the step."""
+    return {"datastoreId": ids.datastore_id(workspace, ARTIFACT_STORE), "path": artifact_folder(step_of(job).name)}
+
+
+def services(job: Job, workspace: Workspace, server: str) -> dict[str, Any]:
+    """Where a job is looked at. Clients append ``&tid=`` to the address of its page."""
+    name, host = job.parent_job_name or job.name, server.partition("://")[2]
+    page = f"{server}/runs/{name}?wsid={workspace.arm_id}"
+    tracking = f"azureml://{host}/mlflow/v1.0{workspace.arm_id}?"
+    return {kind: _service(kind, address) for kind, address in (("Studio", page), ("Tracking", tracking))}
+
+
+def _service(kind: str, address: str) -> dict[str, Any]:
+    return {"endpoint": address, "jobEndpointType": kind, "jobServiceType": kind, "properties": {}}
 
 
 def from_json(body: Body) -> Job:
     """The job in an answer of ours, of either kind. What a newer server adds is ignored."""
-    values = body.child("properties").mapping(_OURS)
+    values = body.child("properties").mapping(_OURS) or body.mapping(_OURS)
     try:
         job = Job.model_validate(values, extra="ignore")
     except ValidationError as error:

@@ -23,8 +23,10 @@ from batchpoint.server.identity.home import drawn_once, home_id_of, token_of
 from batchpoint.server.identity.links import Links
 from batchpoint.server.lookup import ControlPlane
 from batchpoint.server.routers import files, jobs, machine, partial, revisions, schemas, scoring, service, uploads
+from batchpoint.server.routers.dataplane import endpoint_jobs, history, resolving
 from batchpoint.server.routers.evidence import proofs
 from batchpoint.server.routers.nouns import assets, computes, datastores, deployments, endpoints, workspaces
+from batchpoint.server.transport.names import extra_names
 from batchpoint.server.transport.request_ids import RequestIds, current_request_id
 from batchpoint.settings import Settings
 
@@ -49,12 +51,18 @@ _FIXED_WORDS = {
     )
 }
 
+#: What addresses of a workspace begin with.
+_SERVICES = frozenset({"", "/batchpoint/v1", "/history/v1.0", "/data/v1.0", "/mferp/managementfrontend"})
+
 # Assets come last: their routes have the kind as a variable.
 ROUTERS = (
     workspaces,
     endpoints,
     deployments,
     scoring,
+    endpoint_jobs,
+    history,
+    resolving,
     partial,
     proofs,
     jobs,
@@ -89,7 +97,7 @@ def create_app(
     app.state.plane = ControlPlane(store, settings, job_arrived, keeps_idle, links)
     for module in ROUTERS:
         app.include_router(module.router)
-    hosts = frozenset(host.strip().lower() for host in settings.server_hosts_allowed.split(",") if host.strip())
+    hosts = frozenset(extra_names(settings))
     app.add_middleware(CanonicalPaths)
     app.add_middleware(Gate, owner_token=token_of(settings.home), links=links, hosts=hosts)
     app.add_exception_handler(BatchpointError, _answer)
@@ -160,8 +168,12 @@ class CanonicalPaths:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"].lower().startswith("/subscriptions/"):
-            scope = {**scope, "path": self._canonical(scope["path"])}
+        if scope["type"] == "http":
+            # The services of a workspace have addresses of their own before it.
+            before, found, _ = scope["path"].lower().partition("/subscriptions/")
+            if found and before in _SERVICES:
+                whole = scope["path"]
+                scope = {**scope, "path": before + self._canonical(whole[len(before) :])}
         await self._app(scope, receive, send)
 
     def _canonical(self, path: str) -> str:

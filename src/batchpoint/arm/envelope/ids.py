@@ -36,8 +36,8 @@ def job_id(workspace: Workspace, name: str) -> str:
     return f"{workspace.arm_id}/jobs/{name}"
 
 
-def endpoint_job_id(workspace: Workspace, endpoint: str, name: str) -> str:
-    return f"{workspace.arm_id}/batchEndpoints/{endpoint}/jobs/{name}"
+def deployment_job_id(workspace: Workspace, endpoint: str, deployment: str, name: str) -> str:
+    return f"{deployment_id(workspace, endpoint, deployment)}/jobs/{name}"
 
 
 def type_of(arm_id: str) -> str:

@@ -1,5 +1,6 @@
 """Jobs of a workspace: list, get, change, archive, cancel, delete; and what a job left here: logs and output files."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -50,31 +51,36 @@ def get_job(desk: AtDesk, job: str) -> dict[str, Any]:
 @router.put(f"{_ARM}/{{job}}")
 def put_job(desk: AtDesk, job: str, sent: Sent) -> dict[str, Any]:
     """Changes what may be changed of a job and archives or restores it; a job is only ever made by an invocation."""
-    archived = is_archived(sent)
     if desk.store.get_job(desk.key, job) is None and not job_of_step(job):
         raise NotSupported(
             "Jobs are not created by themselves here: invoke a batch endpoint (batch-endpoint invoke).", target=job
         )
+    edited = edit_job(desk, job, lambda before: wire.edit_from_json(sent, before), is_archived(sent))
+    return wire.to_json(edited, desk.workspace, desk.server)
+
+
+def edit_job(desk: Desk, job: str, edit: Callable[[JobEdit], JobEdit], archived: bool | None) -> Job:
+    """The job after ``edit``, hidden from lists or shown again unless ``archived`` is None."""
     found = _whole_job(desk, job, "changed or archived", "job show")
     before = JobEdit(
         display_name=found.display_name, description=found.description, tags=found.tags, properties=found.properties
     )
-    edit = wire.edit_from_json(sent, before)
-    if edit != before:
+    after = edit(before)
+    if after != before:
         limits.check_words(
-            desk.settings, _of_users(edit.tags), _of_users(edit.properties), edit.description, edit.display_name
+            desk.settings, _of_users(after.tags), _of_users(after.properties), after.description, after.display_name
         )
         desk.store.update_job_document(
             desk.key,
             found.name,
-            tags={**edit.tags, **_of_the_service(found.tags)},
-            properties=_of_users(edit.properties),
-            display_name=edit.display_name,
-            description=edit.description,
+            tags={**after.tags, **_of_the_service(found.tags)},
+            properties=_of_users(after.properties),
+            display_name=after.display_name,
+            description=after.description,
         )
     if archived is not None and archived != found.archived:
         desk.store.archive_job(desk.key, found.name, archived)
-    return get_job(desk, found.name)
+    return desk.job(found.name)
 
 
 def _of_users(values: dict[str, str]) -> dict[str, str]:
