@@ -8,11 +8,12 @@ from typing import Any, TypeVar, cast
 import yaml
 
 from batchpoint.arm.envelope import ids
+from batchpoint.arm.envelope.operations import kept_properties
 from batchpoint.arm.envelope.reading import Body, build, creation_context, enum_from_wire, system_data, without_none
 from batchpoint.entities.assets import Code, Environment, Model
 from batchpoint.entities.data import DataAsset
 from batchpoint.entities.workspace import Workspace
-from batchpoint.errors import Problem, ValidationFailed
+from batchpoint.errors import NotSupported, Problem, ValidationFailed
 
 Asset = Model | DataAsset | Environment | Code
 A = TypeVar("A", bound=Asset)
@@ -25,6 +26,10 @@ KIND: dict[str, type[Asset]] = {segment: kind for kind, segment in SEGMENT.items
 ANONYMOUS_ENVIRONMENT = "CliV2AnonymousEnvironment"
 
 _HASH = "hash_sha256"
+_TABULAR = (
+    "Tabular datasets are not offered: batch endpoints take a file or a folder. Register the files themselves, as "
+    "paths with one file or one folder, and read the table in the scoring script."
+)
 
 
 def to_json(asset: Asset, workspace: Workspace, *, archived: bool | None = None) -> dict[str, Any]:
@@ -95,7 +100,7 @@ def from_json(kind: type[A], body: Body, name: str | None = None, version: str |
     if kind is not Code:
         values["description"] = properties.text("description")
         values["tags"] = properties.texts("tags")
-        values["properties"] = properties.texts("properties")
+        values["properties"] = kept_properties(properties)
     return build(kind, values)
 
 
@@ -116,18 +121,32 @@ def _read_model(properties: Body) -> dict[str, Any]:
     }
 
 
+def as_dataset(resource: dict[str, Any]) -> dict[str, Any]:
+    """A data version with the ``paths`` in which 2021 says the same."""
+    properties = resource["properties"]
+    kind = "file" if properties["dataType"] == "uri_file" else "folder"
+    return {**resource, "properties": {**properties, "paths": [{kind: properties["dataUri"]}]}}
+
+
 def _read_data(properties: Body) -> dict[str, Any]:
-    """Today's ``dataUri``, or the one entry of the ``paths`` of 2021."""
+    """Today's ``dataUri``, or the ``paths`` of 2021."""
     kind = enum_from_wire(properties.text("dataType"))
     path = properties.text("dataUri")
+    if "tabular" in {kind, (properties.text("datasetType") or "").lower()}:
+        raise NotSupported(_TABULAR, target="properties.datasetType")
     if path is None and properties.has("paths"):
-        entries = properties.items("paths")
-        if len(entries) != 1 or not isinstance(entries[0], dict):
-            raise ValidationFailed("request", (Problem("properties.paths", "must hold exactly one file or folder."),))
-        entry = Body(entries[0], "properties.paths[0]")
-        path = entry.text("file") or entry.text("folder")
-        kind = "uri_file" if entry.has("file") else "uri_folder"
+        path, kind = _read_paths(properties.items("paths"))
     return {"path": path, "type": "mltable" if kind in {"ml_table", "m_l_table"} else kind}
+
+
+def _read_paths(entries: list[Any]) -> tuple[str | None, str]:
+    """The one file or folder of a FileDataset, and which of the two it is."""
+    if len(entries) != 1 or not isinstance(entries[0], dict):
+        raise ValidationFailed("request", (Problem("properties.paths", "must hold exactly one file or folder."),))
+    entry = Body(entries[0], "properties.paths[0]")
+    if entry.has("pattern"):
+        raise NotSupported(_TABULAR, target="properties.paths[0].pattern")
+    return entry.text("file") or entry.text("folder"), "uri_file" if entry.has("file") else "uri_folder"
 
 
 def _read_environment(properties: Body) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from batchpoint.arm.envelope import ids
+from batchpoint.arm.envelope.operations import kept_properties
 from batchpoint.arm.envelope.reading import (
     Body,
     build,
@@ -147,7 +148,7 @@ def _scalars(properties: Body) -> dict[str, Any]:
     level = properties.text("loggingLevel")
     return {
         "description": properties.text("description"),
-        "properties": properties.texts("properties"),
+        "properties": kept_properties(properties),
         "environment_variables": properties.texts("environmentVariables"),
         "error_threshold": properties.integer("errorThreshold"),
         "logging_level": level.lower() if level else None,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from batchpoint.arm.envelope import ids
+from batchpoint.arm.envelope.operations import kept_properties
 from batchpoint.arm.envelope.reading import Body, build, creation_context, enum_from_wire, system_data, without_none
 from batchpoint.entities.endpoint import Endpoint
 from batchpoint.entities.workspace import Workspace
@@ -44,7 +45,7 @@ def from_json(body: Body, name: str | None = None) -> Endpoint:
         "name": name or body.text("name"),
         "description": properties.text("description"),
         "tags": body.texts("tags"),
-        "properties": properties.texts("properties"),
+        "properties": kept_properties(properties),
         "auth_mode": auth_mode_from_wire(properties.text("authMode")),
         "identity": body.mapping("identity") or None,
         "location": body.text("location"),

@@ -5,6 +5,7 @@
 
 import hashlib
 import hmac
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from urllib.parse import urlencode
@@ -32,6 +33,21 @@ class Links:
             return False
         return hmac.compare_digest(self._signature(path, int(until)).encode(), signature.encode("utf-8", "replace"))
 
+    @staticmethod
+    def drawn() -> str:
+        """A name that nobody has: 32 hexadecimal digits."""
+        return secrets.token_hex(16)
+
+    def proof(self, fact: str) -> str:
+        """What shows later that this home said ``fact``."""
+        # No link's text has this beginning: one is no proof, and a proof opens nothing.
+        return self._mac(f"fact\n{fact}")
+
+    def proves(self, fact: str, proof: str) -> bool:
+        return hmac.compare_digest(self.proof(fact).encode(), proof.encode("utf-8", "replace"))
+
     def _signature(self, path: str, until: int) -> str:
-        text = f"{until}\n{path}".encode("utf-8", "surrogateescape")
-        return hmac.new(self._key, text, hashlib.sha256).hexdigest()
+        return self._mac(f"{until}\n{path}")
+
+    def _mac(self, text: str) -> str:
+        return hmac.new(self._key, text.encode("utf-8", "surrogateescape"), hashlib.sha256).hexdigest()

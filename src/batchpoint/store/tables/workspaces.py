@@ -81,6 +81,13 @@ class WorkspaceTable:
         """Those of a subscription, by key."""
         return self._records_below(ResourceGroup, resource_groups, f"{subscription}/")
 
+    def list_subscriptions(self) -> list[str]:
+        """Those in which anybody has made a workspace, a group or an endpoint, in lower case."""
+        columns = (workspaces.c.workspace, resource_groups.c.resource_group, endpoints.c.workspace)
+        with self._database.reading() as connection:
+            keys = [key for column in columns for key in connection.scalars(select(column).distinct())]
+        return sorted({key.partition("/")[0] for key in keys})
+
     def _record(self, kind: type[N], table: Table, key: str) -> N | None:
         (column,) = table.primary_key.columns
         with self._database.reading() as connection:

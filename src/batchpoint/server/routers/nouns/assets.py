@@ -11,6 +11,8 @@ from batchpoint.errors import ResourceNotFound
 from batchpoint.server.intake import creation
 from batchpoint.server.lookup import Desk
 from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, Sent, page, view_of
+from batchpoint.server.routers.cloud.operations import answered
+from batchpoint.server.routers.nouns.asset_lists import chosen
 
 router = APIRouter(prefix=WORKSPACE_PATH)
 
@@ -45,20 +47,20 @@ def list_versions(request: Request, desk: AtDesk, segment: str, name: str) -> di
     kind, content_hash = _kind(segment), request.query_params.get("hash")
     if kind is Code and content_hash:
         found = desk.store.find_code(desk.key, content_hash)
-        return {"value": [wire.to_json(found, desk.workspace)] if found else []}
+        return {"value": [_shown(desk, found, segment)] if found else []}
     archived = desk.store.archived_versions(desk.key, kind, name)
-    versions = desk.store.list_versions(desk.key, kind, name, view_of(request))
-    return page(request, [wire.to_json(a, desk.workspace, archived=a.version in archived) for a in versions])
+    versions = chosen(request, desk.store.list_versions(desk.key, kind, name, view_of(request)))
+    return page(request, [_shown(desk, one, segment, archived=one.version in archived) for one in versions])
 
 
 def get_version(desk: AtDesk, segment: str, name: str, version: str) -> dict[str, Any]:
-    return _version(desk, desk.asset(_kind(segment), name, version))
+    return _version(desk, desk.asset(_kind(segment), name, version), segment)
 
 
 def get_labelled(desk: AtDesk, segment: str, name: str, label: str) -> dict[str, Any]:
     if label != "latest":
         raise ResourceNotFound(f"There is no label {label}; the one label is latest.", target=label)
-    return _version(desk, desk.latest(_kind(segment), name))
+    return _version(desk, desk.latest(_kind(segment), name), segment)
 
 
 def put_version(desk: AtDesk, segment: str, name: str, version: str, sent: Sent, response: Response) -> dict[str, Any]:
@@ -69,17 +71,22 @@ def put_version(desk: AtDesk, segment: str, name: str, version: str, sent: Sent,
     is_now = version in desk.store.archived_versions(desk.key, kind, name)
     if archived is not None and archived != is_now:
         desk.store.archive_asset(desk.key, kind, name, version, archived)
-    return _version(desk, asset)
+    return answered(desk, response, _version(desk, asset, segment))
 
 
 def delete_version(desk: AtDesk, segment: str, name: str, version: str) -> Response:
     return Response(status_code=200 if desk.store.delete_asset(desk.key, _kind(segment), name, version) else 204)
 
 
-def _version(desk: Desk, asset: Asset) -> dict[str, Any]:
+def _version(desk: Desk, asset: Asset, segment: str) -> dict[str, Any]:
     kind: Any = type(asset)
     archived = desk.store.archived_versions(desk.key, kind, asset.name or "")
-    return wire.to_json(asset, desk.workspace, archived=asset.version in archived)
+    return _shown(desk, asset, segment, archived=asset.version in archived)
+
+
+def _shown(desk: Desk, asset: Asset, segment: str, *, archived: bool | None = None) -> dict[str, Any]:
+    shown = wire.to_json(asset, desk.workspace, archived=archived)
+    return wire.as_dataset(shown) if segment == "datasets" else shown
 
 
 def _container(desk: Desk, asset: Asset, archived: bool) -> dict[str, Any]:

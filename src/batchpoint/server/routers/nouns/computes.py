@@ -12,6 +12,7 @@ from batchpoint.server import capacity
 from batchpoint.server.intake import creation
 from batchpoint.server.lookup import Desk
 from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, Sent, page
+from batchpoint.server.routers.cloud.operations import answered
 
 router = APIRouter(prefix=f"{WORKSPACE_PATH}/computes")
 
@@ -29,12 +30,13 @@ def get_compute(desk: AtDesk, compute: str) -> dict[str, Any]:
 @router.put("/{compute}")
 def put_compute(desk: AtDesk, compute: str, sent: Sent, response: Response) -> dict[str, Any]:
     response.status_code = 200 if desk.store.get_compute(desk.key, compute) else 201
-    return _shown(desk, creation.create_compute(desk, wire.from_json(sent, compute)))
+    return answered(desk, response, _shown(desk, creation.create_compute(desk, wire.from_json(sent, compute))))
 
 
 @router.patch("/{compute}")
-def patch_compute(desk: AtDesk, compute: str, sent: Sent) -> dict[str, Any]:
-    return _shown(desk, creation.create_compute(desk, wire.rescaled(desk.compute(compute), sent)))
+def patch_compute(desk: AtDesk, compute: str, sent: Sent, response: Response) -> dict[str, Any]:
+    changed = creation.create_compute(desk, wire.rescaled(desk.compute(compute), sent))
+    return answered(desk, response, _shown(desk, changed))
 
 
 @router.delete("/{compute}")

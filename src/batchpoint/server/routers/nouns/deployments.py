@@ -11,6 +11,7 @@ from batchpoint.errors import ResourceConflict
 from batchpoint.server.intake import creation
 from batchpoint.server.lookup import Desk
 from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, Sent, page
+from batchpoint.server.routers.cloud.operations import answered
 
 router = APIRouter(prefix=f"{WORKSPACE_PATH}/batchEndpoints/{{endpoint}}/deployments")
 
@@ -29,14 +30,16 @@ def get_deployment(desk: AtDesk, endpoint: str, deployment: str) -> dict[str, An
 @router.put("/{deployment}")
 def put_deployment(desk: AtDesk, endpoint: str, deployment: str, sent: Sent, response: Response) -> dict[str, Any]:
     response.status_code = 200 if desk.store.get_deployment(desk.key, endpoint, deployment) else 201
-    return _shown(desk, creation.create_deployment(desk, wire.from_json(sent, endpoint, deployment)))
+    made = creation.create_deployment(desk, wire.from_json(sent, endpoint, deployment))
+    return answered(desk, response, _shown(desk, made))
 
 
 @router.patch("/{deployment}")
-def patch_deployment(desk: AtDesk, endpoint: str, deployment: str, sent: Sent) -> dict[str, Any]:
+def patch_deployment(desk: AtDesk, endpoint: str, deployment: str, sent: Sent, response: Response) -> dict[str, Any]:
     """Replaces what is sent, keeps the rest."""
     merged = Body(wire.to_json(desk.deployment(endpoint, deployment), desk.workspace)).overlaid(sent)
-    return _shown(desk, creation.create_deployment(desk, wire.from_json(merged, endpoint, deployment)))
+    changed = creation.create_deployment(desk, wire.from_json(merged, endpoint, deployment))
+    return answered(desk, response, _shown(desk, changed))
 
 
 @router.delete("/{deployment}")

@@ -9,6 +9,7 @@ from batchpoint.entities.endpoint import Endpoint
 from batchpoint.server.intake import creation
 from batchpoint.server.lookup import Desk
 from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, Sent, page
+from batchpoint.server.routers.cloud.operations import answered
 
 router = APIRouter(prefix=f"{WORKSPACE_PATH}/batchEndpoints")
 
@@ -26,11 +27,11 @@ def get_endpoint(desk: AtDesk, endpoint: str) -> dict[str, Any]:
 @router.put("/{endpoint}")
 def put_endpoint(desk: AtDesk, endpoint: str, sent: Sent, response: Response) -> dict[str, Any]:
     response.status_code = 200 if desk.store.get_endpoint(desk.key, endpoint) else 201
-    return _shown(desk, creation.create_endpoint(desk, wire.from_json(sent, endpoint)))
+    return answered(desk, response, _shown(desk, creation.create_endpoint(desk, wire.from_json(sent, endpoint))))
 
 
 @router.patch("/{endpoint}")
-def patch_endpoint(desk: AtDesk, endpoint: str, sent: Sent) -> dict[str, Any]:
+def patch_endpoint(desk: AtDesk, endpoint: str, sent: Sent, response: Response) -> dict[str, Any]:
     """Replaces what is sent, keeps the rest."""
     existing = desk.endpoint(endpoint)
     sent_properties = sent.child("properties")
@@ -38,7 +39,15 @@ def patch_endpoint(desk: AtDesk, endpoint: str, sent: Sent) -> dict[str, Any]:
     fields = [name for name in ("tags", "identity", "location") if sent.has(name)]
     fields += [name for name in ("description", "properties", "defaults") if sent_properties.has(name)]
     updates = {name: getattr(changed, name) for name in fields}
-    return _shown(desk, creation.create_endpoint(desk, existing.model_copy(update=updates)))
+    changed = creation.create_endpoint(desk, existing.model_copy(update=updates))
+    return answered(desk, response, _shown(desk, changed))
+
+
+@router.post("/{endpoint}/listKeys")
+def list_keys(desk: AtDesk, endpoint: str) -> dict[str, Any]:
+    """An endpoint has no keys of its own: callers show tokens."""
+    desk.endpoint(endpoint)
+    return {"primaryKey": "", "secondaryKey": ""}
 
 
 @router.delete("/{endpoint}")
