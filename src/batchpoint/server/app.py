@@ -5,17 +5,16 @@ It owns how a request becomes a ``Desk`` and a ``Body``; what is done with them 
 
 import json
 import logging
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp
 
-from batchpoint.arm.envelope import error_body
-from batchpoint.arm.envelope.ids import SEGMENTS
-from batchpoint.entities.workspace import PROVIDER
+from batchpoint.arm.envelope import data_plane_error, error_body
 from batchpoint.errors import BatchpointError, InternalError, Problem, ResourceNotFound, UserError, ValidationFailed
 from batchpoint.server.identity.caller import caller_of
 from batchpoint.server.identity.gate import Gate
@@ -23,9 +22,11 @@ from batchpoint.server.identity.home import drawn_once, home_id_of, token_of
 from batchpoint.server.identity.links import Links
 from batchpoint.server.lookup import ControlPlane
 from batchpoint.server.routers import files, jobs, machine, partial, revisions, schemas, scoring, service, uploads
+from batchpoint.server.routers.cloud import operations, subscriptions
 from batchpoint.server.routers.dataplane import endpoint_jobs, history, resolving
 from batchpoint.server.routers.evidence import proofs
 from batchpoint.server.routers.nouns import assets, computes, datastores, deployments, endpoints, workspaces
+from batchpoint.server.transport.canonical_paths import CanonicalPaths
 from batchpoint.server.transport.names import extra_names
 from batchpoint.server.transport.request_ids import RequestIds, current_request_id
 from batchpoint.settings import Settings
@@ -40,22 +41,10 @@ log = logging.getLogger(__name__)
 #: What an answer of "not now" tells its client, in seconds.
 RETRY_AFTER_S = 2
 
-_FIXED_WORDS = {
-    word.lower(): word
-    for word in (
-        *("subscriptions", "resourceGroups", "providers", PROVIDER, "workspaces"),
-        *SEGMENTS,
-        *("versions", "labels", "cancel", "listNodes", "start", "stop", "restart"),
-        *("diagnose", "listKeys", "resyncKeys"),
-        *("locations", "vmSizes", "usages", "quotas"),
-    )
-}
-
-#: What addresses of a workspace begin with.
-_SERVICES = frozenset({"", "/batchpoint/v1", "/history/v1.0", "/data/v1.0", "/mferp/managementfrontend"})
-
 # Assets come last: their routes have the kind as a variable.
 ROUTERS = (
+    subscriptions,
+    operations,
     workspaces,
     endpoints,
     deployments,
@@ -127,7 +116,15 @@ def _answer(request: Request, error: Exception) -> JSONResponse:
     if status >= error_body.OURS:
         known = _for_caller(request, known)
     headers = {"Retry-After": str(RETRY_AFTER_S)} if status == error_body.AGAIN else None
-    return AsciiJson(error_body.to_json(known, current_request_id()), status_code=status, headers=headers)
+    return AsciiJson(_error_body(request, known), status_code=status, headers=headers)
+
+
+def _error_body(request: Request, error: BatchpointError) -> dict[str, Any]:
+    body = error_body.to_json(error, current_request_id())
+    if not request.url.path.startswith(data_plane_error.PREFIXES):
+        return body
+    location = request.app.state.plane.settings.location
+    return data_plane_error.widened(body, current_request_id(), location, datetime.now(UTC))
 
 
 def _for_caller(request: Request, error: BatchpointError) -> BatchpointError:
@@ -143,7 +140,7 @@ def _answer_unrouted(request: Request, error: Exception) -> JSONResponse:
     status = error.status_code if isinstance(error, HTTPException) else 500
     message = f"This server has no {request.method} {request.url.path}."
     known = ResourceNotFound(message) if status in {404, 405} else UserError(str(getattr(error, "detail", message)))
-    return AsciiJson(error_body.to_json(known, current_request_id()), status_code=status)
+    return AsciiJson(_error_body(request, known), status_code=status)
 
 
 def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
@@ -159,25 +156,3 @@ def _answer_fault(request: Request, error: Exception) -> JSONResponse:
         "server, in the file server.log of the home folder."
     )
     return _answer(request, InternalError(message))
-
-
-class CanonicalPaths:
-    """ASGI middleware: the fixed words of ARM paths are matched in any casing; names are left alone."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
-            # The services of a workspace have addresses of their own before it.
-            before, found, _ = scope["path"].lower().partition("/subscriptions/")
-            if found and before in _SERVICES:
-                whole = scope["path"]
-                scope = {**scope, "path": before + self._canonical(whole[len(before) :])}
-        await self._app(scope, receive, send)
-
-    def _canonical(self, path: str) -> str:
-        # Words and names alternate, but for the provider, which is a word in the place of a name.
-        parts: list[Any] = path.split("/")
-        fixed = {index for index in range(len(parts)) if index % 2 == 1 or index == 6}
-        return "/".join(_FIXED_WORDS.get(p.lower(), p) if i in fixed else p for i, p in enumerate(parts))
