@@ -86,8 +86,16 @@ class Settings:
     description_length: int = 5000
     #: Characters of a job's display name.
     display_name_length: int = 256
-    #: Names in the Host header that the server answers to besides loopback, comma-separated.
+    #: Names in the Host header that the server answers to besides loopback, comma-separated; its certificate is made
+    #: out to them. "*.batch.example.org" stands for every name with one more label.
     server_hosts_allowed: str = ""
+    #: Certificate that the server shows instead of one of its own making: a PEM file with its chain below it. It is
+    #: read again when it changes.
+    tls_certificate: str = ""
+    #: Private key of ``tls_certificate``, a PEM file without a passphrase; empty: it stands in the same file.
+    tls_key: str = ""
+    #: PEM file of the authority that the certificate of ``server`` comes from; empty: the home's, else the system's.
+    server_ca: str = ""
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, *, home: str | None = None) -> "Settings":

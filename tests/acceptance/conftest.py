@@ -52,7 +52,9 @@ def http(home: Path, az: Az) -> Iterator[httpx.Client]:
 @pytest.fixture
 def server(home: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The server of the home, in a process of its own."""
-    process = subprocess.Popen([sys.executable, "-m", "batchpoint", "serve", "--port", "0"], env=program_environment())
+    process = subprocess.Popen(
+        [sys.executable, "-m", "batchpoint", "serve", "--port", "0", "--http-port", "0"], env=program_environment()
+    )
     deadline = time.monotonic() + 60
     while not (home / "server.json").is_file():
         assert process.poll() is None

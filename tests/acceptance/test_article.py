@@ -30,7 +30,9 @@ def az(tmp_path: Path) -> Path:
 @contextmanager
 def serving(home: Path) -> Iterator[None]:
     """A server on the home, there for the commands to find."""
-    server = subprocess.Popen([sys.executable, "-m", "batchpoint", "serve", "--port", "0"], stderr=subprocess.DEVNULL)
+    server = subprocess.Popen(
+        [sys.executable, "-m", "batchpoint", "serve", "--port", "0", "--http-port", "0"], stderr=subprocess.DEVNULL
+    )
     try:
         until = time.monotonic() + 60
         while not (home / "server.json").exists():

@@ -42,7 +42,9 @@ def server_elsewhere(tmp_path: Path, home: Path) -> Iterator[str]:
     """The flags that lead to a server with another home: what is local must be sent to it."""
     there = tmp_path / "there"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "BATCHPOINT_HOME": str(there)}
-    process = subprocess.Popen([sys.executable, "-m", "batchpoint", "serve", "--port", "0"], env=environment)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "batchpoint", "serve", "--port", "0", "--http-port", "0"], env=environment
+    )
     while not (there / "server.json").is_file():
         assert process.poll() is None
         time.sleep(0.02)

@@ -17,6 +17,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "explanations": set(),
     "entities": set(),
     "arm": {"entities"},
+    # Bundles are files, and are never half-written.
+    "trust": {"storage"},
     # storage: the forms of data URIs and the hash of a folder are the same on both sides.
     "client": {"arm", "entities", "storage"},
     # engine: `score` runs it in its own process, without the web libraries that local brings. store.glance: names for
@@ -35,12 +37,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "server": {
         *("arm", "store", "storage", "entities", "environments", "observability"),
         *("compute.machine", "compute.strays"),
+        "trust",
     },
     # It looks at everything that a home holds, but runs nothing: of the engine it reads plans, of the server it has
     # jobs deleted as the REST API does.
     "upkeep": {"store", "storage", "entities", "environments", "compute", "engine.preparation", "server.retention"},
     # Joins client, server and engine in one process.
-    "local": {"client", "server", "engine", "store", "storage", "entities", "environments", "compute", "observability"},
+    "local": {
+        *("client", "server", "engine", "store", "storage", "entities", "environments", "compute", "observability"),
+        "trust",
+    },
     "__main__": {"cli"},
     "__init__": {"client", "entities"},
 }
@@ -58,6 +64,10 @@ HOMES_OF: dict[str, set[str]] = {
     # Object stores: the libraries of the extras azure and s3.
     **{library: {"storage"} for library in ("fsspec", "adlfs", "azure", "s3fs", "botocore", "aiohttp")},
     "jmespath": {"cli"},
+    # Certificates, and the keys that tokens are signed with.
+    "cryptography": {"server"},
+    "jwt": {"server"},
+    "certifi": {"trust"},
     "ray": {"compute"},
 }
 #: Whatever the process: the product never needs them.

@@ -24,7 +24,7 @@ def main() -> None:
             continue
         pid = os.fork()
         if not pid:
-            live(rest[0], lambda: serve.serve(Settings.load(), port=int(word)))  # noqa: B023
+            live(rest[0], lambda: serve.serve(Settings.load(), http_port=int(word)))  # noqa: B023
         print(pid, flush=True)
 
 

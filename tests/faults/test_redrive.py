@@ -96,7 +96,9 @@ def write_script(*, mended: bool) -> Path:
 
 @contextlib.contextmanager
 def server(home: Path) -> Iterator[None]:
-    process = subprocess.Popen([sys.executable, "-m", "batchpoint", "serve", "--port", "0"], env=program_environment())
+    process = subprocess.Popen(
+        [sys.executable, "-m", "batchpoint", "serve", "--port", "0", "--http-port", "0"], env=program_environment()
+    )
     while not (home / "server.json").is_file():
         assert process.poll() is None
         time.sleep(0.05)

@@ -11,10 +11,11 @@ from batchpoint.settings import Settings
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser("python -m batchpoint.server", description=__doc__)
     parser.add_argument("--host", default="127.0.0.1")
-    parser.add_argument("--port", type=int, default=0, help="0 (the default) takes any free one")
+    parser.add_argument("--port", type=int, default=0, help="of HTTPS; 0 (the default) takes any free one")
+    parser.add_argument("--http-port", type=int, default=0, help="of plain HTTP on loopback, likewise")
     flags = parser.parse_args(arguments)
     try:
-        serve(Settings.load(), flags.host, flags.port)
+        serve(Settings.load(), flags.host, flags.port, flags.http_port)
     except BatchpointError as error:
         print(f"ERROR: {error.message}", file=sys.stderr)
         return 1

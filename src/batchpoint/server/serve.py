@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from batchpoint.errors import ResourceConflict, UserError
 from batchpoint.settings import Settings
@@ -23,44 +23,54 @@ from batchpoint.storage.lock import is_locked, try_lock
 if TYPE_CHECKING:
     from types import FrameType
 
+    from batchpoint.server.transport.tls.certificates import Certificates
+
+#: The only address on which anything is said without TLS.
+LOOPBACK = "127.0.0.1"
 #: Clients hold the lock for an instant when they look whether it is taken.
 _PATIENCE_S = 1.0
 #: Seconds that requests in progress get when the server is told to stop.
 _GRACEFUL_S = 5
 
 
-def serve(settings: Settings, host: str = "127.0.0.1", port: int = 0) -> None:
-    """Serve until SIGINT or SIGTERM. Jobs go on: their drivers are processes of their own, as is who starts the next.
+def serve(settings: Settings, host: str = "127.0.0.1", port: int = 0, http_port: int = 0) -> None:
+    """Serve HTTPS on ``host`` and ``port``, and plain HTTP on loopback, until SIGINT or SIGTERM.
 
-    Raises ResourceConflict when a server runs on the home already, UserError when the port cannot be had.
+    Jobs go on: their drivers are processes of their own, as is who starts the next. Raises ResourceConflict when a
+    server runs on the home already, UserError when a port cannot be had or a certificate cannot be used.
     """
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _only_server(settings.home), _listening(host, port) as listener:
-        url = f"http://{_shown_host(host)}:{listener.getsockname()[1]}"
-        _run(settings, listener, url)
+    with (
+        _only_server(settings.home),
+        _listening(host, port, "--port") as secure,
+        _listening(LOOPBACK, http_port, "--http-port") as plain,
+    ):
+        _run(settings, host, secure, plain)
 
 
-def running_server(home: Path) -> str | None:
-    """The URL of the server that runs on ``home``, if one does."""
+def running_server(home: Path, door: Literal["url", "https"] = "url") -> str | None:
+    """The URL of the server that runs on ``home``, if one does: plain on loopback, or the one with TLS."""
     lock, record = home / "server.lock", home / "server.json"
     deadline = time.monotonic() + _PATIENCE_S
     while is_locked(lock):
         # Between the lock and the file lies the start of the server, or its end.
         with contextlib.suppress(FileNotFoundError):
-            return str(json.loads(record.read_text(encoding="utf-8"))["url"])
+            return str(json.loads(record.read_text(encoding="utf-8"))[door])
         if time.monotonic() > deadline:
             return None
         time.sleep(0.02)
     return None
 
 
-def _run(settings: Settings, listener: socket.socket, url: str) -> None:
+def _run(settings: Settings, host: str, secure: socket.socket, plain: socket.socket) -> None:
     import uvicorn
 
     from batchpoint.server.app import create_app
     from batchpoint.server.supervisor import succeeded, supervising
     from batchpoint.server.transport.connections import protocol_for, room_for_connections
+    from batchpoint.server.transport.doors import TwoDoors
     from batchpoint.server.transport.log_lines import log_to_stderr
+    from batchpoint.server.transport.tls.certificates import Certificates
     from batchpoint.store.file_system import refuse_unsafe
     from batchpoint.store.health import refuse_damaged
     from batchpoint.store.store import open_store, store_file
@@ -68,7 +78,7 @@ def _run(settings: Settings, listener: socket.socket, url: str) -> None:
     log_to_stderr()
     refuse_unsafe(settings.home, settings.network_file_systems_allowed)
     refuse_damaged(store_file(settings.home))
-    record = settings.home / "server.json"
+    certificates = Certificates(settings, host)
     with (
         open_store(settings.home, settings.store_busy_timeout_s) as store,
         succeeded(store, settings),
@@ -83,12 +93,28 @@ def _run(settings: Settings, listener: socket.socket, url: str) -> None:
             timeout_graceful_shutdown=_GRACEFUL_S,
             lifespan="off",
         )
-        write_atomically(record, json.dumps({"url": url, "pid": os.getpid()}).encode())
-        print(f"Batchpoint serves {settings.home} at {url} - stop it with Ctrl-C", file=sys.stderr, flush=True)
-        try:
-            uvicorn.Server(config).run(sockets=[listener])
-        finally:
-            record.unlink(missing_ok=True)
+        url = f"http://{LOOPBACK}:{plain.getsockname()[1]}"
+        https = f"https://{_shown_host(host, certificates, settings)}:{secure.getsockname()[1]}"
+        with _found_by_clients(settings.home, url, https):
+            TwoDoors(config, secure, certificates).run(sockets=[plain])
+
+
+@contextmanager
+def _found_by_clients(home: Path, url: str, https: str) -> Iterator[None]:
+    from batchpoint.trust import authority_file
+
+    record = home / "server.json"
+    write_atomically(record, json.dumps({"url": url, "https": https, "pid": os.getpid()}).encode())
+    said = (
+        f"Batchpoint serves {home} at {https}, and at {url} on this machine - stop it with Ctrl-C\n"
+        f"Its certificates come from {authority_file(home)}. To use it from the Azure SDK, curl or az, in another "
+        'shell:\n  eval "$(batchpoint connect)"'
+    )
+    print(said, file=sys.stderr, flush=True)
+    try:
+        yield
+    finally:
+        record.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -111,13 +137,13 @@ def _only_server(home: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
+def _listening(host: str, port: int, flag: str) -> Iterator[socket.socket]:
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = socket.create_server((host, port), family=family, backlog=512)
     except (OSError, OverflowError) as error:
-        message = f"Cannot listen on {host}, port {port}: {error}. Choose another with --port, or 0 for any free one."
-        raise UserError(message, target="port") from error
+        message = f"Cannot listen on {host}, port {port}: {error}. Choose another with {flag}, or 0 for any free one."
+        raise UserError(message, target=flag.lstrip("-")) from error
     with listener:
         yield listener
 
@@ -137,7 +163,12 @@ def _signals_ignored_later() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _shown_host(host: str) -> str:
-    if host in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
-        return "127.0.0.1"
-    return f"[{host}]" if ":" in host else host
+def _shown_host(host: str, certificates: "Certificates", settings: Settings) -> str:
+    """The name to speak to it by: one that its certificate proves, and that leads to the address it listens on."""
+    from batchpoint.server.transport.names import extra_names, is_loopback
+
+    if not is_loopback(host) and host not in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
+        return f"[{host}]" if ":" in host else host
+    extra = [name for name in extra_names(settings) if "*" not in name]
+    candidates = ["localhost", *extra, LOOPBACK]
+    return next((name for name in candidates if name in certificates.names), "localhost")

@@ -16,10 +16,8 @@ from batchpoint.errors import AccessDenied, BatchpointError
 from batchpoint.server.identity.caller import NOBODY, OWNER, Caller, Grant
 from batchpoint.server.identity.links import Links
 from batchpoint.server.identity.openings import is_open
+from batchpoint.server.transport.names import BY_PUBLIC_NAME, answers_to, is_public
 from batchpoint.server.transport.request_ids import current_request_id
-
-#: Names under which a loopback server is spoken to. A web page on another name cannot reach it by rebinding its DNS.
-LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 #: A link opens the one path that it was signed for, whatever its route asks for.
 _OF_A_LINK = Role(name="link", actions=["*"])
@@ -40,7 +38,7 @@ class Gate:
         self._app = app
         self._token = owner_token.encode()
         self._links = links
-        self._hosts = LOOPBACK_HOSTS | hosts
+        self._hosts = hosts
         self._identify = identify
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,7 +59,7 @@ class Gate:
     def _caller(self, scope: Scope) -> Caller:
         headers = Headers(scope=scope)
         host = _host_name(headers.get("host", ""))
-        if host not in self._hosts:
+        if not self._answers_to(host, scope):
             raise AccessDenied(
                 f"This server does not answer to the host name {host!r}. "
                 "Its operator can allow it with the setting server_hosts_allowed.",
@@ -83,6 +81,14 @@ class Gate:
                 target="Authorization",
             )
         return found
+
+    def _answers_to(self, host: str, scope: Scope) -> bool:
+        # A web page on another name cannot reach a loopback server by rebinding its DNS. Names of the public cloud
+        # count only on a connection that asked for one when it was made: its client was led here by its own proxy,
+        # and believes our authority.
+        if answers_to(host, self._hosts):
+            return True
+        return is_public(host) and bool(scope.get("state", {}).get(BY_PUBLIC_NAME))
 
 
 def _host_name(host: str) -> str:

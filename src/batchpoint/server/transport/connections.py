@@ -13,6 +13,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from batchpoint.arm.envelope import error_body
 from batchpoint.errors import ServerBusy
+from batchpoint.server.transport.names import BY_PUBLIC_NAME
+from batchpoint.server.transport.tls.certificates import PublicContext
 
 if TYPE_CHECKING:
     from uvicorn.config import Config
@@ -45,6 +47,8 @@ def protocol_for(most: int) -> type[H11Protocol]:
 
         def connection_made(self, transport: asyncio.BaseTransport) -> None:
             super().connection_made(cast("asyncio.Transport", transport))
+            if _has_public_name(transport):
+                self.app_state = {**self.app_state, BY_PUBLIC_NAME: True}
             if len(self.connections) > most:
                 self.transport.write(_refusal())
                 self.transport.close()
@@ -55,6 +59,11 @@ def protocol_for(most: int) -> type[H11Protocol]:
             )
 
     return Bounded
+
+
+def _has_public_name(transport: asyncio.BaseTransport) -> bool:
+    connection = transport.get_extra_info("ssl_object")
+    return connection is not None and isinstance(connection.context, PublicContext)
 
 
 def _refusal() -> bytes:

@@ -8,7 +8,7 @@ def serve(call: Call) -> None:
     """Run until interrupted."""
     from batchpoint.local import serve as serve_here
 
-    serve_here(call.settings, host=call.flags.host, port=call.flags.port)
+    serve_here(call.settings, host=call.flags.host, port=call.flags.port, http_port=call.flags.http_port)
 
 
 COMMANDS = (
@@ -17,9 +17,16 @@ COMMANDS = (
         "Run the server for this home until interrupted.",
         serve,
         (
-            Flag("--host", "Address to listen on; default 127.0.0.1.", "HOST", default="127.0.0.1"),
-            Flag("--port", "Port; default 8787, 0 for any free one.", "PORT", number=int, default=8787),
+            Flag("--host", "Address to listen on with HTTPS; default 127.0.0.1.", "HOST", default="127.0.0.1"),
+            Flag("--port", "Port of HTTPS; default 8443, 0 for any free one.", "PORT", number=int, default=8443),
+            Flag(
+                "--http-port",
+                "Port of plain HTTP, on 127.0.0.1 only; default 8787, 0 for any free one.",
+                "PORT",
+                number=int,
+                default=8787,
+            ),
         ),
-        example="serve --port 8787",
+        example="serve --port 8443",
     ),
 )
