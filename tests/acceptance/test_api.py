@@ -22,6 +22,7 @@ from batchpoint.server.app import create_app
 from batchpoint.server.identity.home import token_of
 from batchpoint.settings import Settings
 from batchpoint.storage.content import content_hash
+from batchpoint.storage.datastores import default_datastore
 from batchpoint.storage.job_folder import job_folder
 from batchpoint.storage.published import remember
 from batchpoint.store.records import LedgerRow
@@ -29,6 +30,7 @@ from batchpoint.store.store import Store, open_store
 
 WS = Workspace("sub", "group", "ws")
 BASE = WS.arm_id
+UPLOADS = f"/batchpoint/v1/uploads/{WS.subscription}/{WS.resource_group}/{WS.name}"
 OURS = "/batchpoint/v1"
 
 
@@ -42,9 +44,17 @@ class Api:
     routes: list[APIRoute]
     arrived: list[int] = field(default_factory=list)
 
+    @property
+    def blobs(self) -> Path:
+        """The folder of the default datastore."""
+        return Path(default_datastore(self.home, WS).path or "")
+
     def put(self, path: str, body: dict[str, Any] | str, status: int = 201) -> dict[str, Any]:
+        """What was made, without the address of the operation that made it."""
         content = {"content": body} if isinstance(body, str) else {"json": body}
-        return self.answered(self.http.put(path, **content), status)
+        made = self.answered(self.http.put(path, **content), status)
+        made.get("properties", {}).get("properties", {}).pop("AzureAsyncOperationUri", None)
+        return made
 
     def get(self, path: str, status: int = 200) -> dict[str, Any]:
         return self.answered(self.http.get(path), status)
@@ -366,7 +376,7 @@ def test_a_compute_is_created_shown_listed_and_deleted(api: Api) -> None:
 def test_the_default_datastore_is_there_and_stays(api: Api, tmp_path: Path) -> None:
     assert [d["name"] for d in api.get(f"{BASE}/datastores?isDefault=true")["value"]] == ["workspaceblobstore"]
     default = f"{BASE}/datastores/workspaceblobstore"
-    assert api.get(default)["properties"]["path"] == str(api.home / "datastores" / "workspaceblobstore")
+    assert api.get(default)["properties"]["path"] == str(api.blobs)
     api.put(default, {"properties": {"path": "/x"}}, 409)
     assert api.http.delete(default).status_code == 409
     other = f"{BASE}/datastores/mine"
@@ -467,11 +477,11 @@ def test_datastores_are_chosen_and_sorted_by_what_is_asked(api: Api) -> None:
     def listed(query: str) -> list[str]:
         return [found["name"] for found in api.get(f"{BASE}/datastores?{query}")["value"]]
 
-    assert listed("") == ["alpha", "beta", "betamax", "workspaceblobstore"]
-    assert listed("isDefault=false&orderByAsc=false") == ["betamax", "beta", "alpha"]
+    assert listed("") == ["alpha", "beta", "betamax", "workspaceartifactstore", "workspaceblobstore"]
+    assert listed("isDefault=false&orderByAsc=false")[1:] == ["betamax", "beta", "alpha"]
     assert listed("searchText=BETA") == ["beta", "betamax"]
     assert listed("names=alpha,betamax,none") == ["alpha", "betamax"]
-    assert listed("isDefault=False&orderBy=createdAt") == ["beta", "alpha", "betamax"]
+    assert listed("isDefault=False&orderBy=createdAt")[1:] == ["beta", "alpha", "betamax"]
     assert listed("count=1&$skip=1") == ["beta"]
 
 
@@ -513,7 +523,7 @@ def test_a_model_or_code_on_the_servers_machine_is_copied_by_its_content(
     copy = f"azureml://datastores/workspaceblobstore/paths/LocalUpload/{content}/model/"
     assert made["properties"][key] == copy
     (folder / "weights.txt").write_text("changed since")
-    kept = api.home / "datastores" / "workspaceblobstore" / "LocalUpload" / content / "model" / "weights.txt"
+    kept = api.blobs / "LocalUpload" / content / "model" / "weights.txt"
     assert kept.read_text() == "w"
     # The copy may be registered as it is, and is not copied again.
     assert api.put(f"{BASE}/{kind}/n/versions/1", {"properties": {key: copy}})["properties"][key] == copy
@@ -545,7 +555,7 @@ def test_an_invocation_freezes_everything_the_job_needs(deployed: Api, files: Pa
     answer = deployed.post("/endpoints/ep1/jobs", invocation_body(files / "in"))
     name = answer["name"]
     assert name.startswith("batchjob-")
-    assert answer["id"] == f"{BASE}/batchEndpoints/ep1/jobs/{name}"
+    assert answer["id"] == f"{BASE}/batchEndpoints/ep1/deployments/dp1/jobs/{name}"
     assert answer["properties"]["status"] == "Preparing"
     assert answer["properties"]["provisioningState"] == "Succeeded"
     assert answer["properties"]["tags"] == {"azureml.batchrun": "true", "azureml.deploymentname": "dp1"}
@@ -554,13 +564,13 @@ def test_an_invocation_freezes_everything_the_job_needs(deployed: Api, files: Pa
     job = deployed.store.find_job(name)
     assert job is not None
     settings = job.settings
-    uploads = deployed.home / "datastores" / "workspaceblobstore" / "LocalUpload"
+    uploads = deployed.blobs / "LocalUpload"
     code, model = (uploads / content_hash(files / one) / one for one in ("code", "model"))
     assert (settings.code_path, settings.scoring_script) == (str(code), "score.py")
     assert settings.model_path == str(model)
     assert (settings.input.path, settings.input.type) == (str(files / "in"), "uri_folder")
     assert settings.output_uri == f"azureml://datastores/workspaceblobstore/paths/azureml/{name}/score/"
-    assert settings.output_folder == str(deployed.home / f"datastores/workspaceblobstore/azureml/{name}/score")
+    assert settings.output_folder == str(deployed.blobs / f"azureml/{name}/score")
     assert (settings.mini_batch_size, settings.max_retries, settings.timeout_s) == (10, 3, 30)
     # Nothing that happens to the deployment later reaches the job.
     deployed.http.delete(f"{BASE}/batchEndpoints/ep1")
@@ -600,7 +610,7 @@ def test_an_invocation_overrides_the_deployment(deployed: Api, files: Path) -> N
     )
     assert (settings.isolate_failures, settings.max_mini_batches_per_worker, settings.provenance) == (False, 7, True)
     assert settings.output_file_name == "x.csv"
-    assert settings.output_folder == str(deployed.home / "datastores/workspaceblobstore/o")
+    assert settings.output_folder == str(deployed.blobs / "o")
     assert (job.experiment_name, job.tags["a"]) == ("exp", "b")
 
 
@@ -700,7 +710,7 @@ def test_the_name_of_a_job_is_taken_once(deployed: Api, files: Path) -> None:
 )
 def test_an_input_is_found_in_every_form(deployed: Api, files: Path, form: str) -> None:
     deployed.put(f"{BASE}/data/d/versions/1", {"properties": {"dataUri": str(files / "in"), "dataType": "uri_folder"}})
-    copied = deployed.home / "datastores/workspaceblobstore/some/where"
+    copied = deployed.blobs / "some/where"
     copied.mkdir(parents=True)
     wanted, kind = {
         "path": (str(files / "in"), "uri_folder"),
@@ -739,7 +749,7 @@ def test_a_file_on_the_web_is_frozen_as_its_address(deployed: Api) -> None:
 
 def test_the_output_of_a_job_is_an_input_of_the_next(deployed: Api, files: Path) -> None:
     name = deployed.post("/endpoints/ep1/jobs", invocation_body(files / "in"))["name"]
-    folder = deployed.home / f"datastores/workspaceblobstore/azureml/{name}/score"
+    folder = deployed.blobs / f"azureml/{name}/score"
     folder.mkdir(parents=True)
     chained = deployed.post("/endpoints/ep1/jobs", invocation_body(f"azureml://jobs/{name}/outputs/score/paths/"))[
         "name"
@@ -941,14 +951,14 @@ def test_the_name_of_a_job_leads_nowhere_else(deployed: Api, job: str) -> None:
 
 def test_content_is_sent_once_and_kept_by_its_hash(api: Api, files: Path) -> None:
     content = content_hash(files / "in")
-    path = f"{OURS}/uploads/{content}"
+    path = f"{UPLOADS}/{content}"
     api.get(f"{path}/in", 404)
     for name in ("a.txt", "b.txt"):
         assert api.http.put(f"{path}/in/{name}", content=(files / "in" / name).read_bytes()).status_code == 201
     kept = api.post(f"{path}/in", {})
     assert kept["uri"] == f"azureml://datastores/workspaceblobstore/paths/LocalUpload/{content}/in/"
     assert api.get(f"{path}/in") == kept
-    stored = api.home / f"datastores/workspaceblobstore/LocalUpload/{content}/in"
+    stored = api.blobs / f"LocalUpload/{content}/in"
     assert content_hash(stored) == content
     assert api.post(f"{path}/in", {}) == kept
     assert list((api.home / "uploads").iterdir()) == []
@@ -956,7 +966,7 @@ def test_content_is_sent_once_and_kept_by_its_hash(api: Api, files: Path) -> Non
 
 def test_content_that_two_send_at_once_is_kept_for_both(api: Api, files: Path) -> None:
     content = content_hash(files / "in")
-    path = f"{OURS}/uploads/{content}"
+    path = f"{UPLOADS}/{content}"
     for name in ("a.txt", "b.txt"):
         api.http.put(f"{path}/in/{name}", content=(files / "in" / name).read_bytes())
     kept = api.post(f"{path}/in", {})
@@ -968,30 +978,30 @@ def test_content_that_two_send_at_once_is_kept_for_both(api: Api, files: Path) -
 
 def test_a_single_file_is_content_too(api: Api, files: Path) -> None:
     content = content_hash(files / "in/a.txt")
-    api.http.put(f"{OURS}/uploads/{content}/a.txt", content=b"a")
-    assert api.post(f"{OURS}/uploads/{content}/a.txt", {})["uri"].endswith(f"LocalUpload/{content}/a.txt")
+    api.http.put(f"{UPLOADS}/{content}/a.txt", content=b"a")
+    assert api.post(f"{UPLOADS}/{content}/a.txt", {})["uri"].endswith(f"LocalUpload/{content}/a.txt")
 
 
 def test_what_is_executable_stays_so(api: Api, files: Path) -> None:
     (files / "in/a.txt").chmod(0o755)
     content = content_hash(files / "in")
-    api.http.put(f"{OURS}/uploads/{content}/in/a.txt?executable=true", content=b"a")
-    api.http.put(f"{OURS}/uploads/{content}/in/b.txt", content=b"b")
-    api.post(f"{OURS}/uploads/{content}/in", {})
-    stored = api.home / f"datastores/workspaceblobstore/LocalUpload/{content}/in/a.txt"
+    api.http.put(f"{UPLOADS}/{content}/in/a.txt?executable=true", content=b"a")
+    api.http.put(f"{UPLOADS}/{content}/in/b.txt", content=b"b")
+    api.post(f"{UPLOADS}/{content}/in", {})
+    stored = api.blobs / f"LocalUpload/{content}/in/a.txt"
     assert stored.stat().st_mode & stat.S_IXUSR
 
 
 def test_content_that_is_not_what_its_hash_says_is_not_found_under_it(api: Api) -> None:
     wrong = "ab" * 32
-    api.http.put(f"{OURS}/uploads/{wrong}/in/a.txt", content=b"a")
-    assert "another hash" in message_of(api.post(f"{OURS}/uploads/{wrong}/in", {}, 400))
-    api.get(f"{OURS}/uploads/{wrong}/in", 404)
+    api.http.put(f"{UPLOADS}/{wrong}/in/a.txt", content=b"a")
+    assert "another hash" in message_of(api.post(f"{UPLOADS}/{wrong}/in", {}, 400))
+    api.get(f"{UPLOADS}/{wrong}/in", 404)
     assert list((api.home / "uploads").iterdir()) == []
 
 
 def test_content_that_was_never_sent_cannot_be_kept(api: Api) -> None:
-    api.post(f"{OURS}/uploads/{'ab' * 32}/in", {}, 404)
+    api.post(f"{UPLOADS}/{'ab' * 32}/in", {}, 404)
 
 
 @pytest.mark.parametrize(
@@ -1011,17 +1021,17 @@ def test_content_that_was_never_sent_cannot_be_kept(api: Api) -> None:
 def test_an_upload_stays_in_its_place(api: Api, path: str) -> None:
     before = {p for p in api.home.rglob("*") if p.is_file()}
     request = api.http.build_request("PUT", "/", content=b"x")
-    request.url = request.url.copy_with(raw_path=f"{OURS}/uploads/{path}".encode())
+    request.url = request.url.copy_with(raw_path=f"{UPLOADS}/{path}".encode())
     assert api.http.send(request).status_code in {400, 404, 405}
     assert {p for p in api.home.rglob("*") if p.is_file()} == before
 
 
 def test_content_on_the_servers_machine_is_copied_there(api: Api, files: Path) -> None:
-    kept = api.post(f"{OURS}/uploads", {"source": str(files / "in")})
+    kept = api.post(f"{UPLOADS}", {"source": str(files / "in")})
     assert kept["content_hash"] == content_hash(files / "in")
-    assert api.post(f"{OURS}/uploads", {"source": str(files / "in")}) == kept
-    api.post(f"{OURS}/uploads", {"source": "in"}, 400)
-    api.post(f"{OURS}/uploads", {"source": "/no/such/folder"}, 404)
+    assert api.post(f"{UPLOADS}", {"source": str(files / "in")}) == kept
+    api.post(f"{UPLOADS}", {"source": "in"}, 400)
+    api.post(f"{UPLOADS}", {"source": "/no/such/folder"}, 404)
 
 
 def test_a_store_that_is_none_is_answered_in_the_same_shape(api: Api) -> None:

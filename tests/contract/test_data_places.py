@@ -19,6 +19,7 @@ from batchpoint.server.intake.data_places import frozen_input, frozen_output
 from batchpoint.server.intake.datastores import create_datastore
 from batchpoint.server.lookup import ControlPlane, Desk
 from batchpoint.settings import Settings
+from batchpoint.storage.datastores import default_datastore
 from batchpoint.storage.uri import LocalPath, parse_uri
 from batchpoint.store.store import open_store
 
@@ -129,12 +130,12 @@ def test_a_place_of_a_second_local_datastore_is_a_path(desk: Desk, root: Path, t
         ("s3://bucket/team/out", "out", "objects"),
         ("s3://bucket/team", "", "objects"),
         ("azureml://datastores/mine/paths/out", "{mine}/out", ""),
-        (None, "{home}/datastores/workspaceblobstore/azureml/j/score", ""),
+        (None, "{blobs}/azureml/j/score", ""),
     ],
 )
 def test_an_output_goes_to_any_datastore(desk: Desk, root: Path, text: str | None, folder: str, store: str) -> None:
     found = frozen_output(desk, "j", text)
-    assert found.folder == folder.format(mine=root / "mine", home=root / "home")
+    assert found.folder == folder.format(mine=root / "mine", blobs=default_datastore(root / "home", WS).path)
     assert (found.store.name if found.store else "") == store
     assert found.uri.startswith("azureml://datastores/")
 
