@@ -9,6 +9,7 @@
 #   make bench-ray  a job on a Ray node beside the same job on this machine alone
 #   make az-extension  the wheel that gives az the command group ml, in dist/
 #   make compat-az     the real az, installed into .cache (a gigabyte), against a server of ours
+#   make compat   the official Python SDK, installed into .cache, which the tests run unmodified
 #   make lock     writes the lock files anew
 #   make clean    removes what the targets made, the demo's home included
 
@@ -22,20 +23,23 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 
 PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(PY) -m pip install -qq
 ARGS ?=
+# The official SDK, in an environment of its own for each lock file.
+COMPAT_LOCK := tests/compat/requirements.txt
+COMPAT := .cache/compat-$(shell cksum < $(COMPAT_LOCK) | cut -d ' ' -f 1)
 AZURITE_VERSION := 3.35.0
 AZURITE := .cache/azurite-$(AZURITE_VERSION)
 
 # The Azure CLI that tests speak with; the lock file pins it.
 AZ := .cache/az-$(shell sed -n 's/^azure-cli==\([^ ]*\).*/\1/p' tests/compat_az/requirements.txt)
 
-.PHONY: az-extension compat-az
+.PHONY: az-extension compat-az compat
 .PHONY: demo test faults fault-tools check bench bench-ledger bench-ray lock clean azurite
 
 demo: $(VENV)/.demo-ready
 	@$(PY) examples/digits/demo.py $(ARGS)
 
 # Three at a time on two cores: most of a test is waiting for processes. A file's tests share what they start.
-test: $(VENV)/.dev-ready $(AZURITE)/.ready
+test: $(VENV)/.dev-ready $(AZURITE)/.ready $(COMPAT)/.ready
 	$(PY) -m pytest -n 3 --dist loadfile $(ARGS)
 
 # What the fault tests strike with: command, and the packages that bring it. Root gets what is missing.
@@ -88,10 +92,13 @@ lock: $(VENV)/.dev-ready
 	$$compile -c requirements-dev.txt --group demo -o requirements-demo.txt; \
 	$$compile -c requirements-dev.txt -o requirements.txt; \
 	echo azure-cli | $(PY) -m uv pip compile - --quiet --universal --python-version 3.11 --generate-hashes \
-	  --no-annotate --no-header -o tests/compat_az/requirements.txt
+	  --no-annotate --no-header -o tests/compat_az/requirements.txt; \
+	$(PY) -m uv pip compile tests/compat/requirements.in --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-annotate --no-header -o $(COMPAT_LOCK)
 
 clean:
-	rm -rf $(VENV) .demo .cache/bench .cache/azurite-* .cache/az-* build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .demo .cache/bench .cache/azurite-* .cache/az-* .cache/compat-* \
+	  build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # The stamps are as old as the last installation from the lock files.
 $(VENV)/.demo-ready: requirements-demo.txt pyproject.toml | $(PY)
@@ -115,6 +122,17 @@ $(AZURITE)/.ready: | $(VENV)/.dev-ready
 	  PATH="$$node/bin:$$PATH" "$$node/bin/node" "$$node/lib/node_modules/npm/bin/npm-cli.js" install --loglevel=error \
 	  --no-audit --no-fund --ignore-scripts --prefix $(AZURITE) azurite@$(AZURITE_VERSION)
 	@touch $@
+
+# The official SDK that tests speak with. The stamp is a copy of the lock file: by that the tests find it.
+compat: $(COMPAT)/.ready
+
+$(COMPAT)/.ready: | $(VENV)/.dev-ready
+	@echo "installing the official SDK into $(COMPAT) ..."
+	@rm -rf $(COMPAT)
+	@$(PY) -m venv --without-pip $(COMPAT)
+	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(PY) -m pip --python $(COMPAT)/bin/python install -qq --no-compile \
+	  --require-hashes -r $(COMPAT_LOCK)
+	@cp $(COMPAT_LOCK) $@
 
 $(PY):
 	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or later is needed, and none of python3, python3.11 to 3.13 is one." >&2; exit 1; }
