@@ -5,6 +5,7 @@ Routers call it with what was sent; it answers what the store now holds. It know
 
 import getpass
 import hashlib
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -42,8 +43,6 @@ def create_endpoint(desk: Desk, wanted: Endpoint) -> Endpoint:
             target="auth_mode",
         )
     existing = desk.store.get_endpoint(desk.key, name)
-    if existing is None:
-        limits.check_new_endpoint(desk)
     default = wanted.defaults.deployment_name
     if default and not desk.store.get_deployment(desk.key, name, default):
         message = f"There is no deployment {default}; the default can be set when the deployment has been created."
@@ -62,7 +61,7 @@ def create_endpoint(desk: Desk, wanted: Endpoint) -> Endpoint:
             "creation_context": context(desk.caller, existing.creation_context if existing else None),
         }
     )
-    desk.store.put_endpoint(desk.key, complete)
+    desk.store.put_endpoint(desk.key, complete, partial(limits.check_new_endpoint, desk))
     return complete
 
 
@@ -75,8 +74,6 @@ def create_deployment(desk: Desk, wanted: Deployment) -> Deployment:
     if wanted.output_file_name is not None:
         check_output_file_name("deployment", wanted.output_file_name)
     existing = desk.store.get_deployment(desk.key, endpoint.name, wanted.name)
-    if existing is None:
-        limits.check_new_deployment(desk, endpoint.name)
     limits.check_instance_count(desk.settings, wanted.resources.instance_count)
     complete = wanted.model_copy(
         update={
@@ -90,7 +87,7 @@ def create_deployment(desk: Desk, wanted: Deployment) -> Deployment:
             "creation_context": context(desk.caller, existing.creation_context if existing else None),
         }
     )
-    desk.store.put_deployment(desk.key, complete)
+    desk.store.put_deployment(desk.key, complete, partial(limits.check_new_deployment, desk, endpoint.name))
     return complete
 
 

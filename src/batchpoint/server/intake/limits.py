@@ -11,25 +11,23 @@ from batchpoint.server.lookup import Desk
 from batchpoint.settings import Settings
 
 
-def check_new_endpoint(desk: Desk) -> None:
-    """Raises LimitExceeded when the subscription has as many endpoints as it may have."""
-    name = desk.workspace.subscription
-    count, limit = desk.store.count_endpoints(name), desk.settings.endpoints_per_subscription
+def check_new_endpoint(desk: Desk, count: int) -> None:
+    """Raises LimitExceeded when the subscription has, with ``count``, as many endpoints as it may have."""
+    name, limit = desk.workspace.subscription, desk.settings.endpoints_per_subscription
     if count >= limit:
         there = f"Subscription {name} has {count} endpoints of {limit} that it may have."
         raise _reached(there, "Delete one", "endpoints_per_subscription")
 
 
-def check_new_deployment(desk: Desk, endpoint: str) -> None:
+def check_new_deployment(desk: Desk, endpoint: str, of_endpoint: int, of_subscription: int) -> None:
     """Raises LimitExceeded when endpoint or subscription have as many deployments as they may have."""
-    count, limit = len(desk.store.list_deployments(desk.key, endpoint)), desk.settings.deployments_per_endpoint
-    if count >= limit:
-        there = f"Endpoint {endpoint} has {count} deployments of {limit} that it may have."
+    limit = desk.settings.deployments_per_endpoint
+    if of_endpoint >= limit:
+        there = f"Endpoint {endpoint} has {of_endpoint} deployments of {limit} that it may have."
         raise _reached(there, "Delete one", "deployments_per_endpoint")
-    name = desk.workspace.subscription
-    count, limit = desk.store.count_deployments(name), desk.settings.deployments_per_subscription
-    if count >= limit:
-        there = f"Subscription {name} has {count} deployments of {limit} that it may have."
+    name, limit = desk.workspace.subscription, desk.settings.deployments_per_subscription
+    if of_subscription >= limit:
+        there = f"Subscription {name} has {of_subscription} deployments of {limit} that it may have."
         raise _reached(there, "Delete one", "deployments_per_subscription")
 
 

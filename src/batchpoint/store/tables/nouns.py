@@ -3,6 +3,7 @@
 ``Store`` is made of it. References between nouns are looked up by the server, not here.
 """
 
+from collections.abc import Callable
 from typing import TypeVar
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, func, insert, select, update
@@ -25,8 +26,11 @@ class NounTables:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def put_endpoint(self, w: str, endpoint: Endpoint) -> Endpoint:
-        """Create or replace; ResourceConflict if another workspace has the name."""
+    def put_endpoint(self, w: str, endpoint: Endpoint, admit: Callable[[int], None] | None = None) -> Endpoint:
+        """Create or replace; ResourceConflict if another workspace has the name.
+
+        ``admit`` raises what keeps out one more, told how many endpoints the subscription has.
+        """
         key = {"name": endpoint.name.lower()}
         with self._database.writing() as connection:
             owner = connection.scalar(select(endpoints.c.workspace).where(_is(endpoints, key)))
@@ -36,6 +40,8 @@ class NounTables:
                     "Names of endpoints are unique per server; choose another one.",
                     target=endpoint.name,
                 )
+            if owner is None and admit is not None:
+                admit(_count(connection, endpoints, w.partition("/")[0]))
             _put(connection, endpoints, {**key, "workspace": w}, endpoint)
         return endpoint
 
@@ -65,8 +71,13 @@ class NounTables:
             connection.execute(delete(endpoints).where(_is(endpoints, key)))
             return True
 
-    def put_deployment(self, w: str, deployment: Deployment) -> Deployment:
-        """Create or replace; ResourceNotFound if the workspace has no such endpoint."""
+    def put_deployment(
+        self, w: str, deployment: Deployment, admit: Callable[[int, int], None] | None = None
+    ) -> Deployment:
+        """Create or replace; ResourceNotFound if the workspace has no such endpoint.
+
+        ``admit`` raises what keeps out one more, told how many deployments the endpoint and the subscription have.
+        """
         endpoint = deployment.endpoint_name.lower()
         with self._database.writing() as connection:
             owner = {"workspace": w, "name": endpoint}
@@ -75,6 +86,10 @@ class NounTables:
                     f"There is no endpoint {endpoint}. Create it before its deployments.", target=endpoint
                 )
             key = {"workspace": w, "endpoint": endpoint, "name": deployment.name}
+            is_new = connection.scalar(select(deployments.c.name).where(_is(deployments, key))) is None
+            if is_new and admit is not None:
+                of_endpoint = select(func.count()).select_from(deployments).where(deployments.c.endpoint == endpoint)
+                admit(connection.scalar(of_endpoint) or 0, _count(connection, deployments, w.partition("/")[0]))
             _put(connection, deployments, key, deployment)
         return deployment
 
@@ -90,8 +105,17 @@ class NounTables:
         return self._list(Deployment, deployments, {"workspace": w, "endpoint": endpoint.lower()})
 
     def delete_deployment(self, w: str, endpoint: str, name: str) -> bool:
-        """Remove the deployment; its jobs stay. False if there is none."""
-        return self._delete(deployments, {"workspace": w, "endpoint": endpoint.lower(), "name": name})
+        """Remove the deployment; its jobs stay. False if there is none; ResourceConflict while it is the default."""
+        owner = {"workspace": w, "name": endpoint.lower()}
+        with self._database.writing() as connection:
+            document = connection.scalar(select(endpoints.c.document).where(_is(endpoints, owner)))
+            if document is not None and Endpoint.model_validate(document).defaults.deployment_name == name:
+                of_endpoint = select(deployments.c.name).where(deployments.c.endpoint == owner["name"])
+                raise _is_default(
+                    owner["name"], name, list(connection.scalars(of_endpoint.order_by(deployments.c.name)))
+                )
+            key = {"workspace": w, "endpoint": endpoint.lower(), "name": name}
+            return connection.execute(delete(deployments).where(_is(deployments, key))).rowcount > 0
 
     def put_compute(self, w: str, compute: Compute) -> Compute:
         """Create or replace."""
@@ -145,13 +169,27 @@ class NounTables:
             return [kind.model_validate(document) for document in documents]
 
     def _count(self, table: Table, subscription: str) -> int:
-        within = table.c.workspace.startswith(f"{subscription.lower()}/", autoescape=True)
         with self._database.reading() as connection:
-            return connection.scalar(select(func.count()).select_from(table).where(within)) or 0
+            return _count(connection, table, subscription)
 
     def _delete(self, table: Table, key: dict[str, str]) -> bool:
         with self._database.writing() as connection:
             return connection.execute(delete(table).where(_is(table, key))).rowcount > 0
+
+
+def _is_default(endpoint: str, deployment: str, others: list[str]) -> ResourceConflict:
+    first = "Choose another default first" if others else "It is the only one: create another and make it the default"
+    switch = f"batch-endpoint update --name {endpoint} --set defaults.deployment_name={others[0] if others else 'NAME'}"
+    return ResourceConflict(
+        f"{deployment} is the default deployment of {endpoint}, so invocations would have nowhere to go. {first}: "
+        f"{switch}. Or delete the endpoint with all its deployments: batch-endpoint delete --name {endpoint}",
+        target=deployment,
+    )
+
+
+def _count(connection: Connection, table: Table, subscription: str) -> int:
+    within = table.c.workspace.startswith(f"{subscription.lower()}/", autoescape=True)
+    return connection.scalar(select(func.count()).select_from(table).where(within)) or 0
 
 
 def _is(table: Table, key: dict[str, str]) -> ColumnElement[bool]:

@@ -7,7 +7,6 @@ from fastapi import APIRouter, Request, Response
 from batchpoint.arm import deployment as wire
 from batchpoint.arm.envelope.reading import Body
 from batchpoint.entities.deployment import Deployment
-from batchpoint.errors import ResourceConflict
 from batchpoint.server.intake import creation
 from batchpoint.server.lookup import Desk
 from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, Sent, page
@@ -44,21 +43,7 @@ def patch_deployment(desk: AtDesk, endpoint: str, deployment: str, sent: Sent, r
 
 @router.delete("/{deployment}")
 def delete_deployment(desk: AtDesk, endpoint: str, deployment: str) -> Response:
-    owner = desk.store.get_endpoint(desk.key, endpoint)
-    if owner and owner.defaults.deployment_name == deployment:
-        others = [d.name for d in desk.store.list_deployments(desk.key, endpoint) if d.name != deployment]
-        raise _is_default(owner.name, deployment, others)
     return Response(status_code=200 if desk.store.delete_deployment(desk.key, endpoint, deployment) else 204)
-
-
-def _is_default(endpoint: str, deployment: str, others: list[str]) -> ResourceConflict:
-    first = "Choose another default first" if others else "It is the only one: create another and make it the default"
-    switch = f"batch-endpoint update --name {endpoint} --set defaults.deployment_name={others[0] if others else 'NAME'}"
-    return ResourceConflict(
-        f"{deployment} is the default deployment of {endpoint}, so invocations would have nowhere to go. {first}: "
-        f"{switch}. Or delete the endpoint with all its deployments: batch-endpoint delete --name {endpoint}",
-        target=deployment,
-    )
 
 
 def _shown(desk: Desk, deployment: Deployment) -> dict[str, Any]:
