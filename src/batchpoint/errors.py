@@ -13,7 +13,9 @@ Raised everywhere, mapped to HTTP by ``arm/error_body.py`` and to exit codes by 
     │   ├── NotSupported            understood, but not offered here
     │   ├── DatastoreUnavailable    an object store that refuses, or does not answer
     │   ├── LimitExceeded           more of something than a setting allows
-    │   └── AccessDenied            no token, a wrong one, or a foreign host
+    │   ├── AccessDenied            no token, a wrong one, or a foreign host
+    │   ├── AuthorizationFailed     a known caller who may not do this
+    │   └── LocalPathNotAllowed     a path on the server's machine, named by somebody else than its owner
     ├── JobFailed               ends a job; its text becomes the job's error message
     │   ├── InputEmpty, InputUnreadable
     │   ├── EnvironmentBuildFailed
@@ -140,6 +142,18 @@ class AccessDenied(UserError):
     """The request carries no valid token."""
 
     code = "InvalidAuthenticationToken"
+
+
+class AuthorizationFailed(UserError):
+    """The caller may not do this here."""
+
+    code = "AuthorizationFailed"
+
+
+class LocalPathNotAllowed(UserError):
+    """Only the owner of the home may name a path on the server's machine."""
+
+    code = "LocalPathNotAllowed"
 
 
 class JobFailed(BatchpointError):

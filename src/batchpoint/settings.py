@@ -62,6 +62,8 @@ class Settings:
     supervisor_idle_s: float = 5.0
     #: Private and loopback hosts that an input URL may name all the same, comma-separated.
     input_hosts_allowed: str = ""
+    #: Folders on the server's machine that everybody may name paths in, comma-separated; the owner may name any path.
+    local_roots_allowed: str = ""
     #: Endpoints of one subscription at most.
     endpoints_per_subscription: int = 100
     #: Deployments of one subscription at most, whatever their endpoints.
@@ -86,6 +88,10 @@ class Settings:
     description_length: int = 5000
     #: Characters of a job's display name.
     display_name_length: int = 256
+    #: Seconds for which an access token is good, from 60 to 86400.
+    token_lifetime_s: int = 3600
+    #: Days after which the server signs its tokens with a new key; the old one stays until its last token has expired.
+    token_key_days: float = 30.0
     #: Names in the Host header that the server answers to besides loopback, comma-separated; its certificate is made
     #: out to them. "*.batch.example.org" stands for every name with one more label.
     server_hosts_allowed: str = ""

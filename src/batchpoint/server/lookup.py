@@ -4,7 +4,7 @@ Routers and the placing rules (``creation``, ``invocation``) ask here; it knows 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from batchpoint.arm.envelope.ids import LATEST
@@ -18,7 +18,8 @@ from batchpoint.entities.job import Job, job_of_step, step_of
 from batchpoint.entities.naming import reference as references
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import NotSupported, ResourceNotFound
-from batchpoint.server.identity.caller import Caller
+from batchpoint.server.identity.actions import ML
+from batchpoint.server.identity.caller import OWNER, Caller
 from batchpoint.server.identity.links import Links
 from batchpoint.settings import Settings
 from batchpoint.storage.datastores import own_datastores
@@ -30,6 +31,13 @@ T = TypeVar("T")
 #: What users call a kind of asset.
 WORD = {Model: "model", DataAsset: "data asset", Environment: "environment", Code: "code"}
 _KIND = {**WORD, DataAsset: "data"}
+#: What a caller needs in another workspace to use what is there.
+_USE = {
+    Model: f"{ML}/models/read",
+    DataAsset: f"{ML}/datasets/registered/read",
+    Environment: f"{ML}/environments/read",
+    Code: f"{ML}/metadata/snapshots/read",
+}
 #: How many names a message lists at most.
 _NAMED = 10
 
@@ -92,8 +100,11 @@ class Desk:
         found = self.store.get_deployment(self.key, endpoint, name)
         if found:
             return found
-        names = ", ".join(d.name for d in self.store.list_deployments(self.key, endpoint)) or "none"
-        message = f"Deployment name {name} not found for this endpoint; deployments of {endpoint}: {names}."
+        message = f"Deployment name {name} not found for this endpoint"
+        if self.may(f"{ML}/batchEndpoints/deployments/read"):
+            names = ", ".join(d.name for d in self.store.list_deployments(self.key, endpoint)) or "none"
+            message += f"; deployments of {endpoint}: {names}"
+        message += "."
         raise ResourceNotFound(message, target=name)
 
     def compute(self, reference: str) -> Compute:
@@ -111,8 +122,10 @@ class Desk:
         if found is None:
             found = next((one for one in own_datastores(self.settings.home, self.workspace) if one.name == name), None)
         if found is None:
-            names = ", ".join(store.name for store in self.datastores())
-            message = f"There is no datastore {name} in workspace {self.workspace.name}; datastores there: {names}."
+            message = f"There is no datastore {name} in workspace {self.workspace.name}"
+            if self.may(f"{ML}/datastores/read"):
+                message += f"; datastores there: {', '.join(store.name for store in self.datastores())}"
+            message += "."
             raise ResourceNotFound(message, target=name)
         return found
 
@@ -137,7 +150,8 @@ class Desk:
 
     def _missing(self, kind: type[A], name: str, version: str = "") -> ResourceNotFound:
         """What to say of a version that is not there: which are, or how to see which names are."""
-        versions = ", ".join(asset.version or "" for asset in self.store.list_versions(self.key, kind, name)[:_NAMED])
+        there = self.store.list_versions(self.key, kind, name)[:_NAMED] if self.may(_USE[kind]) else []
+        versions = ", ".join(asset.version or "" for asset in there)
         rest = (
             f"; its versions: {versions}." if versions else f". See what there is with: {_KIND[kind]} list{self._flags}"
         )
@@ -150,22 +164,45 @@ class Desk:
         if parsed.registry:
             message = f"{reference} is in a shared registry, and there are none here. Register a copy in the workspace."
             raise NotSupported(message, target=reference)
-        desk = self._elsewhere(parsed)
+        desk = self._elsewhere(parsed, _USE[kind])
         if parsed.version:
             return desk.asset(kind, parsed.name, parsed.version)
         if parsed.label == LATEST:
             return desk.latest(kind, parsed.name)
         raise ResourceNotFound(f"There is no label {parsed.label}; the one label is latest.", target=reference)
 
-    def _elsewhere(self, parsed: references.Reference) -> "Desk":
+    def _elsewhere(self, parsed: references.Reference, action: str) -> "Desk":
         """The desk of the workspace that a reference names; this one when it names none."""
         if not (parsed.subscription and parsed.resource_group and parsed.workspace):
             return self
-        return self.at(Workspace(parsed.subscription, parsed.resource_group, parsed.workspace))
+        return self.at(Workspace(parsed.subscription, parsed.resource_group, parsed.workspace), action)
 
-    def at(self, workspace: Workspace) -> "Desk":
-        """The desk of another workspace, for the same caller."""
-        return Desk(self.plane, workspace, self.server, self.caller)
+    def at(self, workspace: Workspace, action: str = f"{ML}/read") -> "Desk":
+        """The desk of another workspace, for the same caller, who must have ``action`` there.
+
+        ResourceNotFound for a workspace that is not there, and in the same words for one that the caller may not use.
+        """
+        if workspace.key == self.key:
+            return self
+        is_there = workspace.is_default or self.store.get_workspace(workspace.key) is not None
+        if not is_there or not self.caller.may(action, workspace.arm_id):
+            raise no_workspace(workspace)
+        return replace(self, workspace=workspace)
+
+    def may(self, action: str) -> bool:
+        """Whether the caller may do this in this workspace."""
+        return self.caller.may(action, self.workspace.arm_id)
+
+    @property
+    def vouched(self) -> "Desk":
+        """The same desk for references in what is stored: they were checked for whoever stored them."""
+        return replace(self, caller=OWNER)
+
+    def keeping(self, asset: Model | DataAsset | Environment | Code) -> "Desk":
+        """Where the path of a stored asset is to be read: in the asset's own workspace, and vouched for."""
+        parts = (asset.id or "").split("/")
+        own = Workspace(parts[2], parts[4], parts[8]) if len(parts) > 8 else self.workspace
+        return replace(self, workspace=own, caller=OWNER)
 
     def job(self, name: str) -> Job:
         return self._found(
@@ -193,3 +230,22 @@ class Desk:
         if noun is None:
             raise ResourceNotFound(message, target=target)
         return noun
+
+
+def no_workspace(workspace: Workspace) -> ResourceNotFound:
+    """What is said of a workspace that is not there, or of which the caller may not know."""
+    return ResourceNotFound(
+        f"There is no workspace {workspace.name} in resource group {workspace.resource_group}. Create it with: "
+        f"workspace create --name {workspace.name} --resource-group {workspace.resource_group}",
+        target=workspace.name,
+    )
+
+
+def no_endpoint(name: str) -> ResourceNotFound:
+    """The same for an endpoint that is asked for by its name alone."""
+    return ResourceNotFound(f"There is no endpoint {name} on this server.", target=name)
+
+
+def no_job(name: str) -> ResourceNotFound:
+    """The same for a job."""
+    return ResourceNotFound(f"There is no job {name}. See what there is with: job list", target=name)

@@ -14,6 +14,8 @@ STATUS = {
     "NotSupported": 400,
     "LimitExceeded": 400,
     "InvalidAuthenticationToken": 401,
+    "AuthorizationFailed": 403,
+    "LocalPathNotAllowed": 403,
     "ResourceNotFound": 404,
     "ResourceConflict": 409,
     "IdempotencyKeyReused": 422,

@@ -51,7 +51,7 @@ def frozen_output(desk: Desk, job: str, wanted: str | None) -> FrozenOutput:
     if not isinstance(parse_uri(text), DatastorePath | LocalPath | ObjectStoreUrl):
         message = f"The output path {uri!r} must be a folder in a datastore: azureml://datastores/<name>/paths/<path>."
         raise ReferenceInvalid(message, target="output_path")
-    place = resolve(desk, text)
+    place = resolve(desk, text, "write")
     if isinstance(place, StoredPath):
         return FrozenOutput("/".join(relative_parts(place.path)), place.datastore, place.uri)
     return FrozenOutput(str(place), None, text)
@@ -69,7 +69,7 @@ def frozen_input(desk: Desk, given: Input | None) -> FrozenInput:
         if asset.type == "mltable":
             message = f"The data asset {asset.name} is an mltable; batch endpoints take uri_file and uri_folder."
             raise NotSupported(message, target=path)
-        path, kind = asset.path, asset.type
+        path, kind, desk = asset.path, asset.type, desk.keeping(asset)
     place = resolve(desk, path)
     text = place.uri if isinstance(place, StoredPath) else str(place)
     found = given.model_copy(update={"path": text, "type": _kind_of(place, kind)})

@@ -11,6 +11,7 @@ from batchpoint.entities.datastore import Datastore
 from batchpoint.entities.naming import names
 from batchpoint.errors import Problem, ResourceConflict, UserError, ValidationFailed
 from batchpoint.server.intake.creation import context
+from batchpoint.server.intake.locations import allowed_path
 from batchpoint.server.lookup import Desk
 from batchpoint.storage.datastores import open_datastore
 from batchpoint.storage.objects import secrets
@@ -25,6 +26,8 @@ def create_datastore(desk: Desk, wanted: Datastore, *, skip_validation: bool = F
     if wanted.is_local and not (wanted.path and Path(wanted.path).is_absolute()):
         message = "must be the absolute path of a folder on the server's machine."
         raise ValidationFailed("datastore", (Problem("properties.path", message),))
+    if wanted.is_local:
+        allowed_path(desk, wanted.path or "")
     home, existing = desk.settings.home, desk.store.get_datastore(desk.key, wanted.name)
     wanted = wanted.model_copy(update={"id": ids.datastore_id(desk.workspace, wanted.name)})
     says_nothing = wanted.credentials is None and wanted.credentials_type is None

@@ -144,12 +144,15 @@ def as_deployed(desk: Desk, deployment: Deployment, invocation: Invocation, data
     assert isinstance(deployment.model, str)
     assert not isinstance(deployment.environment, Environment)
     compute, retries = desk.compute(deployment.compute), deployment.retry_settings
+    # Whoever made the deployment may use what it names; who invokes it need not.
+    vouched = desk.vouched
+    script, model = vouched.referenced(Code, code.code), vouched.referenced(Model, deployment.model)
     concurrency = _either(invocation.max_concurrency_per_instance, deployment.max_concurrency_per_instance)
     said: dict[str, object] = {
-        "code_path": str(local_path_of(desk, desk.referenced(Code, code.code).path)),
+        "code_path": str(local_path_of(desk.keeping(script), script.path)),
         "scoring_script": code.scoring_script,
-        "model_path": str(local_path_of(desk, desk.referenced(Model, deployment.model).path)),
-        "environment": desk.referenced(Environment, deployment.environment) if deployment.environment else None,
+        "model_path": str(local_path_of(desk.keeping(model), model.path)),
+        "environment": vouched.referenced(Environment, deployment.environment) if deployment.environment else None,
         "environment_variables": deployment.environment_variables,
         "instance_count": _instance_count(desk, deployment, invocation),
         "max_concurrency_per_instance": concurrency,

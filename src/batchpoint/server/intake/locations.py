@@ -3,11 +3,13 @@
 ``creation`` checks places with it, ``invocation`` freezes them. What a data asset refers to is not its business.
 """
 
+import os
 from pathlib import Path
 
 from batchpoint.entities.datastore import Datastore
 from batchpoint.entities.workspace import Workspace
-from batchpoint.errors import NotSupported, ReferenceInvalid
+from batchpoint.errors import LocalPathNotAllowed, NotSupported, ReferenceInvalid
+from batchpoint.server.identity.actions import ML
 from batchpoint.server.lookup import Desk
 from batchpoint.storage.datastores import LocalFolder, StoredPath, local_path
 from batchpoint.storage.uri import (
@@ -27,22 +29,23 @@ from batchpoint.storage.uri import (
 Location = Path | StoredPath | str
 
 
-def resolve(desk: Desk, uri: str) -> Location:
+def resolve(desk: Desk, uri: str, use: str = "read") -> Location:
     """Where ``uri`` leads. Whether anything is there is not checked.
 
-    Raises ReferenceInvalid for what cannot be read, NotSupported for places that are not served.
+    ``use`` is what the caller must be allowed with the datastores of another workspace: ``read`` or ``write``. Raises
+    ReferenceInvalid for what cannot be read, NotSupported for places that are not served, LocalPathNotAllowed.
     """
     match parse_uri(uri):
         case HttpUrl(url):
             return url
         case DatastorePath() as place:
             owner = Workspace(place.subscription, place.resource_group, place.workspace)
-            here = desk.at(owner) if place.workspace else desk
+            here = desk.at(owner, f"{ML}/datastores/{use}") if place.workspace else desk
             return in_datastore(desk, here.datastore(place.datastore), place.path)
         case JobOutput(job=job, path=path):
             return _job_output(desk, job, path)
         case LocalPath(path) if path.startswith("/"):
-            return Path(path)
+            return allowed_path(desk, path)
         case LocalPath(path):
             message = f"{path!r} is a relative path, which means nothing to the server. Give {SUPPORTED_FORMS}."
             raise ReferenceInvalid(message, target=uri)
@@ -53,6 +56,23 @@ def resolve(desk: Desk, uri: str) -> Location:
             raise NotSupported(message, target=uri)
         case _:
             raise ReferenceInvalid(f"{uri} names an asset where a place is needed. Give {SUPPORTED_FORMS}.", target=uri)
+
+
+def allowed_path(desk: Desk, path: str) -> Path:
+    """A path on this machine. Raises LocalPathNotAllowed where it is not for the caller to name it."""
+    if desk.caller.is_owner:
+        return Path(path)
+    # With every link followed: one that leads out of an allowed folder is a path outside.
+    real = Path(os.path.realpath(path))
+    roots = [os.path.realpath(root.strip()) for root in desk.settings.local_roots_allowed.split(",") if root.strip()]
+    if any(real.is_relative_to(root) for root in roots) and not real.is_relative_to(desk.settings.home):
+        return real
+    raise LocalPathNotAllowed(
+        f"{path} is a path on the server's machine, and only the owner of its home may name those. Upload the files, "
+        "or name them in a datastore (azureml://datastores/<name>/paths/<path>); the operator of the server can open a "
+        "folder to all with the setting local_roots_allowed.",
+        target=path,
+    )
 
 
 def in_datastore(desk: Desk, datastore: Datastore, path: str) -> Path | StoredPath:

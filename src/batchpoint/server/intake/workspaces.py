@@ -11,7 +11,7 @@ from batchpoint.entities.workspace_record import ResourceGroup, WorkspaceRecord
 from batchpoint.errors import ReferenceInvalid, ResourceConflict, ResourceNotFound
 from batchpoint.server.identity.caller import Caller
 from batchpoint.server.intake.creation import context
-from batchpoint.server.lookup import ControlPlane, Desk
+from batchpoint.server.lookup import ControlPlane, Desk, no_workspace
 from batchpoint.storage.accounts.account import account_of
 from batchpoint.storage.accounts.keys import forget_keys
 from batchpoint.storage.objects import secrets
@@ -27,17 +27,8 @@ def find(plane: ControlPlane, workspace: Workspace) -> WorkspaceRecord:
     if found is None and workspace.is_default:
         found = WorkspaceRecord(name=workspace.name, resource_group=workspace.resource_group)
     if found is None:
-        raise not_found(workspace)
+        raise no_workspace(workspace)
     return found.model_copy(update={"location": found.location or plane.settings.location})
-
-
-def not_found(workspace: Workspace) -> ResourceNotFound:
-    """Why a workspace does not exist, and how it would."""
-    return ResourceNotFound(
-        f"There is no workspace {workspace.name} in resource group {workspace.resource_group}. Create it with: "
-        f"workspace create --name {workspace.name} --resource-group {workspace.resource_group}",
-        target=workspace.name,
-    )
 
 
 def list_of(plane: ControlPlane, subscription: str, group: str | None) -> list[WorkspaceRecord]:

@@ -10,8 +10,7 @@ from batchpoint.entities.noun import ListView
 from batchpoint.entities.workspace import PROVIDER, Workspace
 from batchpoint.errors import ReferenceInvalid, UserError
 from batchpoint.server.identity.caller import Caller, caller_of
-from batchpoint.server.intake import workspaces
-from batchpoint.server.lookup import ControlPlane, Desk
+from batchpoint.server.lookup import ControlPlane, Desk, no_workspace
 from batchpoint.store.records import RequestKey
 
 WORKSPACE_PATH = (
@@ -39,7 +38,7 @@ def desk(request: Request, subscription: str, group: str, workspace: str) -> Des
     """The desk of the workspace in the path; 404 when nobody created it."""
     found = Desk(plane(request), Workspace(subscription, group, workspace), server_of(request), caller_of(request))
     if not found.workspace.is_default and found.store.get_workspace(found.key) is None:
-        raise workspaces.not_found(found.workspace)
+        raise no_workspace(found.workspace)
     return found
 
 
@@ -71,7 +70,8 @@ def request_key(request: Request, sent: Sent) -> RequestKey | None:
         return None
     address = request.url.path.rstrip("/").lower()
     asks = _digest(said.get("azureml-model-deployment", ""), sent.canonical())
-    return RequestKey(_digest(address, shown), asks, shown)
+    # The key of somebody else is another key, also where the words are the same.
+    return RequestKey(_digest(caller_of(request).id, address, shown), asks, shown)
 
 
 def _digest(*parts: str) -> str:

@@ -36,7 +36,8 @@ def read_file(desk: AtDesk, name: str, version: str, path: str) -> FileResponse:
 
 
 def _place(desk: Desk, name: str, version: str) -> Path:
-    place = local_path_of(desk, desk.asset(Model, name, version).path)
+    model = desk.asset(Model, name, version)
+    place = local_path_of(desk.keeping(model), model.path)
     if not place.exists():
         raise ResourceNotFound(f"The files of model {name} version {version} are gone from {place}.", target=name)
     return place

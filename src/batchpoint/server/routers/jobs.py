@@ -13,7 +13,7 @@ from batchpoint.entities.job import Job, JobEdit, is_of_the_service, job_of_step
 from batchpoint.errors import NotSupported, ReferenceInvalid, ResourceConflict, ResourceNotFound
 from batchpoint.server import retention
 from batchpoint.server.intake import limits
-from batchpoint.server.lookup import ControlPlane, Desk
+from batchpoint.server.lookup import ControlPlane, Desk, no_job
 from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, AtPlane, Sent, page, view_of
 from batchpoint.storage.datastores import open_datastore
 from batchpoint.storage.job_folder import job_folder
@@ -195,7 +195,7 @@ def found_job(plane: ControlPlane, name: str) -> Job:
     """A job of any workspace; what its step left is what it left."""
     job = plane.store.find_job(name) or plane.store.find_job(job_of_step(name) or name)
     if job is None:
-        raise ResourceNotFound(f"There is no job {name}. See what there is with: job list", target=name)
+        raise no_job(name)
     return job
 
 

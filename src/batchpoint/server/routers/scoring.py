@@ -11,7 +11,7 @@ from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import ResourceNotFound
 from batchpoint.server.identity.caller import caller_of
 from batchpoint.server.intake import invocation
-from batchpoint.server.lookup import Desk
+from batchpoint.server.lookup import Desk, no_endpoint
 from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, SameRequest, Sent, page, plane, server_of, view_of
 
 router = APIRouter()
@@ -26,7 +26,7 @@ def desk_of_endpoint(request: Request, endpoint: str) -> Desk:
     found = plane(request)
     key = found.store.endpoint_workspace(endpoint)
     if key is None:
-        raise ResourceNotFound(f"There is no endpoint {endpoint} on this server.", target=endpoint)
+        raise no_endpoint(endpoint)
     workspace = _workspace(found.store.get_endpoint(key, endpoint), key)
     return Desk(found, workspace, server_of(request), caller_of(request))
 

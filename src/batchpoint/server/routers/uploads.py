@@ -10,6 +10,7 @@ from fastapi import APIRouter, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from batchpoint.errors import ReferenceInvalid, ResourceNotFound, UserError
+from batchpoint.server.intake.locations import allowed_path
 from batchpoint.server.lookup import Desk
 from batchpoint.server.routers.asked import AtDesk, Sent
 from batchpoint.server.routers.jobs import path_inside
@@ -29,7 +30,7 @@ def copy_local(desk: AtDesk, sent: Sent) -> dict[str, Any]:
     source = Path(sent.text("source") or "")
     if not source.is_absolute():
         raise ReferenceInvalid(f"The source {str(source)!r} must be an absolute path.", target="source")
-    stored = store_content(source, _datastore(desk))
+    stored = store_content(allowed_path(desk, str(source)), _datastore(desk))
     return {"uri": _uri(stored.path), "content_hash": stored.content_hash}
 
 

@@ -10,9 +10,11 @@ from fastapi.responses import FileResponse
 from batchpoint.entities.job import Job, JobStatus
 from batchpoint.errors import ResourceNotFound
 from batchpoint.server import verification
+from batchpoint.server.identity.actions import ML
+from batchpoint.server.identity.caller import Caller
 from batchpoint.server.intake.redrive import RERUN_OF
-from batchpoint.server.lookup import ControlPlane
-from batchpoint.server.routers.asked import AtPlane
+from batchpoint.server.lookup import ControlPlane, no_job
+from batchpoint.server.routers.asked import AtPlane, By
 from batchpoint.server.routers.jobs import found_job
 from batchpoint.storage.job_folder import job_folder
 
@@ -34,17 +36,25 @@ def failed_items(plane: AtPlane, job: str) -> FileResponse:
 
 
 @router.get("/verification")
-def verify(plane: AtPlane, job: str, against: str = "") -> dict[str, Any]:
+def verify(plane: AtPlane, by: By, job: str, against: str = "") -> dict[str, Any]:
     """Reads everything again; with ``against``, and for a job that repeats another one, compares the outputs too."""
     found = found_job(plane, job)
     checks = verification.verify(plane, found)
-    other = found_job(plane, against) if against else _repeated(plane, found)
+    other = _other(plane, by, against) if against else _repeated(plane, found)
     compared = verification.compare(plane, found, other) if other is not None else None
     return {
         "job": found.name,
         "checks": [asdict(check) for check in checks],
         "comparison": asdict(compared) if compared else None,
     }
+
+
+def _other(plane: ControlPlane, by: Caller, name: str) -> Job:
+    """The job to compare with, which the caller must be allowed to read as well."""
+    found = found_job(plane, name)
+    if not by.may(f"{ML}/experiments/runs/read", found.id or "/"):
+        raise no_job(name)
+    return found
 
 
 def _repeated(plane: ControlPlane, job: Job) -> Job | None:
