@@ -8,7 +8,7 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from fastapi import FastAPI, Request
+from fastapi import Depends, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
@@ -20,6 +20,7 @@ from batchpoint.server.identity.caller import caller_of
 from batchpoint.server.identity.gate import Gate
 from batchpoint.server.identity.home import drawn_once, home_id_of, token_of
 from batchpoint.server.identity.links import Links
+from batchpoint.server.identity.policy import authorised, refuse_unguarded
 from batchpoint.server.lookup import ControlPlane
 from batchpoint.server.routers import files, jobs, machine, partial, revisions, schemas, scoring, service, uploads
 from batchpoint.server.routers.cloud import operations, subscriptions
@@ -85,7 +86,8 @@ def create_app(
     links = Links(drawn_once(settings.home / "keys" / "links"))
     app.state.plane = ControlPlane(store, settings, job_arrived, keeps_idle, links)
     for module in ROUTERS:
-        app.include_router(module.router)
+        app.include_router(module.router, dependencies=[Depends(authorised)])
+    refuse_unguarded(module.router for module in ROUTERS)
     hosts = frozenset(extra_names(settings))
     app.add_middleware(CanonicalPaths)
     app.add_middleware(Gate, owner_token=token_of(settings.home), links=links, hosts=hosts)
