@@ -23,7 +23,7 @@ from batchpoint.errors import NotSupported, Problem, ResourceNotFound, Validatio
 from batchpoint.server.identity.caller import Caller
 from batchpoint.server.intake import limits
 from batchpoint.server.intake.keeping import kept
-from batchpoint.server.intake.locations import local_path_of, resolve
+from batchpoint.server.intake.locations import allowed_path, local_path_of, resolve
 from batchpoint.server.lookup import Desk
 
 A = TypeVar("A", Model, DataAsset, Environment, Code)
@@ -97,7 +97,7 @@ def _pinned_model(desk: Desk, model: str | Model) -> str:
         model = create_asset(desk, model.model_copy(update={"name": name, "version": model.version or "1"}))
     else:
         model = desk.referenced(Model, model)
-    local_path_of(desk, model.path)
+    local_path_of(desk.keeping(model), model.path)
     return str(model.id)
 
 
@@ -109,7 +109,7 @@ def _pinned_code(desk: Desk, code: CodeConfiguration | None) -> CodeConfiguratio
             target="code_configuration",
         )
     asset = desk.referenced(Code, code.code)
-    folder = local_path_of(desk, asset.path)
+    folder = local_path_of(desk.keeping(asset), asset.path)
     script = folder / code.scoring_script
     if not script.resolve().is_relative_to(folder.resolve()) or not script.is_file():
         message = f"There is no file {code.scoring_script} in the code folder; the path is relative to that folder."
@@ -125,6 +125,8 @@ def _pinned_environment(desk: Desk, environment: str | Environment | None) -> st
     if isinstance(environment, Environment):
         name = environment.name or ANONYMOUS_ENVIRONMENT
         version = environment.version or environment_version(environment)
+        if environment.python:
+            allowed_path(desk, environment.python)
         _check_buildable(environment)
         found = create_asset(desk, environment.model_copy(update={"name": name, "version": version}))
     else:
@@ -177,6 +179,8 @@ def create_asset(desk: Desk, wanted: A) -> A:
     names.VERSION.checked(wanted.version or "")
     if isinstance(wanted, DataAsset):
         _check_place(desk, wanted.path)
+    elif isinstance(wanted, Environment) and wanted.python:
+        allowed_path(desk, wanted.python)
     elif isinstance(wanted, Code | Model):
         wanted = _with_content(desk, wanted)
     if isinstance(wanted, Model) and wanted.type is None:
