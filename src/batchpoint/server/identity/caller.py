@@ -44,6 +44,12 @@ class Caller:
         """``place`` is the id of a workspace, resource group or subscription, or ``/``."""
         return self.is_owner or any(grant.covers(action, place) for grant in self.grants)
 
+    def knows_of(self, place: str) -> bool:
+        """Whether any role of theirs is about ``place``, about what is around it or about something in it."""
+        here = f"{place.rstrip('/')}/".lower()
+        scopes = [f"{grant.scope.rstrip('/')}/".lower() for grant in self.grants]
+        return self.is_owner or any(here.startswith(scope) or scope.startswith(here) for scope in scopes)
+
 
 #: Who has the token of the home.
 OWNER = Caller(id="", name="owner", is_owner=True)

@@ -9,6 +9,7 @@ from batchpoint.entities.naming import names
 from batchpoint.entities.workspace import Workspace
 from batchpoint.entities.workspace_record import ResourceGroup, WorkspaceRecord
 from batchpoint.errors import ReferenceInvalid, ResourceConflict, ResourceNotFound
+from batchpoint.server.identity.actions import ML
 from batchpoint.server.identity.caller import Caller
 from batchpoint.server.intake.creation import context
 from batchpoint.server.lookup import ControlPlane, Desk, no_workspace
@@ -31,14 +32,15 @@ def find(plane: ControlPlane, workspace: Workspace) -> WorkspaceRecord:
     return found.model_copy(update={"location": found.location or plane.settings.location})
 
 
-def list_of(plane: ControlPlane, subscription: str, group: str | None) -> list[WorkspaceRecord]:
-    """The workspaces of a subscription or of one of its groups, the default one first."""
+def list_of(plane: ControlPlane, caller: Caller, subscription: str, group: str | None) -> list[WorkspaceRecord]:
+    """The workspaces of a subscription or of one of its groups that the caller may read, the default one first."""
     default = Workspace(subscription, DEFAULT_GROUP, "default")
     found = plane.store.list_workspaces(subscription, group)
     has_default = any(_path(subscription, one).key == default.key for one in found)
     if not has_default and (group is None or group.lower() == DEFAULT_GROUP):
         found = [find(plane, default), *found]
-    return [one.model_copy(update={"location": one.location or plane.settings.location}) for one in found]
+    seen = (one for one in found if caller.may(f"{ML}/read", _path(subscription, one).arm_id))
+    return [one.model_copy(update={"location": one.location or plane.settings.location}) for one in seen]
 
 
 def _path(subscription: str, record: WorkspaceRecord) -> Workspace:
@@ -101,15 +103,16 @@ def group(plane: ControlPlane, subscription: str, name: str) -> ResourceGroup:
     return found.model_copy(update={"location": found.location or plane.settings.location})
 
 
-def groups(plane: ControlPlane, subscription: str) -> list[ResourceGroup]:
-    """Every resource group of a subscription, the default one first."""
+def groups(plane: ControlPlane, caller: Caller, subscription: str) -> list[ResourceGroup]:
+    """The resource groups of a subscription in which the caller may do anything, the default one first."""
     found = {one.name.lower(): one for one in plane.store.list_groups(subscription)}
     for record in plane.store.list_workspaces(subscription):
         name = record.resource_group or DEFAULT_GROUP
         found.setdefault(name.lower(), ResourceGroup(name=name))
     default = found.pop(DEFAULT_GROUP, ResourceGroup(name=DEFAULT_GROUP))
     location = plane.settings.location
-    return [one.model_copy(update={"location": one.location or location}) for one in (default, *found.values())]
+    every = (one.model_copy(update={"location": one.location or location}) for one in (default, *found.values()))
+    return [one for one in every if caller.knows_of(f"/subscriptions/{subscription}/resourceGroups/{one.name}")]
 
 
 def put_group(plane: ControlPlane, subscription: str, wanted: ResourceGroup) -> ResourceGroup:

@@ -8,14 +8,16 @@ from batchpoint.arm import machine as wire
 from batchpoint.entities.compute import Usage
 from batchpoint.entities.workspace import PROVIDER
 from batchpoint.server import capacity
-from batchpoint.server.routers.asked import AtPlane
+from batchpoint.server.identity.actions import ML
+from batchpoint.server.routers.asked import AtPlane, By
 
 router = APIRouter(prefix=f"/subscriptions/{{subscription}}/providers/{PROVIDER}/locations/{{location}}")
 
 
 @router.get("/vmSizes")
-def list_sizes(plane: AtPlane, subscription: str, location: str) -> dict[str, Any]:
-    return {"value": [wire.size_to_json(size) for size in capacity.sizes(plane.store.all_computes(subscription))]}
+def list_sizes(plane: AtPlane, by: By, subscription: str, location: str) -> dict[str, Any]:
+    computes = [one for one in plane.store.all_computes(subscription) if by.may(f"{ML}/computes/read", one.id or "/")]
+    return {"value": [wire.size_to_json(size) for size in capacity.sizes(computes)]}
 
 
 @router.get("/usages")

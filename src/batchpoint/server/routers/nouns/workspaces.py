@@ -24,14 +24,14 @@ def discover(request: Request) -> dict[str, str]:
 
 
 @router.get(f"{_SUBSCRIPTION}/{_LIST}")
-def list_workspaces(request: Request, plane: AtPlane, subscription: str) -> dict[str, Any]:
-    found = workspaces.list_of(plane, subscription, None)
+def list_workspaces(request: Request, plane: AtPlane, by: By, subscription: str) -> dict[str, Any]:
+    found = workspaces.list_of(plane, by, subscription, None)
     return page(request, [_shown(request, subscription, one) for one in found])
 
 
 @router.get(f"{_GROUP}/{_LIST}")
-def list_of_group(request: Request, plane: AtPlane, subscription: str, group: str) -> dict[str, Any]:
-    found = workspaces.list_of(plane, subscription, group)
+def list_of_group(request: Request, plane: AtPlane, by: By, subscription: str, group: str) -> dict[str, Any]:
+    found = workspaces.list_of(plane, by, subscription, group)
     return page(request, [_shown(request, subscription, one) for one in found])
 
 
@@ -99,8 +99,8 @@ def resync_keys(desk: AtDesk) -> Response:
 
 
 @router.get(f"{_SUBSCRIPTION}/resourceGroups")
-def list_groups(request: Request, plane: AtPlane, subscription: str) -> dict[str, Any]:
-    return page(request, [wire.group_to_json(one, subscription) for one in workspaces.groups(plane, subscription)])
+def list_groups(request: Request, plane: AtPlane, by: By, subscription: str) -> dict[str, Any]:
+    return page(request, [wire.group_to_json(one, subscription) for one in workspaces.groups(plane, by, subscription)])
 
 
 @router.get(_GROUP)
