@@ -29,7 +29,7 @@ def test_a_workspace_comes_back_as_it_went() -> None:
         tags={"a": "b"},
         hbi_workspace=True,
         storage_account="/subscriptions/s/x",
-        identity={"type": "SystemAssigned"},
+        identity={"type": "system_assigned"},
     )
     read = workspace.from_json(travelled(workspace.to_json(record, PATH)))
     assert read == record.model_copy(update={"id": PATH.arm_id})

@@ -35,7 +35,7 @@ ENDPOINT = Endpoint(
     tags={"Team": "A"},
     properties={"p": "q"},
     location="local",
-    identity={"type": "SystemAssigned"},
+    identity={"type": "system_assigned"},
     defaults=EndpointDefaults(deployment_name="dp"),
     id=ids.endpoint_id(WS, "ep1"),
     provisioning_state="Succeeded",

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from batchpoint.arm.envelope import ids
+from batchpoint.arm.envelope import identity, ids
 from batchpoint.arm.envelope.reading import (
     Body,
     build,
@@ -31,7 +31,7 @@ def to_json(compute: Compute, workspace: Workspace) -> dict[str, Any]:
             "type": ids.type_of(arm_id),
             "location": compute.location,
             "tags": compute.tags,
-            "identity": compute.identity,
+            "identity": identity.to_wire(compute.identity),
             "systemData": system_data(compute.creation_context),
             "properties": without_none(
                 {
@@ -124,7 +124,7 @@ def from_json(body: Body, name: str | None = None) -> Compute:
         "location": body.text("location") or properties.text("computeLocation"),
         "ssh_public_access_enabled": {"enabled": True, "disabled": False}.get(access),
         "network_settings": {"subnet": subnet} if subnet else None,
-        "identity": body.mapping("identity") or None,
+        "identity": identity.from_wire(body),
         "enable_node_public_ip": cluster.boolean("enableNodePublicIp"),
         "id": body.text("id"),
         "provisioning_state": properties.text("provisioningState"),

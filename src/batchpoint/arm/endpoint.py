@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from batchpoint.arm.envelope import ids
+from batchpoint.arm.envelope import identity, ids
 from batchpoint.arm.envelope.operations import kept_properties
 from batchpoint.arm.envelope.reading import Body, build, creation_context, enum_from_wire, system_data, without_none
 from batchpoint.entities.endpoint import Endpoint
@@ -21,7 +21,7 @@ def to_json(endpoint: Endpoint, workspace: Workspace) -> dict[str, Any]:
             "type": ids.type_of(arm_id),
             "location": endpoint.location,
             "tags": endpoint.tags,
-            "identity": endpoint.identity,
+            "identity": identity.to_wire(endpoint.identity),
             "systemData": system_data(endpoint.creation_context),
             "properties": without_none(
                 {
@@ -47,7 +47,7 @@ def from_json(body: Body, name: str | None = None) -> Endpoint:
         "tags": body.texts("tags"),
         "properties": kept_properties(properties),
         "auth_mode": auth_mode_from_wire(properties.text("authMode")),
-        "identity": body.mapping("identity") or None,
+        "identity": identity.from_wire(body),
         "location": body.text("location"),
         "defaults": {"deployment_name": properties.child("defaults").text("deploymentName")},
         "id": body.text("id"),

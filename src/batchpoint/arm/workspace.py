@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from batchpoint.arm.envelope import ids
+from batchpoint.arm.envelope import identity, ids
 from batchpoint.arm.envelope.reading import Body, build, creation_context, system_data, without_none
 from batchpoint.entities.workspace import Workspace
 from batchpoint.entities.workspace_record import ResourceGroup, WorkspaceRecord
@@ -36,7 +36,7 @@ def to_json(record: WorkspaceRecord, workspace: Workspace, server: str = "") -> 
             "type": ids.type_of(workspace.arm_id),
             "location": record.location,
             "tags": record.tags,
-            "identity": record.identity,
+            "identity": identity.to_wire(record.identity),
             "systemData": system_data(record.creation_context),
             "properties": without_none(properties | {"hbiWorkspace": record.hbi_workspace}),
         }
@@ -53,7 +53,7 @@ def from_json(body: Body, name: str | None = None, group: str | None = None) -> 
         "resource_group": group or (segments[4] if len(segments) > 4 else None),
         "location": body.text("location"),
         "tags": body.texts("tags"),
-        "identity": body.mapping("identity") or None,
+        "identity": identity.from_wire(body),
         "hbi_workspace": properties.boolean("hbiWorkspace"),
         "id": body.text("id"),
         "discovery_url": properties.text("discoveryUrl"),
