@@ -21,9 +21,10 @@ from batchpoint.server.identity.gate import Gate
 from batchpoint.server.identity.home import drawn_once, home_id_of, token_of
 from batchpoint.server.identity.links import Links
 from batchpoint.server.identity.policy import authorised, refuse_unguarded
+from batchpoint.server.identity.tokens.authority import Authority
 from batchpoint.server.lookup import ControlPlane
 from batchpoint.server.routers import files, jobs, machine, partial, revisions, schemas, scoring, service, uploads
-from batchpoint.server.routers.cloud import operations, subscriptions
+from batchpoint.server.routers.cloud import connections, metadata, operations, subscriptions, tokens
 from batchpoint.server.routers.dataplane import endpoint_jobs, history, resolving
 from batchpoint.server.routers.evidence import proofs
 from batchpoint.server.routers.nouns import assets, computes, datastores, deployments, endpoints, workspaces
@@ -64,6 +65,9 @@ ROUTERS = (
     service,
     machine,
     schemas,
+    metadata,
+    tokens,
+    connections,
     assets,
 )
 
@@ -85,12 +89,13 @@ def create_app(
     home_id_of(settings.home)
     links = Links(drawn_once(settings.home / "keys" / "links"))
     app.state.plane = ControlPlane(store, settings, job_arrived, keeps_idle, links)
+    app.state.authority = authority = Authority(store, settings)
     for module in ROUTERS:
         app.include_router(module.router, dependencies=[Depends(authorised)])
     refuse_unguarded(module.router for module in ROUTERS)
     hosts = frozenset(extra_names(settings))
     app.add_middleware(CanonicalPaths)
-    app.add_middleware(Gate, owner_token=token_of(settings.home), links=links, hosts=hosts)
+    app.add_middleware(Gate, owner_token=token_of(settings.home), links=links, hosts=hosts, authority=authority)
     app.add_exception_handler(BatchpointError, _answer)
     app.add_exception_handler(HTTPException, _answer_unrouted)
     app.add_exception_handler(RequestValidationError, _answer_invalid)

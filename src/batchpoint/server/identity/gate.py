@@ -5,8 +5,8 @@
 
 import hmac
 import json
-from collections.abc import Callable
 
+from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, QueryParams
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -16,11 +16,13 @@ from batchpoint.errors import AccessDenied, BatchpointError
 from batchpoint.server.identity.caller import NOBODY, OWNER, Caller, Grant
 from batchpoint.server.identity.links import Links
 from batchpoint.server.identity.openings import is_open
+from batchpoint.server.identity.tokens.authority import Authority
 from batchpoint.server.transport.names import BY_PUBLIC_NAME, answers_to, is_public
 from batchpoint.server.transport.request_ids import current_request_id
 
 #: A link opens the one path that it was signed for, whatever its route asks for.
 _OF_A_LINK = Role(name="link", actions=["*"])
+_UNAUTHORIZED = 401
 
 
 class Gate:
@@ -32,14 +34,13 @@ class Gate:
         owner_token: str,
         links: Links,
         hosts: frozenset[str],
-        identify: Callable[[str, str], Caller | None] = lambda token, audience: None,
+        authority: Authority,
     ) -> None:
-        """``identify`` answers who a bearer token belongs to, given what it must have been issued for."""
         self._app = app
         self._token = owner_token.encode()
         self._links = links
         self._hosts = hosts
-        self._identify = identify
+        self._authority = authority
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -49,14 +50,14 @@ class Gate:
             await send({"type": "websocket.close", "code": 1008})
             return
         try:
-            caller = self._caller(scope)
-        except AccessDenied as error:
+            caller = await self._caller(scope)
+        except BatchpointError as error:
             await _refuse(error, send)
             return
         scope.setdefault("state", {})["caller"] = caller
         await self._app(scope, receive, send)
 
-    def _caller(self, scope: Scope) -> Caller:
+    async def _caller(self, scope: Scope) -> Caller:
         headers = Headers(scope=scope)
         host = _host_name(headers.get("host", ""))
         if not self._answers_to(host, scope):
@@ -73,14 +74,16 @@ class Gate:
             return NOBODY
         if self._links.allow(scope["method"], scope["path"], QueryParams(scope["query_string"])):
             return Caller(id="", name="a signed link", grants=(Grant("/", _OF_A_LINK),))
-        found = self._identify(token, scope["path"]) if scheme.lower() == "bearer" and token else None
-        if found is None:
+        if scheme.lower() != "bearer" or not token:
             raise AccessDenied(
-                "The request carries no valid bearer token. The token stands in the file 'token' of the server's "
+                "The request carries no bearer token. That of the owner stands in the file 'token' of the server's "
                 "home folder; give it as BATCHPOINT_TOKEN or in the header Authorization: Bearer.",
                 target="Authorization",
             )
-        return found
+        if found := self._authority.remembered(token, scope["path"]):
+            return found
+        # The store may be busy, and an external issuer slow: nobody else is to wait for that.
+        return await run_in_threadpool(self._authority.identify, token, scope["path"])
 
     def _answers_to(self, host: str, scope: Scope) -> bool:
         # A web page on another name cannot reach a loopback server by rebinding its DNS. Names of the public cloud
@@ -102,7 +105,9 @@ async def _refuse(error: BatchpointError, send: Send) -> None:
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode()),
-        (b"www-authenticate", b"Bearer"),
     ]
-    await send({"type": "http.response.start", "status": error_body.status_of(error), "headers": headers})
+    status = error_body.status_of(error)
+    if status == _UNAUTHORIZED:
+        headers.append((b"www-authenticate", b"Bearer"))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -14,6 +14,17 @@ OPENINGS: dict[str, frozenset[str]] = {
     "/healthz": frozenset({"GET", "HEAD"}),
     # Clients ask where the services of a workspace are before they have a token for them.
     "/discovery": frozenset({"GET", "HEAD"}),
+    # What a client needs to know before it can ask for a token.
+    "/metadata/endpoints": frozenset({"GET", "HEAD"}),
+    "/common/discovery/instance": frozenset({"GET", "HEAD"}),
+    "/{tenant}/.well-known/openid-configuration": frozenset({"GET", "HEAD"}),
+    "/{tenant}/v2.0/.well-known/openid-configuration": frozenset({"GET", "HEAD"}),
+    "/{tenant}/discovery/keys": frozenset({"GET", "HEAD"}),
+    "/{tenant}/discovery/v2.0/keys": frozenset({"GET", "HEAD"}),
+    # Where it shows a secret and gets a token.
+    "/{tenant}/oauth2/token": frozenset({"POST"}),
+    "/{tenant}/oauth2/v2.0/token": frozenset({"POST"}),
+    "/msi/token": frozenset({"GET"}),
 }
 
 _PATTERNS = [(compile_path(template)[0], methods) for template, methods in OPENINGS.items()]

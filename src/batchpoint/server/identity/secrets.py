@@ -23,6 +23,7 @@ SECRETS_MOST = 20
 IDENTITY_HEADER_LIFETIME = timedelta(days=30)
 
 _BYTES = 32
+_NEVER = datetime.max.replace(tzinfo=UTC)
 #: What an unknown principal is compared with, so that it takes as long to refuse as a known one.
 _NOBODYS = Credential(id="", principal="", kind="", sha256="0" * 64)
 
@@ -40,18 +41,21 @@ class NewSecret:
 def create_secret(store: Store, principal: str, kind: SecretKind, lifetime: timedelta | None = None) -> NewSecret:
     """A further secret of the principal with this id, good for ``lifetime``, or until it is deleted.
 
-    Raises LimitExceeded when the principal has SECRETS_MOST of the kind that are still good.
+    Raises LimitExceeded when the principal has SECRETS_MOST of the kind that are still good. Of identity headers, which
+    every shell asks for, the oldest ends instead.
     """
     now = datetime.now(UTC)
-    live = 0
+    live = []
     for known in store.credentials_of(principal):
         if _is_over(known, now):
             store.delete_credential(known.id)
         elif known.kind == kind:
-            live += 1
-    if live >= SECRETS_MOST:
+            live.append(known)
+    if len(live) >= SECRETS_MOST and kind == "identity_header":
+        store.delete_credential(min(live, key=lambda one: one.expires_at or _NEVER).id)
+    elif len(live) >= SECRETS_MOST:
         message = (
-            f"There are {live} secrets of the kind {kind} for this principal already, the most that one can have. "
+            f"There are {len(live)} secrets of the kind {kind} for this principal already, the most that one can have. "
             "Delete those that are not used any more."
         )
         raise LimitExceeded(message, target=kind)

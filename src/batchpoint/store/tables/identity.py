@@ -4,11 +4,13 @@
 """
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
 
-from sqlalchemy import ColumnElement, Table, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select, update
 
 from batchpoint.entities.identity.principal import Principal
 from batchpoint.entities.identity.role import Role, RoleAssignment
@@ -38,6 +40,9 @@ class Credential:
 class IdentityTable:
     """Who may come in, with what, and what each may do."""
 
+    #: Grows whenever this process changes who may come in or do what: what was remembered before may be wrong then.
+    identity_changes = 0
+
     def __init__(self, database: Database) -> None:
         self._database = database
 
@@ -49,7 +54,7 @@ class IdentityTable:
             "client_id": principal.client_id or "",
             "document": principal.model_dump(mode="json"),
         }
-        with self._database.writing() as connection:
+        with self._changing() as connection:
             if connection.scalar(select(principals.c.id).where(principals.c.name == key)):
                 message = f"The name {principal.name} is taken by another user or service principal; choose another."
                 raise ResourceConflict(message, target=principal.name)
@@ -59,7 +64,7 @@ class IdentityTable:
     def replace_principal(self, principal: Principal) -> bool:
         """Change all but its id and name; False if there is none."""
         document = principal.model_dump(mode="json")
-        with self._database.writing() as connection:
+        with self._changing() as connection:
             found = update(principals).where(principals.c.id == principal.id).values(document=document)
             return connection.execute(found).rowcount > 0
 
@@ -71,13 +76,18 @@ class IdentityTable:
         by = (principals.c.name == name.lower()) | ((principals.c.client_id == name) & (principals.c.client_id != ""))
         return self._identity(Principal, principals, by)
 
+    def find_client(self, client_id: str) -> Principal | None:
+        """The service principal that logs in with this id."""
+        found = principals.c.client_id == client_id.lower()
+        return self._identity(Principal, principals, found) if client_id else None
+
     def list_principals(self) -> list[Principal]:
         """By name."""
         return self._identities(Principal, principals, principals.c.name)
 
     def delete_principal(self, principal_id: str) -> bool:
         """With its secrets and assignments; False if there is none."""
-        with self._database.writing() as connection:
+        with self._changing() as connection:
             connection.execute(delete(credentials).where(credentials.c.principal == principal_id))
             connection.execute(delete(role_assignments).where(role_assignments.c.principal == principal_id))
             return connection.execute(delete(principals).where(principals.c.id == principal_id)).rowcount > 0
@@ -116,7 +126,7 @@ class IdentityTable:
     def put_role(self, role: Role) -> Role:
         """Create or replace."""
         key, document = role.name.lower(), role.model_dump(mode="json")
-        with self._database.writing() as connection:
+        with self._changing() as connection:
             if not connection.execute(update(roles).where(roles.c.name == key).values(document=document)).rowcount:
                 connection.execute(insert(roles).values(name=key, document=document))
         return role
@@ -129,12 +139,12 @@ class IdentityTable:
         return self._identities(Role, roles, roles.c.name)
 
     def delete_role(self, name: str) -> bool:
-        with self._database.writing() as connection:
+        with self._changing() as connection:
             return connection.execute(delete(roles).where(roles.c.name == name.lower())).rowcount > 0
 
     def put_assignment(self, assignment: RoleAssignment) -> RoleAssignment:
         values = {"principal": assignment.principal_id, "document": assignment.model_dump(mode="json")}
-        with self._database.writing() as connection:
+        with self._changing() as connection:
             connection.execute(insert(role_assignments).values(id=assignment.id, **values))
         return assignment
 
@@ -145,9 +155,15 @@ class IdentityTable:
         return self._identities(RoleAssignment, role_assignments, role_assignments.c.id, of_whom)
 
     def delete_assignment(self, assignment_id: str) -> bool:
-        with self._database.writing() as connection:
+        with self._changing() as connection:
             found = delete(role_assignments).where(role_assignments.c.id == assignment_id)
             return connection.execute(found).rowcount > 0
+
+    @contextmanager
+    def _changing(self) -> Iterator[Connection]:
+        with self._database.writing() as connection:
+            yield connection
+        self.identity_changes += 1
 
     def _identity(self, kind: type[N], table: Table, which: ColumnElement[bool]) -> N | None:
         with self._database.reading() as connection:
