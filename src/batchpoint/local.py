@@ -4,8 +4,11 @@ The only module that may import both sides. The command line and Python programs
 """
 
 import asyncio
+import dataclasses
+import hashlib
 import ipaddress
 import logging
+import ssl
 import subprocess
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, MutableMapping
@@ -17,15 +20,16 @@ import httpx
 
 from batchpoint.client import Client
 from batchpoint.entities.workspace import Workspace
-from batchpoint.errors import AccessDenied, InternalError
+from batchpoint.errors import AccessDenied, InternalError, ServerUnreachable, UserError
 from batchpoint.server.serve import running_server, serve
 from batchpoint.settings import Settings
 from batchpoint.storage.lock import is_locked
+from batchpoint.trust import bundle_file, certificates_in, client_context, write_bundle
 
 if TYPE_CHECKING:
     from batchpoint.store.store import Store
 
-__all__ = ["connect", "serve"]
+__all__ = ["connect", "connect_over_tls", "lead_public_hosts", "serve"]
 
 T = TypeVar("T")
 Message = MutableMapping[str, Any]
@@ -36,6 +40,9 @@ Application = Callable[
 
 #: The address under which the application in this process answers: where ``batchpoint serve`` would be.
 IN_PROCESS_URL = "http://localhost:8787"
+
+#: Whoever asks for a connection waits that long for a server that says nothing.
+_QUICKLY = httpx.Timeout(10.0)
 
 #: Supervisors that this process has started. They outlive it; kept so that those that end are waited for.
 _supervisors: list["subprocess.Popen[bytes]"] = []
@@ -50,15 +57,77 @@ def connect(settings: Settings) -> Client:
     workspace = Workspace(settings.subscription, settings.resource_group, settings.workspace)
     if settings.server:
         home_id = _read_if_there(settings, "id")
-        return Client(settings.server.rstrip("/"), _token_for(settings), workspace, home_id=home_id)
+        context = _context_for(settings)
+        return Client(settings.server.rstrip("/"), _token_for(settings), workspace, home_id=home_id, context=context)
     url = running_server(settings.home)
     if url:
         return Client(url, _read_if_there(settings, "token"), workspace, shares_home=True)
     return _in_process(settings, workspace)
 
 
+def connect_over_tls(settings: Settings) -> tuple[Client, Path]:
+    """A client of the HTTPS door of the server that ``settings`` name, else of the one running on the home.
+
+    With it, a file of the certificates that programs have to believe who speak to that server. Raises ServerUnreachable
+    when no server runs, UserError for an address without TLS.
+    """
+    url = settings.server.rstrip("/") or running_server(settings.home, "https")
+    if not url:
+        raise ServerUnreachable(
+            f"No server runs on {settings.home}. Start one with 'batchpoint serve', or name one with --server.",
+            target=str(settings.home),
+        )
+    if not url.startswith("https://"):
+        raise UserError(f"Programs need a server with TLS; {url} has none. Name one that begins with https://.")
+    settings = dataclasses.replace(settings, server=url)
+    workspace = Workspace(settings.subscription, settings.resource_group, settings.workspace)
+    home_id = "" if settings.server_ca or not _is_loopback(url) else _read_if_there(settings, "id")
+    context, token = _context_for(settings), _token_for(settings)
+    bundle = _bundle_for(settings)
+    return Client(url, token, workspace, home_id=home_id, context=context, timeout=_QUICKLY), bundle
+
+
+def lead_public_hosts(url: str, port: int, ready: Callable[[str], None]) -> None:
+    """Run a proxy that leads hosts of the public cloud to the server at ``url``, until SIGINT or SIGTERM.
+
+    ``ready`` is told its address. Raises UserError when it cannot listen on ``port``.
+    """
+    from batchpoint.server.transport.proxy import run_proxy
+
+    address = urlsplit(url)
+    run_proxy(address.hostname or "", address.port or 443, port, ready)
+
+
+def _context_for(settings: Settings) -> ssl.SSLContext | None:
+    """Which certificates of ``settings.server`` are believed; None where nothing is encrypted."""
+    return client_context(_authorities(settings)) if settings.server.startswith("https://") else None
+
+
+def _authorities(settings: Settings) -> list[Path]:
+    if settings.server_ca:
+        return [Path(settings.server_ca).expanduser()]
+    ours = bundle_file(settings.home)
+    return [ours] if _is_loopback(settings.server) and ours.is_file() else []
+
+
+def _bundle_for(settings: Settings) -> Path:
+    if not settings.server_ca and _is_loopback(settings.server) and bundle_file(settings.home).is_file():
+        return bundle_file(settings.home)
+    name = hashlib.sha256(settings.server.encode()).hexdigest()[:12]
+    bundle = bundle_file(settings.home).with_name(f"bundle-{name}.pem")
+    bundle.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    write_bundle(bundle, [certificates_in(path) for path in _authorities(settings)])
+    return bundle
+
+
 def _token_for(settings: Settings) -> str:
-    """The token of the home is sent to no other machine."""
+    """The token of the home is sent to no other machine, and no token through a network without TLS."""
+    if not settings.server.startswith("https://") and not _is_loopback(settings.server):
+        raise AccessDenied(
+            f"A token is not sent to {settings.server}: others on the way could read it. Name the server by an address "
+            "that begins with https://.",
+            target="server",
+        )
     token = settings.token or (_read_if_there(settings, "token") if _is_loopback(settings.server) else "")
     if not token:
         raise AccessDenied(

@@ -61,6 +61,7 @@ SECTIONS: tuple[tuple[str, tuple[Group, ...]], ...] = (
         "This machine",
         (
             Group("serve", "Run the server for this home.", "machine.serving"),
+            Group("connect", "Let the Azure SDK, curl and az use the server.", "machine.connecting"),
             Group("doctor", "Say what is wrong with this home, and mend it.", "machine.upkeep"),
             Group("prune", "Remove from this home what nobody needs.", "machine.upkeep"),
             Group("configure", "Set default workspace and group.", "companions.configuring"),

@@ -4,6 +4,7 @@
 """
 
 import socket
+import ssl
 from collections.abc import Mapping
 from functools import cached_property
 from types import TracebackType
@@ -18,6 +19,7 @@ from batchpoint.client.assets import (
     located_environment,
     located_model,
 )
+from batchpoint.client.connection import Connection, connection_of
 from batchpoint.client.deployments import Deployments
 from batchpoint.client.endpoints import Endpoints
 from batchpoint.client.inputs import InputResolver
@@ -46,8 +48,13 @@ class Client:
         shares_home: bool | None = None,
         home_id: str = "",
         transport: httpx.BaseTransport | None = None,
+        context: ssl.SSLContext | None = None,
+        timeout: httpx.Timeout = TIMEOUT,
     ) -> None:
-        """``shares_home=None`` asks the server, on first need, whether its home is the one of ``home_id``."""
+        """``shares_home=None`` asks the server, on first need, whether its home is the one of ``home_id``.
+
+        ``context`` says which certificates are believed; without one, none are.
+        """
         self.workspace = workspace
         self.base_url = base_url
         self._home_id = home_id
@@ -56,8 +63,9 @@ class Client:
         http = httpx.Client(
             base_url=base_url,
             headers={"Authorization": f"Bearer {token}"},
-            timeout=TIMEOUT,
+            timeout=timeout,
             transport=transport,
+            verify=context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
             # A proxy for the internet has nothing to say between two parts of Batchpoint.
             trust_env=False,
         )
@@ -83,6 +91,14 @@ class Client:
         """True when the server reads the same files as we do."""
         info = self._requests.json("GET", "/batchpoint/v1/info")
         return bool(self._home_id) and info.text("home") == self._home_id and info.text("host") == socket.gethostname()
+
+    def connection(self, principal: str | None) -> Connection:
+        """A secret with which programs get tokens of this server, and what else they must know to use it.
+
+        Without ``principal`` it is the caller's own. Raises ResourceNotFound for one that does not exist, and
+        ServerUnreachable when what answers is another server than the one of ``home_id``.
+        """
+        return connection_of(self._requests, self.base_url, self._home_id, principal)
 
     def rest(
         self,
