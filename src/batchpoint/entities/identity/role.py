@@ -37,4 +37,5 @@ class RoleAssignment(Noun):
     scope: str = "/"
 
     # Set by the server.
+    principal_name: str | None = None
     creation_context: CreationContext | None = None

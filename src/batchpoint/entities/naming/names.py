@@ -68,6 +68,21 @@ JOB = NameRule("a job name", 1, 255, _PLAIN, _PLAIN_WORDS)
 WORKSPACE = NameRule("a workspace name", 2, 33, _PLAIN, _PLAIN_WORDS)
 #: Models, data assets, environments, code and components.
 ASSET = NameRule("an asset name", 1, 255, _DOTTED, _DOTTED_WORDS)
+#: A UUID is nobody's name: it would be taken for the id of somebody else.
+PRINCIPAL = NameRule(
+    "the name of a user or service principal",
+    1,
+    100,
+    re.compile(r"(?![0-9a-fA-F]{8}-[0-9a-fA-F]{4}-)(?i:(?!owner$))[a-zA-Z0-9][a-zA-Z0-9._@+-]*"),
+    "only letters, digits, dots, dashes, underscores, @ and +, beginning with a letter or a digit; not owner, no UUID",
+)
+ROLE = NameRule(
+    "the name of a role",
+    1,
+    100,
+    re.compile(r"[a-zA-Z0-9]([a-zA-Z0-9 ._-]*[a-zA-Z0-9._-])?"),
+    "only letters, digits, spaces, dots, dashes and underscores, beginning with a letter or a digit",
+)
 #: Long enough for a sha256: official clients name the version of an environment written in place by its content.
 VERSION = NameRule(
     "a version", 1, 64, re.compile(r"[a-zA-Z0-9._-]+"), "only letters, digits, dashes, underscores and dots"

@@ -27,19 +27,23 @@ _SIGHT_OF = {Place.ENDPOINT: f"{ML}/batchEndpoints/read", Place.JOB: f"{ML}/expe
 
 def authorised(request: Request) -> None:
     """Lets a request pass or raises AuthorizationFailed; ResourceNotFound where the caller may not know of the noun."""
-    caller, template = caller_of(request), request.scope["route"].path
-    if caller.is_owner or is_open_route(request.method, template) or template in CHECK_THEMSELVES:
+    caller, template, state = caller_of(request), request.scope["route"].path, request.scope["state"]
+    if is_open_route(request.method, template) or template in CHECK_THEMSELVES:
+        return
+    need = need_of(request.method, filled(template, request.path_params))
+    # For the audit log, whose middleware lies further out.
+    state["action"] = need.action if need else ""
+    state["place"] = place_in_path(request.path_params)
+    if caller.is_owner:
         return
     if caller is NOBODY:
         raise AccessDenied(target="Authorization")
-    need = need_of(request.method, filled(template, request.path_params))
     if need is None:
         raise AuthorizationFailed(f"{request.method} {template} is for the owner of the home alone.")
-    request.scope["state"]["action"] = need.action
     if need.place is Place.CALLER:
         return
     place, unknown = _place(request, need)
-    request.scope["state"]["place"] = place
+    state["place"] = place
     # Without a place there is no such noun, as the route will say.
     if place and not caller.may(need.action, place):
         if unknown is not None and not caller.may(_SIGHT_OF[need.place], place):
