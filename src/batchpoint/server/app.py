@@ -28,6 +28,8 @@ from batchpoint.server.routers.cloud import connections, metadata, operations, s
 from batchpoint.server.routers.dataplane import endpoint_jobs, history, resolving
 from batchpoint.server.routers.evidence import proofs
 from batchpoint.server.routers.nouns import assets, computes, datastores, deployments, endpoints, workspaces
+from batchpoint.server.routers.people import audit, principals, roles
+from batchpoint.server.transport.audit import Audit, audit_file
 from batchpoint.server.transport.canonical_paths import CanonicalPaths
 from batchpoint.server.transport.names import extra_names
 from batchpoint.server.transport.request_ids import RequestIds, current_request_id
@@ -68,6 +70,9 @@ ROUTERS = (
     metadata,
     tokens,
     connections,
+    principals,
+    roles,
+    audit,
     assets,
 )
 
@@ -96,6 +101,7 @@ def create_app(
     hosts = frozenset(extra_names(settings))
     app.add_middleware(CanonicalPaths)
     app.add_middleware(Gate, owner_token=token_of(settings.home), links=links, hosts=hosts, authority=authority)
+    app.add_middleware(Audit, file=audit_file(settings.home))
     app.add_exception_handler(BatchpointError, _answer)
     app.add_exception_handler(HTTPException, _answer_unrouted)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
