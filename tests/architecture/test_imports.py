@@ -64,6 +64,7 @@ HOMES_OF: dict[str, set[str]] = {
     # Object stores: the libraries of the extras azure and s3.
     **{library: {"storage"} for library in ("fsspec", "adlfs", "azure", "s3fs", "botocore", "aiohttp")},
     "jmespath": {"cli"},
+    "swagger_ui_bundle": {"server"},
     # Certificates, and the keys that tokens are signed with.
     "cryptography": {"server"},
     "jwt": {"server"},

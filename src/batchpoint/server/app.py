@@ -3,7 +3,6 @@
 It owns how a request becomes a ``Desk`` and a ``Body``; what is done with them stands in the routers.
 """
 
-import json
 import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from starlette.types import ASGIApp
 
 from batchpoint.arm.envelope import data_plane_error, error_body
 from batchpoint.errors import BatchpointError, InternalError, Problem, ResourceNotFound, UserError, ValidationFailed
+from batchpoint.server.browser.visitors import Visitors
 from batchpoint.server.identity.caller import caller_of
 from batchpoint.server.identity.gate import Gate
 from batchpoint.server.identity.home import drawn_once, home_id_of, token_of
@@ -24,11 +24,13 @@ from batchpoint.server.identity.policy import authorised, refuse_unguarded
 from batchpoint.server.identity.tokens.authority import Authority
 from batchpoint.server.lookup import ControlPlane
 from batchpoint.server.routers import files, jobs, machine, partial, revisions, schemas, scoring, service, uploads
+from batchpoint.server.routers.browser import documents, login
 from batchpoint.server.routers.cloud import connections, metadata, operations, subscriptions, tokens
 from batchpoint.server.routers.dataplane import endpoint_jobs, history, resolving
 from batchpoint.server.routers.evidence import proofs
 from batchpoint.server.routers.nouns import assets, computes, datastores, deployments, endpoints, workspaces
 from batchpoint.server.routers.people import audit, principals, roles
+from batchpoint.server.transport.ascii_json import AsciiJson
 from batchpoint.server.transport.audit import Audit, audit_file
 from batchpoint.server.transport.canonical_paths import CanonicalPaths
 from batchpoint.server.transport.names import extra_names
@@ -70,6 +72,8 @@ ROUTERS = (
     metadata,
     tokens,
     connections,
+    login,
+    documents,
     principals,
     roles,
     audit,
@@ -100,7 +104,15 @@ def create_app(
     refuse_unguarded(module.router for module in ROUTERS)
     hosts = frozenset(extra_names(settings))
     app.add_middleware(CanonicalPaths)
-    app.add_middleware(Gate, owner_token=token_of(settings.home), links=links, hosts=hosts, authority=authority)
+    app.state.visitors = visitors = Visitors(authority, settings.home)
+    app.add_middleware(
+        Gate,
+        owner_token=token_of(settings.home),
+        links=links,
+        hosts=hosts,
+        authority=authority,
+        visitors=visitors,
+    )
     app.add_middleware(Audit, file=audit_file(settings.home))
     app.add_exception_handler(BatchpointError, _answer)
     app.add_exception_handler(HTTPException, _answer_unrouted)
@@ -114,13 +126,6 @@ class Application(FastAPI):
 
     def build_middleware_stack(self) -> ASGIApp:
         return RequestIds(super().build_middleware_stack())
-
-
-class AsciiJson(JSONResponse):
-    """JSON in ASCII: a path may hold bytes that are no UTF-8, which travel as lone surrogates."""
-
-    def render(self, content: Any) -> bytes:
-        return json.dumps(content, separators=(",", ":")).encode("ascii")
 
 
 def _answer(request: Request, error: Exception) -> JSONResponse:

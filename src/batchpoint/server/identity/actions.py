@@ -52,6 +52,9 @@ _SIGHT = Need("", Place.CALLER)
 _EXCEPTIONS: tuple[tuple[str, str, Need], ...] = (
     # Our own routes, which name no workspace.
     ("GET", "/batchpoint/v1/info", _SIGHT),
+    ("GET", "/batchpoint/v1/openapi.json", _SIGHT),
+    ("GET", "/batchpoint/v1/session", _SIGHT),
+    ("GET", "/docs", _SIGHT),
     ("GET", "/batchpoint/v1/jobs/{job}/*", Need(_RUNS_READ, Place.JOB)),
     ("GET", "/batchpoint/v1/roles/**", _SIGHT),
     ("*", "/batchpoint/v1/roles/**", Need(f"{AUTHORIZATION}/roleDefinitions/write", Place.SERVER)),

@@ -8,11 +8,15 @@ import json
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, QueryParams
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.requests import HTTPConnection
+from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from batchpoint.arm.envelope import error_body
 from batchpoint.entities.identity.role import Role
 from batchpoint.errors import AccessDenied, BatchpointError
+from batchpoint.server.browser.origins import login_before
+from batchpoint.server.browser.visitors import Visitors
 from batchpoint.server.identity.caller import NOBODY, OWNER, Caller, Grant
 from batchpoint.server.identity.links import Links
 from batchpoint.server.identity.openings import is_open
@@ -22,7 +26,7 @@ from batchpoint.server.transport.request_ids import current_request_id
 
 #: A link opens the one path that it was signed for, whatever its route asks for.
 _OF_A_LINK = Role(name="link", actions=["*"])
-_UNAUTHORIZED = 401
+_UNAUTHORIZED, _SEE_OTHER = 401, 303
 
 
 class Gate:
@@ -35,12 +39,14 @@ class Gate:
         links: Links,
         hosts: frozenset[str],
         authority: Authority,
+        visitors: Visitors,
     ) -> None:
         self._app = app
         self._token = owner_token.encode()
         self._links = links
         self._hosts = hosts
         self._authority = authority
+        self._visitors = visitors
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -52,7 +58,7 @@ class Gate:
         try:
             caller = await self._caller(scope)
         except BatchpointError as error:
-            await _refuse(error, send)
+            await _refuse(error, scope, send)
             return
         scope.setdefault("state", {})["caller"] = caller
         await self._app(scope, receive, send)
@@ -74,6 +80,10 @@ class Gate:
             return NOBODY
         if self._links.allow(scope["method"], scope["path"], QueryParams(scope["query_string"])):
             return Caller(id="", name="a signed link", grants=(Grant("/", _OF_A_LINK),))
+        if "authorization" not in headers and "cookie" in headers:
+            visitor = await run_in_threadpool(self._visitors.caller, HTTPConnection(scope), scope["method"])
+            if visitor is not None:
+                return visitor
         if scheme.lower() != "bearer" or not token:
             raise AccessDenied(
                 "The request carries no bearer token. That of the owner stands in the file 'token' of the server's "
@@ -100,7 +110,12 @@ def _host_name(host: str) -> str:
     return host.rpartition(":")[0].lower() if ":" in host else host.lower()
 
 
-async def _refuse(error: BatchpointError, send: Send) -> None:
+async def _refuse(error: BatchpointError, scope: Scope, send: Send) -> None:
+    accepted = Headers(scope=scope).get("accept", "")
+    page = login_before(scope["method"], scope["path"], accepted) if isinstance(error, AccessDenied) else None
+    if page is not None and error.target == "Authorization":
+        await RedirectResponse(page, _SEE_OTHER)(scope, _nothing, send)
+        return
     body = json.dumps(error_body.to_json(error, current_request_id())).encode()
     headers = [
         (b"content-type", b"application/json"),
@@ -111,3 +126,8 @@ async def _refuse(error: BatchpointError, send: Send) -> None:
         headers.append((b"www-authenticate", b"Bearer"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+async def _nothing() -> Message:
+    """A redirection reads nothing of its request."""
+    return {"type": "http.request"}

@@ -25,6 +25,11 @@ OPENINGS: dict[str, frozenset[str]] = {
     "/{tenant}/oauth2/token": frozenset({"POST"}),
     "/{tenant}/oauth2/v2.0/token": frozenset({"POST"}),
     "/msi/token": frozenset({"GET"}),
+    # Where people at a browser do so; both check for themselves who sends the form.
+    "/login": frozenset({"GET", "HEAD", "POST"}),
+    "/logout": frozenset({"POST"}),
+    # Styles and scripts of our pages.
+    "/pages/{name}": frozenset({"GET", "HEAD"}),
 }
 
 _PATTERNS = [(compile_path(template)[0], methods) for template, methods in OPENINGS.items()]

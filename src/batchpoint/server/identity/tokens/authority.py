@@ -120,6 +120,13 @@ class Authority:
         self._remembered[_place(text, path)] = _Remembered(caller, until, changes)
         return caller
 
+    def caller_by_id(self, principal_id: str) -> Caller | None:
+        """The principal with this object id as a caller; None for one that is gone or disabled. Reads the store."""
+        if principal_id == self.owner.id:
+            return OWNER
+        found = self.store.get_principal(principal_id)
+        return None if found is None or found.disabled else self._caller(found)
+
     def rotate(self, *, revoke: bool = False) -> str:
         """Sign with a new key; ``revoke``: whatever was given out before is worth nothing any more."""
         kid = self.keys.rotate(revoke=revoke)
