@@ -4,8 +4,6 @@ from typing import Any
 
 from batchpoint.entities.workspace import PROVIDER
 
-#: The one tenant of a server.
-TENANT = "00000000-0000-0000-0000-000000000000"
 #: What the one subscription of a home is called.
 NAME = "Batchpoint"
 
@@ -17,12 +15,12 @@ PROVIDERS = {
 }
 
 
-def to_json(subscription: str, *, is_named: bool) -> dict[str, Any]:
+def to_json(subscription: str, tenant: str, *, is_named: bool) -> dict[str, Any]:
     """The resource of a subscription; only the home's own has a name, others are called by their id."""
     return {
         "id": f"/subscriptions/{subscription}",
         "subscriptionId": subscription,
-        "tenantId": TENANT,
+        "tenantId": tenant,
         "displayName": NAME if is_named else subscription,
         "state": "Enabled",
         "authorizationSource": "RoleBased",
@@ -31,8 +29,8 @@ def to_json(subscription: str, *, is_named: bool) -> dict[str, Any]:
     }
 
 
-def tenant_to_json() -> dict[str, Any]:
-    return {"id": f"/tenants/{TENANT}", "tenantId": TENANT, "displayName": NAME, "tenantCategory": "Home"}
+def tenant_to_json(tenant: str) -> dict[str, Any]:
+    return {"id": f"/tenants/{tenant}", "tenantId": tenant, "displayName": NAME, "tenantCategory": "Home"}
 
 
 def provider_to_json(subscription: str, name: str, location: str) -> dict[str, Any]:

@@ -7,6 +7,8 @@ from fastapi import APIRouter, Request
 from batchpoint.arm.cloud import subscription as wire
 from batchpoint.errors import ResourceNotFound
 from batchpoint.server.identity.caller import Caller
+from batchpoint.server.identity.home import home_id_of
+from batchpoint.server.identity.tokens.authority import tenant_of
 from batchpoint.server.lookup import ControlPlane
 from batchpoint.server.routers.asked import AtPlane, By, page
 
@@ -14,8 +16,9 @@ router = APIRouter()
 
 
 @router.get("/tenants")
-def list_tenants() -> dict[str, Any]:
-    return {"value": [wire.tenant_to_json()]}
+def list_tenants(plane: AtPlane) -> dict[str, Any]:
+    """The one tenant of the home, which its tokens name."""
+    return {"value": [wire.tenant_to_json(_tenant(plane))]}
 
 
 @router.get("/subscriptions")
@@ -55,7 +58,12 @@ def get_provider(plane: AtPlane, subscription: str, provider: str) -> dict[str, 
 
 
 def _shown(plane: ControlPlane, subscription: str) -> dict[str, Any]:
-    return wire.to_json(subscription, is_named=subscription.lower() == plane.settings.subscription.lower())
+    is_named = subscription.lower() == plane.settings.subscription.lower()
+    return wire.to_json(subscription, _tenant(plane), is_named=is_named)
+
+
+def _tenant(plane: ControlPlane) -> str:
+    return tenant_of(home_id_of(plane.settings.home))
 
 
 def _may_see(caller: Caller, subscription: str) -> bool:
