@@ -166,11 +166,11 @@ class _OwnFiles:
 
     def __init__(self, certificate: str, key: str) -> None:
         self.certificate = certificate
-        self.paths = tuple(Path(name).expanduser() for name in (key, certificate) if name)
+        self.paths = tuple(Path(name).expanduser() for name in (certificate, key) if name)
         self._seen: list[tuple[int, int, int]] = []
 
     def read(self) -> bytes:
-        """Key and chain. Raises UserError when a file cannot be read."""
+        """Chain and key. Raises UserError when a file cannot be read."""
         self._seen = self._state()
         texts = []
         for path in self.paths:
@@ -188,7 +188,7 @@ class _OwnFiles:
         return self._state() != self._seen
 
     def names(self) -> frozenset[str]:
-        return names_in(self.paths[-1].read_bytes())
+        return names_in(self.paths[0].read_bytes())
 
     def _state(self) -> list[tuple[int, int, int]]:
         found = (path.stat() for path in self.paths if path.exists())
