@@ -16,18 +16,11 @@ from pydantic import ValidationError
 
 from batchpoint.arm.envelope import ids
 from batchpoint.arm.envelope.reading import Body, build, duration_to_iso, enum_to_wire, system_data, without_none
-from batchpoint.entities.job import OUTPUT, Job, JobEdit, shown_properties, step_of
+from batchpoint.entities.job import ARTIFACT_STORE, OUTPUT, Job, JobEdit, artifact_folder, shown_properties
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import InternalError
 
 _OURS = "batchpoint"
-#: The datastore that holds the logs of runs.
-ARTIFACT_STORE = "workspaceartifactstore"
-
-
-def artifact_folder(run: str) -> str:
-    """The folder of a run in that datastore."""
-    return f"ExperimentRun/dcid.{run}"
 
 
 def batch_job_to_json(job: Job, workspace: Workspace, server: str) -> dict[str, Any]:
@@ -65,7 +58,6 @@ def to_json(job: Job, workspace: Workspace, server: str) -> dict[str, Any]:
     Of its one step the run history tells: official clients ask there when they find no properties here.
     """
     arm_id = job.id or ids.job_id(workspace, job.name)
-    kind = enum_to_wire(job.settings.input.type)
     resource = {
         "id": arm_id,
         "name": job.name,
@@ -82,8 +74,9 @@ def to_json(job: Job, workspace: Workspace, server: str) -> dict[str, Any]:
             "displayName": job.display_name or job.name,
             "experimentName": job.experiment_name or job.endpoint_name,
             "computeId": job.compute,
-            "inputs": {"input": {"jobInputType": kind, "uri": job.settings.input.path}},
-            "outputs": {OUTPUT: _output(job)},
+            # Jobs spell these types with underscores, batch jobs without.
+            "inputs": {"input": {"jobInputType": job.settings.input.type, "uri": job.settings.input.path}},
+            "outputs": {OUTPUT: {**_output(job), "jobOutputType": _output_type(job)}},
             "jobs": {},
             "settings": {},
             "services": services(job, workspace, server),
@@ -111,10 +104,13 @@ def _whole(job: Job) -> dict[str, Any]:
 
 def _output(job: Job) -> dict[str, str]:
     settings = job.settings
-    if settings.output_action == "append_row":
-        uri = f"{settings.output_uri.rstrip('/')}/{settings.output_file_name}"
-        return {"jobOutputType": "UriFile", "mode": "ReadWriteMount", "uri": uri}
-    return {"jobOutputType": "UriFolder", "mode": "ReadWriteMount", "uri": settings.output_uri}
+    name = settings.output_file_name if _output_type(job) == "uri_file" else ""
+    uri = f"{settings.output_uri.rstrip('/')}/{name}" if name else settings.output_uri
+    return {"jobOutputType": enum_to_wire(_output_type(job)), "mode": "ReadWriteMount", "uri": uri}
+
+
+def _output_type(job: Job) -> str:
+    return "uri_file" if job.settings.output_action == "append_row" else "uri_folder"
 
 
 def _output_by_id(job: Job, workspace: Workspace) -> dict[str, str]:
@@ -128,7 +124,7 @@ def _output_by_id(job: Job, workspace: Workspace) -> dict[str, str]:
 
 def _artifacts(job: Job, workspace: Workspace) -> dict[str, str]:
     """Where clients that speak to the storage find the logs of the step."""
-    return {"datastoreId": ids.datastore_id(workspace, ARTIFACT_STORE), "path": artifact_folder(step_of(job).name)}
+    return {"datastoreId": ids.datastore_id(workspace, ARTIFACT_STORE), "path": artifact_folder(job.name)}
 
 
 def services(job: Job, workspace: Workspace, server: str) -> dict[str, Any]:

@@ -206,7 +206,8 @@ def shown_properties(job: Job) -> dict[str, str]:
         counts["batchpoint.failures"] = json.dumps([reason.model_dump() for reason in job.failures])
     # A redrive that heals everything leaves an empty one.
     own = {name: value for name, value in job.properties.items() if value or name != FAILED_ITEMS_PATH}
-    return {**own, "azureml.pipelines.stages": _stages(job), **counts}
+    origin = job.parent_job_name or job.name
+    return {**own, "azureml.sourcepipelinerunid": origin, "azureml.pipelines.stages": _stages(job), **counts}
 
 
 def _stages(job: Job) -> str:
@@ -230,6 +231,15 @@ def step_of(job: Job) -> Job:
     return job.model_copy(
         update={"name": f"{job.name}{_SUFFIX}", "display_name": STEP, "parent_job_name": job.name, "id": None}
     )
+
+
+#: The datastore of every workspace where official clients look for the logs of runs.
+ARTIFACT_STORE = "workspaceartifactstore"
+
+
+def artifact_folder(job: str) -> str:
+    """Where the logs of a job's step stand in it."""
+    return f"ExperimentRun/dcid.{job}{_SUFFIX}"
 
 
 def job_of_step(name: str) -> str | None:

@@ -6,7 +6,9 @@ The router of jobs and ``upkeep`` call it; it knows no HTTP.
 from pathlib import Path
 
 from batchpoint.entities.naming import names
+from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import ResourceConflict
+from batchpoint.storage.accounts.run_logs import forget_logs
 from batchpoint.storage.discarding import discard, set_aside
 from batchpoint.storage.job_folder import job_folder
 from batchpoint.storage.lock import try_lock
@@ -37,6 +39,7 @@ def delete_job(store: Store, home: Path, w: str, name: str) -> None:
         aside: list[Path | None] = []
         # Within the transaction: whoever gets the name next must not find the plan of this job.
         store.delete_job(w, name, lambda: aside.append(set_aside(folder.path)))
+    forget_logs(home, Workspace(*w.split("/")), name)
     for path in aside:
         if path is not None:
             discard(path)

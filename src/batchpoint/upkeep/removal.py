@@ -9,8 +9,10 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import ResourceConflict, ResourceNotFound
 from batchpoint.server.retention import delete_job
+from batchpoint.storage.accounts.run_logs import forget_logs
 from batchpoint.storage.atomic import is_aside
 from batchpoint.storage.discarding import discard, set_aside
 from batchpoint.storage.job_folder import JobFolder, job_folder
@@ -67,7 +69,10 @@ def _remove(removal: Removal, store: Store, home: Path) -> bool:
             return _remove_parts(folder, segment_paths(folder), lambda: store.mark_pruned(removal.name, now))
         case Kind.LOGS, None:
             folder = job_folder(home, removal.name)
-            return _remove_parts(folder, log_paths(folder), lambda: _has_ended(store, removal.name))
+            is_gone = _remove_parts(folder, log_paths(folder), lambda: _has_ended(store, removal.name))
+            if is_gone and removal.workspace:
+                forget_logs(home, Workspace(*removal.workspace.split("/")), removal.name)
+            return is_gone
         case Kind.LOGS, Path() as path:
             return not is_attended(home) and _removed(path)
         case Kind.ENVIRONMENTS, Path() as path:

@@ -42,13 +42,18 @@ def run_to_json(job: Job, workspace: Workspace, server: str, output: str | None 
             "compute": {"target": ids.last_segment(job.compute), "instanceCount": job.settings.instance_count},
             "tags": _tags(job),
             "properties": shown_properties(job),
-            "services": services(job, workspace, server),
+            "services": _services(job, workspace, server),
             "outputs": {OUTPUT: {"assetId": output_asset_id(job.name, workspace), "type": output}} if output else {},
             "inputs": {},
             "error": error_to_json(job),
             "warnings": warnings_to_json(job),
         }
     )
+
+
+def _services(job: Job, workspace: Workspace, server: str) -> dict[str, Any]:
+    found = services(job, workspace, server)
+    return {kind: {"type": kind, "endpoint": one["endpoint"], "properties": {}} for kind, one in found.items()}
 
 
 def details_to_json(run: Mapping[str, Any], logs: Mapping[str, str]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from batchpoint.server.lookup import Desk
 from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, Sent, page
 from batchpoint.server.routers.dataplane.outputs import output_place
 from batchpoint.server.routers.jobs import edit_job, path_inside
+from batchpoint.storage.accounts.run_logs import LOG_FOLDERS, show_logs
 from batchpoint.storage.job_folder import job_folder
 
 #: The part of every address of the run history before the workspace.
@@ -27,7 +28,6 @@ router = APIRouter(prefix=_RUNS)
 #: What clients print while they wait for a job; all other logs are those of its step.
 _OF_THE_JOB = "logs/azureml/executionlogs.txt"
 _OF_THE_STEP = "user_logs/std_log_0.txt"
-_LOG_FOLDERS = ("logs", "user_logs")
 _BLOCK_BYTES = 1 << 18
 
 
@@ -54,7 +54,7 @@ def list_children(request: Request, desk: AtDesk, run: str) -> dict[str, Any]:
 def read_log(desk: AtDesk, run: str, path: str) -> Response:
     """The whole log as it stands now; empty while it has not been begun."""
     found = desk.job_or_step(run)
-    if path.split("/")[0] not in _LOG_FOLDERS:
+    if path.split("/")[0] not in LOG_FOLDERS:
         raise ResourceNotFound(f"Run {run} has no log {path}; logs stand under logs/ and user_logs/.", target=path)
     file = path_inside(_folder(desk, found), path)
     size = file.stat().st_size if file.is_file() else 0
@@ -72,8 +72,11 @@ def patch_run(desk: AtDesk, run: str, sent: Sent) -> dict[str, Any]:
 
 @router.post("/rundata")
 def get_run_data(desk: AtDesk, sent: Sent) -> dict[str, Any]:
-    run = sent.text("runId") or ""
-    return {"runMetadata": _shown(desk, desk.job_or_step(run))}
+    """What clients ask before they download; they then read logs and outputs from the storage."""
+    found = desk.job_or_step(sent.text("runId") or "")
+    if found.parent_job_name and found.status.is_terminal:
+        show_logs(desk.settings.home, desk.workspace, found.parent_job_name)
+    return {"runMetadata": _shown(desk, found)}
 
 
 def _shown(desk: Desk, job: Job) -> dict[str, Any]:
@@ -97,7 +100,7 @@ def _log_names(desk: Desk, job: Job) -> list[str]:
     if not job.parent_job_name:
         return [_OF_THE_JOB]
     root = _folder(desk, job)
-    walked = (os.walk(root / folder) for folder in _LOG_FOLDERS)
+    walked = (os.walk(root / folder) for folder in LOG_FOLDERS)
     found = {
         (Path(here) / name).relative_to(root).as_posix() for tree in walked for here, _, names in tree for name in names
     }
