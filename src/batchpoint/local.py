@@ -161,7 +161,7 @@ def _in_process(settings: Settings, workspace: Workspace) -> Client:
     store = open_store(settings.home, settings.store_busy_timeout_s)
     _log_to(settings.home / "server.log")
     app = create_app(settings, store, lambda: ensure_supervisor(settings))
-    if store.open_jobs():
+    if store.has_open_jobs():
         # Left by a supervisor that was killed, or by a machine that was switched off.
         ensure_supervisor(settings)
     transport = InProcessTransport(app, store)

@@ -136,7 +136,7 @@ def succeeded(store: Store, settings: Settings) -> Iterator[None]:
     try:
         yield
     finally:
-        if store.open_jobs():
+        if store.has_open_jobs():
             with (settings.home / "supervisor.log").open("ab") as output:
                 start_detached("batchpoint.server.supervisor", [], settings, output.fileno())
 

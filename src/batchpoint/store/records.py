@@ -11,6 +11,17 @@ from batchpoint.entities.job import FailureReason, Job, JobError, JobStatus, Pro
 
 
 @dataclass(frozen=True)
+class ListPart:
+    """Which part of a long list is asked for."""
+
+    most: int
+    #: Begins with the first that stands before this place in the order of arrival; None: with the newest.
+    before: int | None = None
+    #: How many are passed over from there.
+    skipped: int = 0
+
+
+@dataclass(frozen=True)
 class RequestKey:
     """By what a request is known when its client sends it again, having heard no answer."""
 

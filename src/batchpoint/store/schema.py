@@ -136,6 +136,9 @@ jobs = Table(
     Index("jobs_by_name", "name", unique=True),
     Index("jobs_by_deployment", "workspace", "endpoint", "deployment"),
     Index("jobs_by_status", "status"),
+    # Lists are read page by page in the order of arrival.
+    Index("jobs_by_workspace", "workspace", "sequence"),
+    Index("jobs_by_endpoint", "workspace", "endpoint", "sequence"),
 )
 
 #: One row per finished mini-batch, or per range of its items; a part counts only if it stands here. The workspace

@@ -1,24 +1,29 @@
 """How a request reaches a router: the desk of its workspace, its body, and lists cut into pages."""
 
 import hashlib
+import re
+from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
 from batchpoint.arm.envelope.reading import Body, parse_body
+from batchpoint.entities.job import Job
 from batchpoint.entities.noun import ListView
 from batchpoint.entities.workspace import PROVIDER, Workspace
 from batchpoint.errors import ReferenceInvalid, UserError
 from batchpoint.server.identity.caller import Caller, caller_of
 from batchpoint.server.lookup import ControlPlane, Desk, no_workspace
-from batchpoint.store.records import RequestKey
+from batchpoint.server.transport.ascii_json import AsciiJson
+from batchpoint.store.records import ListPart, RequestKey
 
 WORKSPACE_PATH = (
     f"/subscriptions/{{subscription}}/resourceGroups/{{group}}/providers/{PROVIDER}/workspaces/{{workspace}}"
 )
 
 _BODY_LIMIT = 8 << 20
-_PAGE = 200
+#: Entries of a page when nobody says how many, and at most.
+_PAGE, _PAGE_MAX = 100, 1000
 _VIEWS: dict[str, ListView] = {"activeonly": "ActiveOnly", "archivedonly": "ArchivedOnly", "all": "All"}
 #: No list is longer than such a number.
 _DIGITS_MAX = 18
@@ -84,11 +89,46 @@ SameRequest = Annotated[RequestKey | None, Depends(request_key)]
 def page(request: Request, values: list[dict[str, Any]]) -> dict[str, Any]:
     """One page of a list, with the link to the next."""
     skip = _number(request, "$skip", 0)
-    top = _number(request, "$top", _number(request, "count", _PAGE)) or _PAGE
+    top = _wanted(request)
     answer: dict[str, Any] = {"value": values[skip : skip + top]}
     if skip + top < len(values):
         answer["nextLink"] = str(request.url.include_query_params(**{"$skip": skip + top}))
     return answer
+
+
+def page_of_jobs(
+    request: Request, read: Callable[[ListPart], dict[int, Job]], shown: Callable[[Job], dict[str, Any]]
+) -> AsciiJson:
+    """One page of a list of jobs. The link to the next says where this one ended, not how many there were before it:
+    jobs that arrive meanwhile shift nothing.
+    """
+    top = _wanted(request)
+    # One more than is shown tells whether there is a next page.
+    found = read(ListPart(top + 1, _place(request), _number(request, "$skip", 0)))
+    answer: dict[str, Any] = {"value": [shown(job) for job in list(found.values())[:top]]}
+    if len(found) > top:
+        url = request.url.remove_query_params(["$skip", "$skipToken", "$skiptoken"])
+        answer["nextLink"] = str(url.include_query_params(**{"$skipToken": f"{list(found)[top - 1]:x}"}))
+    return AsciiJson(answer)
+
+
+def _place(request: Request) -> int | None:
+    """Where the page before ended. It opens nothing: whoever makes one up reads the list that is theirs from there."""
+    token = request.query_params.get("$skipToken", request.query_params.get("$skiptoken"))
+    if token is None:
+        return None
+    if not re.fullmatch("[0-9a-f]{1,15}", token):
+        raise ReferenceInvalid(
+            f"$skipToken {token[:80]!r} is none of ours. Follow the nextLink of the page before as it is.",
+            target="$skipToken",
+        )
+    return int(token, 16)
+
+
+def _wanted(request: Request) -> int:
+    """How many entries a page is to have. Who asks for very many gets fewer, and a link to the next ones."""
+    top = _number(request, "$top", _number(request, "count", _PAGE)) or _PAGE
+    return min(top, _PAGE_MAX)
 
 
 def view_of(request: Request) -> ListView:

@@ -14,7 +14,8 @@ from batchpoint.errors import NotSupported, ReferenceInvalid, ResourceConflict, 
 from batchpoint.server import retention
 from batchpoint.server.intake import limits
 from batchpoint.server.lookup import ControlPlane, Desk, no_job
-from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, AtPlane, Sent, page, view_of
+from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, AtPlane, Sent, page_of_jobs, view_of
+from batchpoint.server.transport.ascii_json import AsciiJson
 from batchpoint.storage.datastores import open_datastore
 from batchpoint.storage.job_folder import job_folder
 from batchpoint.storage.published import recall
@@ -32,15 +33,18 @@ _LOG_CHUNK = 1 << 20
 
 
 @router.get(_ARM)
-def list_jobs(request: Request, desk: AtDesk) -> dict[str, Any]:
+def list_jobs(request: Request, desk: AtDesk) -> Response:
     """Jobs, the latest first; with ``?parentJobName=`` the one step of that job."""
+
+    def shown(job: Job) -> dict[str, Any]:
+        return wire.to_json(job, desk.workspace, desk.server)
+
     parent = request.query_params.get("parentJobName")
     if parent is not None:
         job = desk.job_or_step(parent)
-        found = [] if job.parent_job_name else [step_of(job)]
-    else:
-        found = desk.store.list_jobs(desk.key, view=view_of(request))
-    return page(request, [wire.to_json(job, desk.workspace, desk.server) for job in found])
+        return AsciiJson({"value": [] if job.parent_job_name else [shown(step_of(job))]})
+    view = view_of(request)
+    return page_of_jobs(request, lambda part: desk.store.some_jobs(part, desk.key, view=view), shown)
 
 
 @router.get(f"{_ARM}/{{job}}")

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Depends, Header, Request, Response
 
 from batchpoint.arm import invocation as invocation_wire
 from batchpoint.arm import job as wire
@@ -12,7 +12,16 @@ from batchpoint.errors import ResourceNotFound
 from batchpoint.server.identity.caller import caller_of
 from batchpoint.server.intake import invocation
 from batchpoint.server.lookup import Desk, no_endpoint
-from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, SameRequest, Sent, page, plane, server_of, view_of
+from batchpoint.server.routers.asked import (
+    WORKSPACE_PATH,
+    AtDesk,
+    SameRequest,
+    Sent,
+    page_of_jobs,
+    plane,
+    server_of,
+    view_of,
+)
 
 router = APIRouter()
 
@@ -62,18 +71,18 @@ def invoke_deployment(desk: AtDesk, endpoint: str, deployment: str, sent: Sent, 
 
 
 @router.get(_SCORING)
-def list_jobs(request: Request, desk: AtEndpoint, endpoint: str) -> dict[str, Any]:
+def list_jobs(request: Request, desk: AtEndpoint, endpoint: str) -> Response:
     return _listed(request, desk, endpoint, request.query_params.get("deployment"))
 
 
 @router.get(f"{_ARM}/jobs")
-def list_jobs_by_id(request: Request, desk: AtDesk, endpoint: str) -> dict[str, Any]:
+def list_jobs_by_id(request: Request, desk: AtDesk, endpoint: str) -> Response:
     """The jobs of an endpoint stay when it is deleted."""
     return list_jobs(request, desk, endpoint)
 
 
 @router.get(f"{_ARM}/deployments/{{deployment}}/jobs")
-def list_jobs_of_deployment(request: Request, desk: AtDesk, endpoint: str, deployment: str) -> dict[str, Any]:
+def list_jobs_of_deployment(request: Request, desk: AtDesk, endpoint: str, deployment: str) -> Response:
     return _listed(request, desk, endpoint, deployment)
 
 
@@ -95,15 +104,19 @@ def get_job_of_deployment(desk: AtDesk, endpoint: str, deployment: str, job: str
     return _shown(desk, found)
 
 
-def _listed(request: Request, desk: Desk, endpoint: str, deployment: str | None) -> dict[str, Any]:
+def _listed(request: Request, desk: Desk, endpoint: str, deployment: str | None) -> Response:
     """Jobs outlive what they were sent to; ResourceNotFound where there is neither."""
-    jobs = desk.store.list_jobs(desk.key, endpoint, deployment, view_of(request))
-    if not jobs and not desk.store.list_jobs(desk.key, endpoint, deployment, "All"):
+    if not desk.store.has_jobs(desk.key, endpoint, deployment):
         if deployment is None:
             desk.endpoint(endpoint)
         else:
             desk.deployment(endpoint, deployment)
-    return page(request, [_shown(desk, job) for job in jobs])
+    view = view_of(request)
+    return page_of_jobs(
+        request,
+        lambda part: desk.store.some_jobs(part, desk.key, endpoint, deployment, view),
+        lambda job: _shown(desk, job),
+    )
 
 
 def _shown(desk: Desk, job: Job) -> dict[str, Any]:

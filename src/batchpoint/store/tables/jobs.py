@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, bindparam, delete, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, delete, func, insert, select, update
 
 from batchpoint.entities.job import TERMINAL, Job
 from batchpoint.entities.noun import ListView
@@ -16,7 +16,7 @@ from batchpoint.errors import IdempotencyKeyReused, InternalError, ResourceConfl
 from batchpoint.store import lifecycle
 from batchpoint.store.database import Database
 from batchpoint.store.lifecycle import JobRecord
-from batchpoint.store.records import RequestKey
+from batchpoint.store.records import ListPart, RequestKey
 from batchpoint.store.schema import idempotency_keys, jobs, output_reservations, waiting
 
 #: Fields of Job that stand in columns of their own.
@@ -40,6 +40,7 @@ _RECORD_COLUMNS = (
 
 #: Jobs as people see them: with what they wait for.
 _SEEN = select(jobs, waiting.c.sentence).outerjoin(waiting, waiting.c.job == jobs.c.name)
+_Archived = jobs.c.document["archived"].as_boolean()
 # Statements of the hot path, built once.
 _SELECT = select(jobs).where(jobs.c.name == bindparam("wanted_name"))
 _LOCK = _SELECT.with_for_update()
@@ -92,13 +93,34 @@ class JobTable:
         self, w: str, endpoint: str | None = None, deployment: str | None = None, view: ListView = "All"
     ) -> list[Job]:
         """Newest first; of one endpoint, of one deployment, or all."""
-        query = _SEEN.where(jobs.c.workspace == w)
-        if endpoint is not None:
-            query = query.where(jobs.c.endpoint == endpoint.lower())
-        if deployment is not None:
-            query = query.where(jobs.c.deployment == deployment)
-        found = self._many(query.order_by(jobs.c.sequence.desc()))
-        return found if view == "All" else [job for job in found if job.archived == (view == "ArchivedOnly")]
+        return self._many(_SEEN.where(*_of(w, endpoint, deployment, view)).order_by(jobs.c.sequence.desc()))
+
+    def some_jobs(
+        self,
+        part: ListPart,
+        w: str,
+        endpoint: str | None = None,
+        deployment: str | None = None,
+        view: ListView = "All",
+    ) -> dict[int, Job]:
+        """A part of the same list, by the place of each in the order of arrival. What arrives later changes no part."""
+        query = _SEEN.where(*_of(w, endpoint, deployment, view)).order_by(jobs.c.sequence.desc())
+        query = query.limit(part.most).offset(part.skipped)
+        if part.before is not None:
+            query = query.where(jobs.c.sequence < part.before)
+        with self._database.reading() as connection:
+            return {row.sequence: job_of_row(row) for row in connection.execute(query)}
+
+    def has_jobs(self, w: str, endpoint: str, deployment: str | None = None) -> bool:
+        """Whether any job was ever sent there and has not been deleted."""
+        query = select(jobs.c.name).where(*_of(w, endpoint, deployment, "All")).limit(1)
+        with self._database.reading() as connection:
+            return connection.scalar(query) is not None
+
+    def has_open_jobs(self) -> bool:
+        """Whether any job of any workspace has not ended."""
+        with self._database.reading() as connection:
+            return connection.scalar(select(jobs.c.name).where(jobs.c.status.not_in(ENDED)).limit(1)) is not None
 
     def open_jobs(self) -> list[Job]:
         """Every job of every workspace that has not ended, oldest first."""
@@ -164,6 +186,18 @@ class JobTable:
     def _many(self, query: Select[Any]) -> list[Job]:
         with self._database.reading() as connection:
             return [job_of_row(row) for row in connection.execute(query)]
+
+
+def _of(w: str, endpoint: str | None, deployment: str | None, view: ListView) -> list[ColumnElement[bool]]:
+    found = [jobs.c.workspace == w]
+    if endpoint is not None:
+        found.append(jobs.c.endpoint == endpoint.lower())
+    if deployment is not None:
+        found.append(jobs.c.deployment == deployment)
+    if view != "All":
+        # Jobs of long ago do not say it.
+        found.append(func.coalesce(_Archived, False) == (view == "ArchivedOnly"))
+    return found
 
 
 def locked(connection: Connection, name: str, w: str | None = None) -> JobRecord:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 
 from batchpoint.server.routers import scoring
 from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk
@@ -11,7 +11,7 @@ router = APIRouter(prefix=f"/mferp/managementfrontend{WORKSPACE_PATH}/batchEndpo
 
 
 @router.get("/jobs")
-def list_jobs(request: Request, desk: AtDesk, endpoint: str) -> dict[str, Any]:
+def list_jobs(request: Request, desk: AtDesk, endpoint: str) -> Response:
     return scoring.list_jobs_by_id(request, desk, endpoint)
 
 
@@ -21,7 +21,7 @@ def get_job(desk: AtDesk, endpoint: str, job: str) -> dict[str, Any]:
 
 
 @router.get("/deployments/{deployment}/jobs")
-def list_jobs_of_deployment(request: Request, desk: AtDesk, endpoint: str, deployment: str) -> dict[str, Any]:
+def list_jobs_of_deployment(request: Request, desk: AtDesk, endpoint: str, deployment: str) -> Response:
     return scoring.list_jobs_of_deployment(request, desk, endpoint, deployment)
 
 

@@ -1,4 +1,4 @@
-"""Principals, their secrets, roles and who has which."""
+"""Principals, their secrets, roles and who has which; jobs are found in the order in which they are listed."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -41,3 +41,5 @@ def upgrade() -> None:
         sa.Column("document", sa.JSON, nullable=False),
     )
     op.create_index("role_assignments_by_principal", "role_assignments", ["principal"])
+    op.create_index("jobs_by_workspace", "jobs", ["workspace", "sequence"])
+    op.create_index("jobs_by_endpoint", "jobs", ["workspace", "endpoint", "sequence"])
