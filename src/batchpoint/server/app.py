@@ -15,6 +15,8 @@ from starlette.types import ASGIApp
 
 from batchpoint.arm.envelope import data_plane_error, error_body
 from batchpoint.errors import BatchpointError, InternalError, Problem, ResourceNotFound, UserError, ValidationFailed
+from batchpoint.server.blobs.places import Places
+from batchpoint.server.blobs.service import BlobService
 from batchpoint.server.browser.visitors import Visitors
 from batchpoint.server.identity.caller import caller_of
 from batchpoint.server.identity.gate import Gate
@@ -112,6 +114,7 @@ def create_app(
         hosts=hosts,
         authority=authority,
         visitors=visitors,
+        blobs=BlobService(Places(settings.home, store)),
     )
     app.add_middleware(Audit, file=audit_file(settings.home))
     app.add_exception_handler(BatchpointError, _answer)

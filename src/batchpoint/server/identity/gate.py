@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from batchpoint.arm.envelope import error_body
 from batchpoint.entities.identity.role import Role
 from batchpoint.errors import AccessDenied, BatchpointError
+from batchpoint.server.blobs.service import BlobService
 from batchpoint.server.browser.origins import login_before
 from batchpoint.server.browser.visitors import Visitors
 from batchpoint.server.identity.caller import NOBODY, OWNER, Caller, Grant
@@ -40,13 +41,16 @@ class Gate:
         hosts: frozenset[str],
         authority: Authority,
         visitors: Visitors,
+        blobs: BlobService,
     ) -> None:
+        """``blobs`` answers what is for storage accounts, whose signatures open what no token of ours does."""
         self._app = app
         self._token = owner_token.encode()
         self._links = links
         self._hosts = hosts
         self._authority = authority
         self._visitors = visitors
+        self._blobs = blobs
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -54,6 +58,10 @@ class Gate:
             return
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
+            return
+        address = self._blobs.address_of(scope)
+        if address is not None:
+            await self._blobs.answer(address, await self._bearer(scope), scope, receive, send)
             return
         try:
             caller = await self._caller(scope)
@@ -94,6 +102,18 @@ class Gate:
             return found
         # The store may be busy, and an external issuer slow: nobody else is to wait for that.
         return await run_in_threadpool(self._authority.identify, token, scope["path"])
+
+    async def _bearer(self, scope: Scope) -> Caller | None:
+        """Whose token a request to a storage account has; None for one without a good token."""
+        scheme, _, token = Headers(scope=scope).get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer":
+            return None
+        if hmac.compare_digest(token.strip().encode("latin-1", "replace"), self._token):
+            return OWNER
+        try:
+            return await run_in_threadpool(self._authority.identify, token.strip(), self._blobs.place(scope))
+        except AccessDenied:
+            return None
 
     def _answers_to(self, host: str, scope: Scope) -> bool:
         # A web page on another name cannot reach a loopback server by rebinding its DNS. Names of the public cloud
