@@ -30,6 +30,11 @@ _RSA_BITS_LEAST = 2048
 _REFUSED_HEADERS = frozenset({"jku", "jwk", "x5u", "x5c", "crit", "b64", "zip", "enc"})
 _KID_LIMIT = 256
 _SEGMENTS = 3
+#: Most probably it is the token of another home.
+_NO_JWT = (
+    "The request carries no valid bearer token: it is neither a JWT nor that of the owner, which stands in the file "
+    "'token' of the server's home folder. Give one as BATCHPOINT_TOKEN or in the header Authorization: Bearer."
+)
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ def read(text: str) -> Token:
         refuse("The token is too long.")
     parts = text.split(".")
     if len(parts) != _SEGMENTS:
-        refuse("The bearer token is no JWT.")
+        refuse(_NO_JWT)
     header, claims, signature = (_decoded(part) for part in parts)
     token = Token(_object(header), _object(claims), f"{parts[0]}.{parts[1]}".encode("ascii"), signature)
     if strange := sorted(_REFUSED_HEADERS & token.header.keys()):
@@ -154,9 +159,9 @@ def _decoded(segment: str) -> bytes:
     try:
         raw = base64.b64decode(segment.encode("ascii") + b"=" * (-len(segment) % 4), b"-_", validate=True)
     except (UnicodeEncodeError, binascii.Error, ValueError):
-        refuse("The bearer token is no JWT.")
+        refuse(_NO_JWT)
     if base64.urlsafe_b64encode(raw).rstrip(b"=").decode("ascii") != segment:
-        refuse("The bearer token is no JWT.")
+        refuse(_NO_JWT)
     return raw
 
 
@@ -164,9 +169,9 @@ def _object(raw: bytes) -> dict[str, Any]:
     try:
         found = json.loads(raw.decode("utf-8"), object_pairs_hook=_without_doubles, parse_constant=_no_number)
     except (ValueError, RecursionError):
-        refuse("The bearer token is no JWT.")
+        refuse(_NO_JWT)
     if not isinstance(found, dict):
-        refuse("The bearer token is no JWT.")
+        refuse(_NO_JWT)
     return found
 
 

@@ -92,7 +92,7 @@ class _Reader:
         profile = block.get("profile", "oidc")
         if profile not in get_args(Profile):
             self._wrong(f"{key}.profile", f"must be one of {', '.join(get_args(Profile))}.")
-        named = self._text(key, block, "discovery", f"{url.rstrip('/')}/.well-known/openid-configuration")
+        named = self._address(f"{key}.discovery", self._text(key, block, "discovery", ""))
         file = self._text(key, block, "jwks_file", "")
         if file and not (self._home / file).is_file():
             self._wrong(f"{key}.jwks_file", f"there is no file {self._home / file}.")
@@ -100,7 +100,7 @@ class _Reader:
             url=url,
             profile=profile,
             audiences=self._audiences(f"{key}.audiences", block.get("audiences", {})),
-            discovery=self._address(f"{key}.discovery", named),
+            discovery=named or f"{url.rstrip('/')}/.well-known/openid-configuration",
             jwks_file=self._home / file if file else None,
         )
 
