@@ -153,6 +153,13 @@ def _reachable(http: httpx.Client) -> Iterator[None]:
             target=str(http.base_url),
         ) from error
     except httpx.TransportError as error:
+        if "CERTIFICATE_VERIFY_FAILED" in str(error):
+            raise ServerUnreachable(
+                f"The certificate of the server at {http.base_url} is not believed, so it was sent nothing ({error}). "
+                "If it is the right one, name the PEM file of its authority with the setting server_ca, or as "
+                "BATCHPOINT_SERVER_CA; a server of ours has it as ca.pem in the folder 'tls' of its home.",
+                target=str(http.base_url),
+            ) from error
         raise ServerUnreachable(
             f"No Batchpoint server answers at {http.base_url} ({error or type(error).__name__}). Start one with "
             "'batchpoint serve', name another with --server or BATCHPOINT_SERVER, or unset it to work without one.",
