@@ -16,7 +16,7 @@ _WORDS = {
         *("versions", "labels", "cancel", "listNodes", "start", "stop", "restart", "startPendingUpload", "listSecrets"),
         *("diagnose", "listKeys", "resyncKeys", "listStorageAccountKeys", "storageAccounts"),
         *("locations", "vmSizes", "usages", "quotas", "operationsStatus"),
-        *("runs", "children", "details", "rundata", "dataversion", "batchGetResolvedUris"),
+        *("experiments", "runs", "children", "details", "rundata", "dataversion", "batchGetResolvedUris"),
     )
 }
 
