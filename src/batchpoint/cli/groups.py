@@ -51,6 +51,15 @@ SECTIONS: tuple[tuple[str, tuple[Group, ...]], ...] = (
         ),
     ),
     (
+        "Who may do what",
+        (
+            Group("user", "People who may use a server.", "people.principals"),
+            Group("principal", "Programs that may use a server, with a secret.", "people.principals"),
+            Group("role", "What users and service principals may do, and where.", "people.roles"),
+            Group("audit", "Who changed what, and who was refused.", "people.audit"),
+        ),
+    ),
+    (
         "Look something up",
         (
             Group("explain", "What the code of an error means, and what to do.", "machine.explaining"),
@@ -82,8 +91,7 @@ COMPANIONS = (
     Group("logout", "No sign-in is needed.", "companions.account"),
     Group("storage", "Storage accounts and blobs; not offered here.", "companions.absent"),
     Group("identity", "Managed identities; not offered here.", "companions.absent"),
-    Group("ad", "Users and service principals; not offered here.", "companions.absent"),
-    Group("role", "Role assignments; not offered here.", "companions.absent"),
+    Group("ad", "The directory of az; see user and principal.", "companions.absent"),
     Group("cloud", "Clouds; not offered here.", "companions.absent"),
     Group("config", "Settings of az; not offered here.", "companions.absent"),
 )

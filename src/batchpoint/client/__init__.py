@@ -24,6 +24,7 @@ from batchpoint.client.deployments import Deployments
 from batchpoint.client.endpoints import Endpoints
 from batchpoint.client.inputs import InputResolver
 from batchpoint.client.jobs import JobEvent, Jobs, LogFile
+from batchpoint.client.people import Principals, Roles
 from batchpoint.client.places import Computes, Datastores
 from batchpoint.client.requests import TIMEOUT, Requests
 from batchpoint.client.transfer.downloads import Downloads
@@ -79,6 +80,9 @@ class Client:
         self.datastores = Datastores(self._requests, workspace)
         self.workspaces = Workspaces(self._requests, workspace)
         self.groups = ResourceGroups(self._requests, workspace)
+        self.users = Principals(self._requests, "users")
+        self.principals = Principals(self._requests, "principals")
+        self.roles = Roles(self._requests)
         self.downloads = Downloads(self._requests, workspace)
         self.jobs = Jobs(self._requests, workspace)
         self.endpoints = Endpoints(self._requests, workspace, InputResolver(self.data, uploads))

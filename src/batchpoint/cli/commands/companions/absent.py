@@ -2,11 +2,6 @@
 
 from batchpoint.cli.commands.refusals import refused
 
-_ALL_MAY = (
-    "whoever has the token of the home may do everything. Print it with account get-access-token; "
-    "keep the file 'token' of the home to those who may."
-)
-
 COMMANDS = (
     refused(
         "storage",
@@ -19,14 +14,16 @@ COMMANDS = (
     refused(
         "identity",
         "Managed identities; not offered here.",
-        f"There are no managed identities here: {_ALL_MAY}",
+        "There are no managed identities to create here: a program is a service principal (principal create --name "
+        "NAME), and batchpoint connect --principal NAME lets its clients think that they run with a managed identity.",
         "identity create --name NAME",
     ),
     refused(
-        "ad", "Users and service principals; not offered here.", f"There is no directory here: {_ALL_MAY}", "ad sp list"
-    ),
-    refused(
-        "role", "Role assignments; not offered here.", f"There are no roles here: {_ALL_MAY}", "role assignment list"
+        "ad",
+        "The directory of az; see user and principal.",
+        "Users and service principals are made with user create and principal create, and listed with user list and "
+        "principal list; what they may do, role says.",
+        "ad sp list",
     ),
     refused(
         "cloud",

@@ -31,7 +31,13 @@ def kind_asked_for(request: Request) -> PrincipalKind:
     return "user" if request.scope["route"].path.startswith("/batchpoint/v1/users") else "service_principal"
 
 
+def tenant_of_server(request: Request) -> str:
+    """What everybody who logs in here has to name beside their secret."""
+    return str(request.app.state.authority.tenant)
+
+
 OfKind = Annotated[PrincipalKind, Depends(kind_asked_for)]
+Tenant = Annotated[str, Depends(tenant_of_server)]
 
 
 @router.get("/users")
@@ -43,7 +49,7 @@ def list_principals(request: Request, plane: AtPlane, kind: OfKind) -> dict[str,
 
 @router.post("/users", status_code=201)
 @router.post("/principals", status_code=201)
-def create_principal(plane: AtPlane, by: By, kind: OfKind, sent: Sent) -> dict[str, Any]:
+def create_principal(plane: AtPlane, by: By, kind: OfKind, tenant: Tenant, sent: Sent) -> dict[str, Any]:
     """With a first secret, which the answer alone has; one of another issuer has none here, and is known by ``id``."""
     issuer = sent.text("issuer") or None
     if issuer and not sent.text("id"):
@@ -62,7 +68,7 @@ def create_principal(plane: AtPlane, by: By, kind: OfKind, sent: Sent) -> dict[s
     lifetime = _lifetime(sent)
     plane.store.create_principal(made)
     forget_grants(plane.store)
-    return wire.principal_to_json(made) | ({} if issuer else _secret(plane, made, lifetime))
+    return wire.principal_to_json(made) | ({} if issuer else _secret(plane, made, lifetime, tenant))
 
 
 def _own_id(sent: Body) -> str:
@@ -107,7 +113,7 @@ def enable(plane: AtPlane, by: By, kind: OfKind, name: str) -> dict[str, Any]:
 
 @router.post("/users/{name}/secrets", status_code=201)
 @router.post("/principals/{name}/secrets", status_code=201)
-def reset_secret(plane: AtPlane, by: By, kind: OfKind, name: str, sent: Sent) -> dict[str, Any]:
+def reset_secret(plane: AtPlane, by: By, kind: OfKind, tenant: Tenant, name: str, sent: Sent) -> dict[str, Any]:
     """A new secret in the place of all others; beside them with ``{"append": true}``."""
     found, lifetime = _found(plane, kind, name), _lifetime(sent)
     _check_stronger(plane, by, found)
@@ -116,7 +122,7 @@ def reset_secret(plane: AtPlane, by: By, kind: OfKind, name: str, sent: Sent) ->
         raise ResourceConflict(message, target=found.name)
     if not sent.boolean("append"):
         plane.store.delete_credentials(found.id)
-    return wire.principal_to_json(found) | _secret(plane, found, lifetime)
+    return wire.principal_to_json(found) | _secret(plane, found, lifetime, tenant)
 
 
 @router.delete("/users/{name}/secrets")
@@ -150,10 +156,11 @@ def _switched(plane: ControlPlane, by: Caller, principal: Principal, *, disabled
     return wire.principal_to_json(changed)
 
 
-def _secret(plane: ControlPlane, principal: Principal, lifetime: timedelta) -> dict[str, Any]:
+def _secret(plane: ControlPlane, principal: Principal, lifetime: timedelta, tenant: str) -> dict[str, Any]:
     kind: Any = "password" if principal.kind == "user" else "client_secret"
     made = create_secret(plane.store, principal.id, kind, lifetime)
-    return {"password": made.text, "expiresAt": made.expires_at.isoformat() if made.expires_at else None}
+    until = made.expires_at.isoformat() if made.expires_at else None
+    return {"password": made.text, "expiresAt": until, "tenant": tenant}
 
 
 def _lifetime(sent: Body) -> timedelta:
