@@ -23,9 +23,9 @@ SPACE = (
 class Server:
     """One server; ``environ`` are settings, ``before`` a command that runs it, such as ``prlimit``."""
 
-    def __init__(self, home: Path, before: Sequence[str] = (), **environ: str) -> None:
+    def __init__(self, home: Path, before: Sequence[str] = (), arguments: Sequence[str] = (), **environ: str) -> None:
         self.home = home
-        command = [*before, sys.executable, "-m", "batchpoint.server"]
+        command = [*before, sys.executable, "-m", "batchpoint.server", *arguments]
         variables = {**os.environ, **Settings(home=home).child_environ(), **environ}
         self._said = (home.parent / f"{home.name}-server.err").open("ab+")
         self.process = subprocess.Popen(command, env=variables, stderr=self._said)
@@ -37,12 +37,19 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where this very process serves; empty before that."""
+        """Where this very process serves without TLS; empty before that."""
+        return self._address("url")
+
+    @property
+    def https(self) -> str:
+        return self._address("https")
+
+    def _address(self, door: str) -> str:
         try:
             found = json.loads((self.home / "server.json").read_text())
         except (FileNotFoundError, ValueError):
             return ""
-        return str(found["url"]) if found["pid"] == self.process.pid else ""
+        return str(found[door]) if found["pid"] == self.process.pid else ""
 
     def said(self) -> str:
         self._said.seek(0)
@@ -64,9 +71,9 @@ class Server:
 
 
 @contextmanager
-def serving(home: Path, before: Sequence[str] = (), **environ: str) -> Iterator[Server]:
+def serving(home: Path, before: Sequence[str] = (), arguments: Sequence[str] = (), **environ: str) -> Iterator[Server]:
     """A server that serves, gone afterwards."""
-    server = Server(home, before, **environ)
+    server = Server(home, before, arguments, **environ)
     try:
         yield server.wait_until_it_serves()
     finally:
