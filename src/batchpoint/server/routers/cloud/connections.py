@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from batchpoint.entities.identity.principal import Principal
 from batchpoint.errors import ResourceNotFound
 from batchpoint.server.identity.caller import Caller
+from batchpoint.server.identity.delegation import refuse_stronger
 from batchpoint.server.identity.secrets import IDENTITY_HEADER_LIFETIME, create_secret
 from batchpoint.server.identity.tokens.authority import Authority
 from batchpoint.server.routers.asked import By, Sent
@@ -49,4 +50,6 @@ def _principal(authority: Authority, by: Caller, name: str | None) -> Principal:
             f"There is no user or service principal {name or by.name} of this server that you may connect as.",
             target="principal",
         )
+    if found is not itself:
+        refuse_stronger(authority.store, by, found.id)
     return found
