@@ -10,6 +10,7 @@ from batchpoint.entities.datastore import Datastore
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import LocalPathNotAllowed, NotSupported, ReferenceInvalid
 from batchpoint.server.identity.actions import ML
+from batchpoint.server.intake.own_blobs import own_place
 from batchpoint.server.lookup import Desk
 from batchpoint.storage.datastores import LocalFolder, StoredPath, local_path
 from batchpoint.storage.uri import (
@@ -37,7 +38,7 @@ def resolve(desk: Desk, uri: str, use: str = "read") -> Location:
     """
     match parse_uri(uri):
         case HttpUrl(url):
-            return url
+            return own_place(desk, url, use) or url
         case DatastorePath() as place:
             owner = Workspace(place.subscription, place.resource_group, place.workspace)
             here = desk.at(owner, f"{ML}/datastores/{use}") if place.workspace else desk

@@ -1,0 +1,48 @@
+"""Addresses of this server's own blobs as places: where clients have sent files, they name again in a request.
+
+``locations`` asks before it takes an address for one on the web. It reads no blob.
+"""
+
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from batchpoint.server.identity.actions import ML
+from batchpoint.server.lookup import Desk
+from batchpoint.server.transport.names import answers_to, extra_names, is_public
+from batchpoint.storage.accounts.account import Account, account_of, is_container_name, named
+from batchpoint.storage.accounts.container_names import container_of
+from batchpoint.storage.datastores import LocalFolder, local_path
+
+
+def own_place(desk: Desk, url: str, use: str) -> Path | None:
+    """The path on this machine that ``url`` means; None for what is on another server.
+
+    A signature in the address counts for nothing: the caller must be allowed ``use`` of the workspace's datastores.
+    """
+    found = _account(desk, url)
+    if found is None:
+        return None
+    account, inside = found
+    container, _, path = inside.partition("/")
+    if not is_container_name(container):
+        return None
+    here = desk.at(account.workspace() or desk.workspace, f"{ML}/datastores/{use}")
+    for datastore in here.datastores():
+        if datastore.is_local and container_of(datastore) == container:
+            return local_path(datastore, path)
+    return LocalFolder(account.container(container)).local_path(path)
+
+
+def _account(desk: Desk, url: str) -> tuple[Account, str] | None:
+    """The account that an address names, and what stands behind it: ``<container>/<blob>``."""
+    parts = urlsplit(url)
+    host, inside = (parts.hostname or "").lower(), unquote(parts.path, errors="surrogateescape").removeprefix("/")
+    extra = frozenset((*extra_names(desk.settings), (urlsplit(desk.server).hostname or "").lower()))
+    if not answers_to(host, extra) and not is_public(host):
+        return None
+    name, _, domain = host.partition(".blob.")
+    if not domain:
+        name, _, inside = inside.partition("/")
+    own = account_of(desk.settings.home, desk.workspace)
+    account = own if own.name == name else named(desk.settings.home, name)
+    return None if account is None else (account, inside)
