@@ -10,7 +10,7 @@ from typing import Any
 from batchpoint.arm.envelope import ids
 from batchpoint.arm.envelope.reading import Body, without_none
 from batchpoint.arm.job import services
-from batchpoint.entities.job import OUTPUT, Job, JobEdit, is_of_the_service, shown_properties
+from batchpoint.entities.job import OUTPUT, FailureReason, Job, JobEdit, is_of_the_service, shown_properties
 from batchpoint.entities.workspace import Workspace
 
 #: What the version of an output is called that belongs to one run: ``azureml_<run>_output_data_score``.
@@ -70,14 +70,12 @@ def error_to_json(job: Job) -> dict[str, Any] | None:
 
 def warnings_to_json(job: Job) -> list[dict[str, str]]:
     """One sentence for each cause of failed items."""
-    return [
-        {"source": one.code, "message": f"{one.items} items failed: {one.message} ({one.code}){_example(one.example)}."}
-        for one in job.failures
-    ]
+    return [{"source": one.code, "message": _sentence(one)} for one in job.failures]
 
 
-def _example(item: str) -> str:
-    return f", for example {item}" if item else ""
+def _sentence(cause: FailureReason) -> str:
+    example = f", for example {cause.example}" if cause.example else ""
+    return f"{cause.items} item{'s' if cause.items != 1 else ''} failed: {cause.message} ({cause.code}){example}."
 
 
 def _touched(job: Job) -> str | None:
