@@ -95,6 +95,24 @@ class Settings:
     #: Names in the Host header that the server answers to besides loopback, comma-separated; its certificate is made
     #: out to them. "*.batch.example.org" stands for every name with one more label.
     server_hosts_allowed: str = ""
+    #: Domain whose names <account>.blob.<domain> lead to this server, with a port if need be: for clients that make the
+    #: addresses of storage accounts themselves. Empty: accounts stand in the path.
+    storage_host: str = ""
+    #: Requests a second that one caller may send to the server, over a longer time; it may send twice as many at once.
+    #: More are answered with 429 and told when to come again. 0: as many as they like.
+    requests_per_second: float = 200.0
+    #: Proxies in front of the server whose word is taken for where a request comes from, comma-separated addresses.
+    trusted_proxies: str = ""
+    #: Jobs of one workspace that may wait for instances; invocations beyond them are answered with 429.
+    queued_jobs_per_workspace: int = 20_000
+    #: Megabytes of a request's body where it is JSON. Files may have any size.
+    json_body_limit_mb: int = 8
+    #: Seconds from the beginning of a connection or request within which address and headers must have arrived.
+    head_patience_s: float = 10.0
+    #: Seconds within which a client must send or take 64 KiB while a request or its answer is on the way.
+    slow_client_patience_s: float = 30.0
+    #: Seconds that a connection without a request is kept.
+    idle_connection_s: float = 20.0
     #: Certificate that the server shows instead of one of its own making: a PEM file with its chain below it. It is
     #: read again when it changes.
     tls_certificate: str = ""
@@ -146,6 +164,19 @@ class Settings:
         if path := environ.get("PYTHONPATH"):
             environ["PYTHONPATH"] = os.pathsep.join(str(Path(part).absolute()) for part in path.split(os.pathsep))
         return environ
+
+
+def in_the_way(host: str, environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Variables that keep programs from reaching a server of ours at ``host``, or from logging in there, and why."""
+    environ = os.environ if environ is None else environ
+    spared = {name.strip().lower() for key in ("no_proxy", "NO_PROXY") for name in environ.get(key, "").split(",")}
+    proxies = ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY")
+    found = {} if {host.lower(), "*"} & spared else dict.fromkeys(proxies, f"requests go to it; add {host} to NO_PROXY")
+    found |= dict.fromkeys(
+        ("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE"),
+        "DefaultAzureCredential logs in to the public cloud with it; unset it",
+    )
+    return {name: why for name, why in found.items() if environ.get(name)}
 
 
 def wants_colour(environ: Mapping[str, str] | None = None) -> bool:

@@ -376,12 +376,12 @@ def test_a_compute_is_created_shown_listed_and_deleted(api: Api) -> None:
 def test_the_default_datastore_is_there_and_stays(api: Api, tmp_path: Path) -> None:
     assert [d["name"] for d in api.get(f"{BASE}/datastores?isDefault=true")["value"]] == ["workspaceblobstore"]
     default = f"{BASE}/datastores/workspaceblobstore"
-    assert api.get(default)["properties"]["path"] == str(api.blobs)
+    assert api.get(default)["properties"]["batchpoint"]["path"] == str(api.blobs)
     api.put(default, {"properties": {"path": "/x"}}, 409)
     assert api.http.delete(default).status_code == 409
     other = f"{BASE}/datastores/mine"
     api.put(other, {"properties": {"datastoreType": "LocalFolder", "path": str(tmp_path)}})
-    assert api.get(other)["properties"]["path"] == str(tmp_path)
+    assert api.get(other)["properties"]["batchpoint"]["path"] == str(tmp_path)
     api.put(other, {"properties": {"path": "relative"}}, 400)
     api.put(other, {"properties": {"datastoreType": "AzureBlob"}}, 400)
     assert api.http.delete(other).status_code == 200

@@ -3,6 +3,7 @@
 The types ``LocalFolder`` and ``S3`` are ours.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 from batchpoint.arm.envelope import ids
@@ -50,13 +51,24 @@ _SECRETS = {
 _ACCOUNT = ("endpoint", "protocol")
 
 
-def to_json(datastore: Datastore, workspace: Workspace) -> dict[str, Any]:
-    """The resource, without any secret."""
+@dataclass(frozen=True)
+class BlobPlace:
+    """What a folder of the server's machine is to clients of blob storage."""
+
+    account: str
+    container: str
+    #: What follows ``<account>.blob.`` in addresses.
+    endpoint: str
+    protocol: str
+
+
+def to_json(datastore: Datastore, workspace: Workspace, place: BlobPlace | None = None) -> dict[str, Any]:
+    """The resource, without any secret. With ``place`` a folder is spelled as the container that it is."""
     arm_id = datastore.id or ids.datastore_id(workspace, datastore.name)
     texts = {wire: getattr(datastore, ours) or None for ours, wire in _TEXTS.items()}
     if datastore.type not in ("azure_blob", "azure_data_lake_gen2"):
         texts = {wire: text for wire, text in texts.items() if wire not in _ACCOUNT}
-    return {
+    found = {
         "id": arm_id,
         "name": datastore.name,
         "type": ids.type_of(arm_id),
@@ -71,6 +83,24 @@ def to_json(datastore: Datastore, workspace: Workspace) -> dict[str, Any]:
                 "credentials": {"credentialsType": enum_to_wire(datastore.credentials_type or "none")},
             }
         ),
+    }
+    if place is not None:
+        found["properties"] = _as_container(found["properties"], place)
+    return found
+
+
+def _as_container(properties: dict[str, Any], place: BlobPlace) -> dict[str, Any]:
+    """Clients of the field know containers, not folders; ours find the folder beside."""
+    folder = {"type": properties["datastoreType"], "path": properties.pop("path", None)}
+    return {
+        **properties,
+        "datastoreType": "AzureBlob",
+        "accountName": place.account,
+        "containerName": place.container,
+        "endpoint": place.endpoint,
+        "protocol": place.protocol,
+        "credentials": {"credentialsType": "Sas"},
+        "batchpoint": folder,
     }
 
 
@@ -113,6 +143,9 @@ def secrets_from_json(body: Body) -> dict[str, str]:
 def from_json(body: Body, name: str | None = None) -> Datastore:
     """Reads a request (then ``name`` is that of its URL) or an answer."""
     properties = body.child("properties")
+    folder = properties.child("batchpoint")
+    if properties.has("batchpoint"):
+        return _folder_from_json(body, folder, name)
     kind = enum_from_wire(properties.text("datastoreType")) or "local_folder"
     refusal = Datastore.refusals.get(f"type={kind}")
     if refusal:
@@ -130,6 +163,22 @@ def from_json(body: Body, name: str | None = None) -> Datastore:
         # Clients of the field send the cloud's domain with every datastore.
         values |= dict.fromkeys(_ACCOUNT)
     return build(Datastore, values | _credentials(properties))
+
+
+def _folder_from_json(body: Body, folder: Body, name: str | None) -> Datastore:
+    properties = body.child("properties")
+    values = {
+        "name": name or body.text("name"),
+        "type": "local_folder",
+        "path": folder.text("path"),
+        "description": properties.text("description"),
+        "tags": properties.texts("tags"),
+        "is_default": properties.boolean("isDefault"),
+        "id": body.text("id"),
+        "creation_context": creation_context(body),
+        "credentials_type": "none",
+    }
+    return build(Datastore, values)
 
 
 def _credentials(properties: Body) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from batchpoint.server.identity.tokens.authority import Authority
 from batchpoint.server.lookup import ControlPlane
 from batchpoint.server.routers import files, jobs, machine, partial, revisions, schemas, scoring, service, uploads
 from batchpoint.server.routers.browser import documents, login
-from batchpoint.server.routers.cloud import connections, metadata, operations, subscriptions, tokens
+from batchpoint.server.routers.cloud import connections, metadata, operations, storage_accounts, subscriptions, tokens
 from batchpoint.server.routers.dataplane import endpoint_jobs, history, resolving
 from batchpoint.server.routers.evidence import proofs
 from batchpoint.server.routers.nouns import assets, computes, datastores, deployments, endpoints, workspaces
@@ -37,6 +37,7 @@ from batchpoint.server.transport.audit import Audit, audit_file
 from batchpoint.server.transport.canonical_paths import CanonicalPaths
 from batchpoint.server.transport.names import extra_names
 from batchpoint.server.transport.request_ids import RequestIds, current_request_id
+from batchpoint.server.transport.tls.strict import StrictTransport
 from batchpoint.settings import Settings
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ RETRY_AFTER_S = 2
 # Assets come last: their routes have the kind as a variable.
 ROUTERS = (
     subscriptions,
+    storage_accounts,
     operations,
     workspaces,
     endpoints,
@@ -116,6 +118,9 @@ def create_app(
         visitors=visitors,
         blobs=BlobService(Places(settings.home, store)),
     )
+    if settings.tls_certificate:
+        # Under a certificate of our own making, a browser that was told so could not be let in any more.
+        app.add_middleware(StrictTransport, hosts=hosts)
     app.add_middleware(Audit, file=audit_file(settings.home))
     app.add_exception_handler(BatchpointError, _answer)
     app.add_exception_handler(HTTPException, _answer_unrouted)

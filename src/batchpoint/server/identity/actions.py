@@ -84,6 +84,8 @@ _EXCEPTIONS: tuple[tuple[str, str, Need], ...] = (
     ("GET", f"/subscriptions/{{subscription}}/providers/{PROVIDER}/locations/{{location}}/operationsStatus/*", _SIGHT),
     ("GET", "/subscriptions/{subscription}/resourceGroups", _SIGHT),
     ("GET", f"/subscriptions/{{subscription}}*/providers/{PROVIDER}/workspaces", _SIGHT),
+    # Whose account it is, says which workspace counts.
+    ("*", "/subscriptions/{subscription}*/providers/Microsoft.Storage/storageAccounts*", _SIGHT),
     # Content is sent before it is registered as what it is.
     ("*", "/batchpoint/v1/uploads/{subscription}/{group}/{workspace}/**", Need(_BRING_DATA)),
     # Jobs are runs of an experiment.

@@ -21,6 +21,9 @@ CONTAINERS = {"azureml-blobstore": "workspaceblobstore", "azureml": "workspacear
 #: The same, the other way round.
 CONTAINER_OF = {datastore: container for container, datastore in CONTAINERS.items()}
 
+#: How containers begin that clients get for files that they have not registered yet.
+PENDING = "pendingupload-"
+
 _OF_THE_HOME = Workspace(DEFAULT_SUBSCRIPTION, "default", "default")
 _NAME_OF_THE_HOME = "batchpoint"
 _NAME = re.compile(r"batchpoint|bp[0-9a-f]{16}")

@@ -65,7 +65,9 @@ def _shown(call: Call, datastore: "Datastore") -> object:
         return datastore
     from batchpoint.cli.output.shapes import noun_shape
 
-    return noun_shape(datastore) | {"credentials": call.client.datastores.secrets(datastore.name)}
+    # A folder has none of its own, only signatures that are made when somebody asks.
+    found = {} if datastore.is_local else call.client.datastores.secrets(datastore.name)
+    return noun_shape(datastore) | {"credentials": found}
 
 
 _SECRETS = Flag("--include-secrets -i", "Show credentials in clear text; default no.")

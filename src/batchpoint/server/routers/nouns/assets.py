@@ -6,13 +6,16 @@ from fastapi import APIRouter, Request, Response
 
 from batchpoint.arm import assets as wire
 from batchpoint.arm.assets import KIND, Asset
+from batchpoint.arm.cloud.storage_account import account_id, pending_upload_to_json
 from batchpoint.entities.assets import Code
 from batchpoint.errors import ResourceNotFound
+from batchpoint.server.blobs.offers.signatures import pending_upload
 from batchpoint.server.intake import creation
 from batchpoint.server.lookup import Desk
 from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, Sent, page, view_of
 from batchpoint.server.routers.cloud.operations import answered
 from batchpoint.server.routers.nouns.asset_lists import chosen
+from batchpoint.storage.accounts.account import account_of
 
 router = APIRouter(prefix=WORKSPACE_PATH)
 
@@ -74,6 +77,14 @@ def put_version(desk: AtDesk, segment: str, name: str, version: str, sent: Sent,
     return answered(desk, response, _version(desk, asset, segment))
 
 
+def start_pending_upload(desk: AtDesk, segment: str) -> dict[str, Any]:
+    """A container of its own for files of a version that is not registered yet."""
+    _kind(segment)
+    upload = pending_upload(desk)
+    account = account_id(desk.workspace, account_of(desk.settings.home, desk.workspace).name)
+    return pending_upload_to_json(upload.id, upload.url, upload.signed_url, account)
+
+
 def delete_version(desk: AtDesk, segment: str, name: str, version: str) -> Response:
     return Response(status_code=200 if desk.store.delete_asset(desk.key, _kind(segment), name, version) else 204)
 
@@ -112,3 +123,4 @@ router.get("/{segment}/{name}/versions/{version}")(get_version)
 router.get("/{segment}/{name}/labels/{label}")(get_labelled)
 router.put("/{segment}/{name}/versions/{version}")(put_version)
 router.delete("/{segment}/{name}/versions/{version}")(delete_version)
+router.post("/{segment}/{name}/versions/{version}/startPendingUpload")(start_pending_upload)

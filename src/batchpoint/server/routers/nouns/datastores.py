@@ -7,9 +7,12 @@ from fastapi import APIRouter, Request, Response
 from batchpoint.arm import datastore as wire
 from batchpoint.entities.datastore import Datastore
 from batchpoint.errors import ResourceConflict, ResourceNotFound
+from batchpoint.server.blobs.offers.signatures import blob_place, signature
 from batchpoint.server.intake import datastores as rules
+from batchpoint.server.lookup import Desk
 from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, Sent, page
 from batchpoint.storage.accounts.account import CONTAINER_OF
+from batchpoint.storage.accounts.container_names import container_of
 from batchpoint.storage.objects import secrets
 
 router = APIRouter(prefix=f"{WORKSPACE_PATH}/datastores")
@@ -24,12 +27,12 @@ def list_datastores(request: Request, desk: AtDesk) -> dict[str, Any]:
         found.sort(key=_made_at)
     if asked.get("orderbyasc", "true").lower() == "false":
         found.reverse()
-    return page(request, [wire.to_json(datastore, desk.workspace) for datastore in found])
+    return page(request, [_answer(request, desk, datastore) for datastore in found])
 
 
 @router.get("/{datastore}")
-def get_datastore(desk: AtDesk, datastore: str) -> dict[str, Any]:
-    return wire.to_json(desk.datastore(datastore), desk.workspace)
+def get_datastore(request: Request, desk: AtDesk, datastore: str) -> dict[str, Any]:
+    return _answer(request, desk, desk.datastore(datastore))
 
 
 @router.put("/{datastore}")
@@ -39,12 +42,19 @@ def put_datastore(request: Request, desk: AtDesk, datastore: str, sent: Sent, re
     skip = next((v for k, v in request.query_params.items() if k.lower() == "skipvalidation"), "").lower() == "true"
     response.status_code = 200 if desk.store.get_datastore(desk.key, datastore) else 201
     made = rules.create_datastore(desk, wire.from_json(sent, datastore), skip_validation=skip)
-    return wire.to_json(made, desk.workspace)
+    return _answer(request, desk, made)
 
 
 @router.post("/{datastore}/listSecrets")
-def list_secrets(desk: AtDesk, datastore: str) -> dict[str, Any]:
-    found = secrets.recall(desk.settings.home, desk.datastore(datastore))
+def list_secrets(desk: AtDesk, datastore: str, sent: Sent) -> dict[str, Any]:
+    """For a folder of ours a signature that ends after ``expireAfterHours``; for others what was registered."""
+    asked = desk.datastore(datastore)
+    if asked.is_local:
+        return {
+            "secretsType": "Sas",
+            "sasToken": signature(desk, container_of(asked), sent.integer("expireAfterHours")),
+        }
+    found = secrets.recall(desk.settings.home, asked)
     if found is None:
         message = f"The datastore {datastore} has no credentials: it is read anonymously, or as the server's identity."
         raise ResourceNotFound(message, target=datastore)
@@ -56,6 +66,11 @@ def delete_datastore(desk: AtDesk, datastore: str) -> Response:
     """Removes the registration and its credentials, not the data."""
     _keep_own(datastore)
     return Response(status_code=200 if rules.delete_datastore(desk, datastore) else 204)
+
+
+def _answer(request: Request, desk: Desk, datastore: Datastore) -> dict[str, Any]:
+    place = blob_place(desk, datastore, request.headers.get("user-agent", ""))
+    return wire.to_json(datastore, desk.workspace, place)
 
 
 def _is_asked_for(datastore: Datastore, asked: dict[str, str]) -> bool:
