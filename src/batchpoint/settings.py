@@ -112,7 +112,7 @@ class Settings:
     #: Seconds within which a client must send or take 64 KiB while a request or its answer is on the way.
     slow_client_patience_s: float = 30.0
     #: Seconds that a connection without a request is kept.
-    idle_connection_s: float = 20.0
+    idle_connection_s: int = 20
     #: Certificate that the server shows instead of one of its own making: a PEM file with its chain below it. It is
     #: read again when it changes.
     tls_certificate: str = ""

@@ -21,6 +21,8 @@ from tests.process.homes import eventually
 from tests.process.servers import Server, sentence, serving
 
 INFO = "/batchpoint/v1/info"
+#: Hosts to ask a server by: one of its own, one of every machine, one that is not its.
+HOSTS = ("batch.example.org", "localhost", "evil.example.org")
 
 
 @pytest.fixture(scope="module")
@@ -159,12 +161,15 @@ def test_the_operators_certificate_is_replaced_without_a_restart(tmp_path: Path)
     home.mkdir()
     (authority, first), (_, second) = own_certificate(), own_certificate()
     files.write_bytes(first.pem + authority.certificate_pem)
-    with serving(home, BATCHPOINT_TLS_CERTIFICATE=str(files)) as server:
+    settings = {"BATCHPOINT_TLS_CERTIFICATE": str(files), "BATCHPOINT_SERVER_HOSTS_ALLOWED": "batch.example.org"}
+    with serving(home, **settings) as server:
         address = ("localhost", port(server.https))
         assert ssl.get_server_certificate(address).encode() == first.certificate_pem
         # Its own home believes it.
         with connect(Settings(home=home, server=server.https)) as client:
             assert client.workspaces.list()
+        strict = [asked(server, "localhost", host).headers.get("strict-transport-security") for host in HOSTS]
+        assert strict == ["max-age=31536000", None, None]
         files.write_bytes(second.pem)
         eventually(lambda: ssl.get_server_certificate(address).encode() == second.certificate_pem, "the new one")
 

@@ -48,6 +48,11 @@ def test_an_address_to_listen_on_is_a_name_unless_it_stands_for_all(host: str, n
     assert extra_names(Settings(), host) == names
 
 
+def test_storage_accounts_have_names_below_their_domain() -> None:
+    assert extra_names(Settings(storage_host="Example.org:8443")) == ("*.blob.example.org",)
+    assert extra_names(Settings(storage_host="localhost:8443")) == ()
+
+
 @pytest.mark.parametrize("name", ["a b", "-a", "a..b", "a/b", "x" * 64, "*", "*.*.a", "a.*"])
 def test_no_certificate_is_made_out_to_what_is_no_name(name: str) -> None:
     assert not is_certifiable(name)

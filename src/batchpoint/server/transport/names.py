@@ -37,10 +37,12 @@ def is_loopback(name: str) -> bool:
 
 
 def extra_names(settings: Settings, host: str = "") -> tuple[str, ...]:
-    """Names besides loopback: what the operator allows, and ``host`` unless it stands for every address."""
-    listed = (name.strip().lower() for name in settings.server_hosts_allowed.split(","))
+    """Names besides loopback: those that the operator allows, of storage accounts, and ``host`` if it is one."""
+    listed = [name.strip().lower() for name in settings.server_hosts_allowed.split(",")]
+    domain = settings.storage_host.partition(":")[0].lower()
+    accounts = [f"*.blob.{domain}"] if domain else []
     given = host.strip("[]").lower()
-    names = [*listed, *([] if given in {"", "0.0.0.0", "::"} else [given])]  # noqa: S104 - compared, not bound
+    names = [*listed, *accounts, *([] if given in {"", "0.0.0.0", "::"} else [given])]  # noqa: S104 - not bound
     return tuple(dict.fromkeys(name for name in names if name and not is_loopback(name)))
 
 

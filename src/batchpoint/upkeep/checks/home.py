@@ -11,7 +11,7 @@ from batchpoint.store.file_system import DOUBTFUL, UNSAFE, kind_of_file_system
 from batchpoint.upkeep.findings import Finding, ok, problem, warning
 
 #: What holds secrets, or every record.
-_PRIVATE = ("token", "batchpoint.db", "config.toml", "secrets")
+_PRIVATE = ("token", "batchpoint.db", "config.toml", "secrets", "keys", "tls")
 _SCARCE_B, _LITTLE_B = 200 * 10**6, 5 * 10**9
 #: Clocks of one machine go back by so much without anybody noticing.
 _DRIFT_S = 120.0

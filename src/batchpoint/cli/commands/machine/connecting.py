@@ -2,12 +2,14 @@
 
 import sys
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from batchpoint.cli.call import Call
 from batchpoint.cli.grammar import PROGRAM, Command, Flag
 from batchpoint.cli.output import shells
 from batchpoint.client.connection import Connection
 from batchpoint.errors import CommandLineInvalid
+from batchpoint.settings import in_the_way
 
 #: Where the proxy listens unless it is told otherwise.
 _PROXY_PORT = 8444
@@ -32,6 +34,8 @@ def connect(call: Call) -> None:
     else:
         _put(flags.shell, _reached_as_a_cloud(found) | _believed(bundle) | _logged_in(found))
         _say_how(call, found)
+        for name, why in in_the_way(urlsplit(found.url).hostname or "").items():
+            call.warn(f"{name} is set: {why}.")
 
 
 def _reached_as_a_cloud(found: Connection) -> dict[str, str]:
