@@ -43,9 +43,8 @@ def file(name: str) -> Response:
     if name in _OWN:
         return FileResponse(_folder() / name, media_type=_OWN[name], headers=_SECURITY)
     if name in _SWAGGER:
-        from swagger_ui_bundle import swagger_ui_path
-
-        return FileResponse(swagger_ui_path / name, media_type=_SWAGGER[name], headers=_SECURITY)
+        found = next(Path(str(files("swagger_ui_bundle"))).glob(f"vendor/*/{name}"))
+        return FileResponse(found, media_type=_SWAGGER[name], headers=_SECURITY)
     raise ResourceNotFound(f"No page of this server asks for {name}.", target="name")
 
 

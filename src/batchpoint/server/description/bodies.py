@@ -70,27 +70,27 @@ DESCRIBED = {
     ),
     "Datastore": Described(
         Datastore,
-        lambda noun: datastore.to_json(noun, _PLACE),
+        lambda noun: _datastore(noun),
         Datastore(name="pictures", type="azure_blob", account_name="account", container_name="pictures"),
     ),
     "Model": Described(
         Model,
-        lambda noun: assets.to_json(noun, _PLACE),
+        lambda noun: assets.to_json(noun, _PLACE, archived=False),
         Model(name="digits", version="1", path="azureml://datastores/workspaceblobstore/paths/models/digits/"),
     ),
     "Data": Described(
         DataAsset,
-        lambda noun: assets.to_json(noun, _PLACE),
+        lambda noun: assets.to_json(noun, _PLACE, archived=False),
         DataAsset(name="images", version="1", path="azureml://datastores/workspaceblobstore/paths/images/"),
     ),
     "Environment": Described(
         Environment,
-        lambda noun: assets.to_json(noun, _PLACE),
+        lambda noun: assets.to_json(noun, _PLACE, archived=False),
         Environment(name="digits", version="1", conda_file={"dependencies": ["python=3.11", "pip"]}),
     ),
     "Code": Described(
         Code,
-        lambda noun: assets.to_json(noun, _PLACE),
+        lambda noun: assets.to_json(noun, _PLACE, archived=False),
         Code(name="score", version="1", path="azureml://datastores/workspaceblobstore/paths/code/"),
     ),
     "Invocation": Described(
@@ -127,6 +127,15 @@ def example(name: str) -> dict[str, Any] | None:
         return None
     shown = described.to_json(described.example)
     return {key: value for key, value in shown.items() if key not in ("id", "name", "type", "systemData")}
+
+
+def _datastore(noun: Datastore) -> dict[str, Any]:
+    """With the secrets that only a request has, and what only an answer tells of a folder."""
+    sent = datastore.request_to_json(noun, _PLACE)
+    if noun.type == "local_folder":
+        shown = datastore.to_json(noun, _PLACE, datastore.BlobPlace("text", "text", "text", "text"))
+        sent["properties"]["batchpoint"] = shown["properties"]["batchpoint"]
+    return sent
 
 
 def _shown(described: Described, noun: Noun) -> dict[str, Any]:

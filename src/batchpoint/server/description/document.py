@@ -59,7 +59,7 @@ def described(routes: Iterable[BaseRoute]) -> dict[str, Any]:
     schemas = {name: {**bodies.schema(name), **_example(name)} for name in bodies.DESCRIBED}
     found["paths"] = paths
     found["components"] = {
-        "schemas": {**schemas, "Error": _ERROR},
+        "schemas": {**schemas, "Error": _ERROR, "TokenError": _TOKEN_ERROR},
         "responses": {"Error": _answer("What is wrong, and what to do about it.", _referred("Error"))},
         "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
     }
@@ -77,12 +77,19 @@ _ERROR = {
             "properties": {
                 "code": {"type": "string", "description": "What `batchpoint explain` explains."},
                 "message": {"type": "string"},
-                "target": {"type": "string"},
+                "target": {"description": "What it is about: a key, a name, a path; nothing or null if it is all."},
                 "details": {"type": "array", "items": {"type": "object"}},
                 "additionalInfo": {"type": "array", "items": {"type": "object"}},
             },
         }
     },
+}
+
+#: What token endpoints say.
+_TOKEN_ERROR = {
+    "type": "object",
+    "required": ["error", "error_description"],
+    "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}},
 }
 
 
@@ -123,7 +130,7 @@ def _operation(method: str, path: str, kind: str, before: Operation) -> Operatio
         "summary": before["summary"],
         "operationId": f"{before['operationId']}{f'_{kind}' if kind else ''}",
         "parameters": parameters + (_PAGED if is_list else []),
-        "responses": _responses(method, before, about.noun, is_list),
+        "responses": {**_responses(method, before, about.noun, is_list), **_failures(path)},
     }
     if text := before.get("description"):
         operation["description"] = text
@@ -137,13 +144,19 @@ def _operation(method: str, path: str, kind: str, before: Operation) -> Operatio
 def _responses(method: str, before: Operation, noun: str, is_list: bool) -> dict[str, Any]:
     said = {"description": "Done."}
     if method == "delete":
-        return {"200": {"description": "Deleted."}, "204": {"description": "There was none."}, **_FAILURES}
+        return {"200": {"description": "Deleted."}, "204": {"description": "There was none."}}
     if noun:
         shape = _referred(noun)
         shown = _answer("Found.", _list_of(shape) if is_list else shape)
-        return {**({"200": shown, "201": shown} if method in ("put", "post") else {"200": shown}), **_FAILURES}
+        return {"200": shown, "201": shown} if method in ("put", "post") else {"200": shown}
     codes = [code for code in before["responses"] if code != "422"]
-    return {**dict.fromkeys(codes, said), **_FAILURES}
+    return dict.fromkeys(codes, said)
+
+
+def _failures(path: str) -> dict[str, Any]:
+    if path.endswith("/token"):
+        return {"default": _answer("What is wrong, as OAuth 2.0 says it.", _referred("TokenError"))}
+    return {code: {"$ref": "#/components/responses/Error"} for code in ("400", "401", "403", "404", "409", "default")}
 
 
 def _request(method: str, path: str, before: Operation, noun: str) -> dict[str, Any]:
@@ -173,9 +186,6 @@ def _answer(text: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 def _referred(name: str) -> dict[str, Any]:
     return {"$ref": f"#/components/schemas/{name}"}
-
-
-_FAILURES = {code: {"$ref": "#/components/responses/Error"} for code in ("400", "401", "403", "404", "409", "default")}
 
 
 def _version() -> str:

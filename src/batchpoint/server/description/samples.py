@@ -61,7 +61,8 @@ def _of_type(kind: Any) -> Any:
     if origin in (tuple, list):
         return origin((_of_type(inner[0]),))
     if isinstance(kind, type) and issubclass(kind, Noun):
-        return filled(kind)
+        whole: Noun = filled(kind)
+        return whole
     # Annotated types and aliases.
     return _of_type(inner[0]) if inner else ANYTHING
 
