@@ -89,7 +89,7 @@ def variants(path: str) -> list[str]:
         f"{front}//{last}",
         f"/{path}",
         path.upper(),
-        f"{front or "/"}%2f{last}",
+        f"{front or '/'}%2f{last}",
         f"{front}/./{last}",
         f"{front}/x/../{last}",
         f"{path};a=b",

@@ -98,6 +98,8 @@ _EXCEPTIONS: tuple[tuple[str, str, Need], ...] = (
     ("GET", "*/workspaces/{workspace}/jobs/**", Need(_RUNS_READ)),
     ("PUT", "*/workspaces/{workspace}/jobs/{job}", Need(f"{ML}/experiments/runs/write")),
     ("GET", "*/batchEndpoints/{endpoint}*/jobs/**", Need(_RUNS_READ)),
+    ("POST", "*/batchEndpoints/{endpoint}/jobs", Need(_INVOKE)),
+    ("POST", "*/deployments/{deployment}/jobs", Need(f"{ML}/batchEndpoints/deployments/jobs/write")),
     # Data assets under both their names, and code, have actions that are older than their paths.
     ("POST", "/data/v1.0/*/batchGetResolvedUris", Need(_DATA_READ)),
     ("GET", "*/workspaces/{workspace}/data/**", Need(_DATA_READ)),
@@ -166,6 +168,9 @@ def _read_off(method: str, template: str) -> Need | None:
     if len(words) > 2 and words[2] in _UNVERSIONED:
         words = [word for word in words if word not in ("versions", "labels", "files")]
     verb = _VERBS.get(method)
+    # The first half of writing a version.
+    if words[-1] == "startPendingUpload":
+        words, verb = words[:-1], "write"
     if verb is None and method != "POST":
         return None
     return Need("/".join([*words, verb or "action"]))
