@@ -268,6 +268,14 @@ def test_a_number_that_is_none_does_not_make_a_token_good_for_ever(world: World,
     world.refused(world.signed(claims))
 
 
+def test_words_that_are_no_json_and_tokens_without_end_are_refused_though_we_signed_them(world: World) -> None:
+    claims = world.claims(x=0)
+    world.authority.identify(world.signed(claims), HERE)
+    for value in ("NaN", "Infinity"):
+        assert "JWT" in world.refused(world.signed(json.dumps(claims).replace('"x": 0', f'"x": {value}')))
+    assert "too long" in world.refused(world.signed({**claims, "x": "a" * TOKEN_LIMIT_BYTES}))
+
+
 @pytest.mark.parametrize("kind", ["JWT", "id_token", "logout+jwt", "", None, 1, "at+jwt2"])
 def test_a_token_of_another_kind_is_no_access_token(world: World, kind: Any) -> None:
     assert "access token" in world.refused(world.signed(world.claims(), {"typ": kind}))
