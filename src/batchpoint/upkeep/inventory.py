@@ -12,7 +12,7 @@ from pathlib import Path
 from batchpoint.entities.job import Job
 from batchpoint.environments.spec import read_spec
 from batchpoint.errors import UserError
-from batchpoint.storage.accounts.account import CONTAINER_OF, accounts
+from batchpoint.storage.accounts.account import CONTAINER_OF, PENDING, Account, accounts
 from batchpoint.storage.atomic import is_aside
 from batchpoint.storage.content import UPLOADS
 from batchpoint.storage.datastores import DEFAULT_DATASTORE
@@ -174,8 +174,18 @@ def _uploads(home: Path, referenced: set[str]) -> Iterator[Thing]:
 
 
 def _half_sent(home: Path) -> Iterator[Thing]:
-    for path in _folders(home / "uploads"):
+    blobs = (path for account in accounts(home) for path in _half_sent_blobs(account))
+    for path in (*_folders(home / "uploads"), *blobs):
         yield thing(path, last_change(path))
+
+
+def _half_sent_blobs(account: Account) -> Iterator[Path]:
+    """Containers of files that may never have been registered, and blocks that no blob was made of."""
+    yield from (path for path in _folders(account.folder) if path.name.startswith(PENDING))
+    for about in _folders(account.about):
+        yield from _folders(about / "blocks")
+        if about.name.startswith(PENDING) and not account.container(about.name).is_dir():
+            yield about
 
 
 def last_change(folder: Path) -> float:
@@ -191,7 +201,8 @@ def _folders(folder: Path) -> list[Path]:
 
 def _asides(home: Path) -> Iterator[Thing]:
     uploads = upload_folders(home)
-    places = [home, *uploads, home / "jobs", home / "environments", home / "uploads"]
+    containers = [account.container(name) for account in accounts(home) for name in account.containers()]
+    places = [home, *uploads, *containers, home / "jobs", home / "environments", home / "uploads"]
     places += [inner for place in (home / "environments", home / "uploads", *uploads) for inner in _folders(place)]
     places += [inner for job in job_folders(home) for inner in (job, job / "input")]
     for place in places:

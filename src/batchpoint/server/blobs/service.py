@@ -218,14 +218,15 @@ async def _put_blob(exchange: Exchange) -> Response:
         message = "Blobs are not copied on the server here. Download the blob, and upload it under the other name."
         raise BlobRefusal(400, "UnsupportedHeader", message)
     blobs = await run_in_threadpool(exchange.places.find, exchange.address)
+    # Before the body comes.
+    blobs.check_name(exchange.address.blob)
     return await writing.put_blob(exchange.request, blobs, exchange.address, exchange.access)
 
 
 async def _put_block(exchange: Exchange) -> Response:
     exchange.access.require("wc", "o")
     blobs = await run_in_threadpool(exchange.places.find, exchange.address)
-    # A name that no blob may have is refused before its blocks are sent.
-    await run_in_threadpool(blobs.find, exchange.address.blob)
+    blobs.check_name(exchange.address.blob)
     return await writing.put_block(exchange.request, exchange.places, exchange.address)
 
 

@@ -15,6 +15,7 @@ from batchpoint.storage.datastores import DEFAULT_DATASTORE, StoredPath
 from batchpoint.storage.uri import (
     AssetReference,
     DatastorePath,
+    HttpUrl,
     LocalPath,
     ObjectStoreUrl,
     kind_of_url,
@@ -48,13 +49,16 @@ def frozen_output(desk: Desk, job: str, wanted: str | None) -> FrozenOutput:
     """The output folder; without a wish the job's own in the default datastore."""
     uri = wanted or f"azureml://datastores/{DEFAULT_DATASTORE}/paths/azureml/{job}/score/"
     text, _ = strip_marker(uri)
-    if not isinstance(parse_uri(text), DatastorePath | LocalPath | ObjectStoreUrl):
-        message = f"The output path {uri!r} must be a folder in a datastore: azureml://datastores/<name>/paths/<path>."
+    message = f"The output path {uri!r} must be a folder in a datastore: azureml://datastores/<name>/paths/<path>."
+    if not isinstance(parse_uri(text), DatastorePath | LocalPath | ObjectStoreUrl | HttpUrl):
         raise ReferenceInvalid(message, target="output_path")
     place = resolve(desk, text, "write")
+    if isinstance(place, str):
+        raise ReferenceInvalid(message, target="output_path")
     if isinstance(place, StoredPath):
         return FrozenOutput("/".join(relative_parts(place.path)), place.datastore, place.uri)
-    return FrozenOutput(str(place), None, text)
+    # An address may carry a signature, which nobody needs to see once its place is known.
+    return FrozenOutput(str(place), None, text.partition("?")[0] if text.lower().startswith("http") else text)
 
 
 def frozen_input(desk: Desk, given: Input | None) -> FrozenInput:

@@ -33,11 +33,18 @@ def kept(desk: Desk, uri: str) -> tuple[str, str]:
         if not place.exists():
             raise ResourceNotFound(f"There is no file or folder at {uri} on the server's machine.", target=uri)
         if place.is_relative_to(root / UPLOADS):
-            return uri, ""
+            return _without_address(uri, place.relative_to(root), is_folder=place.is_dir()), ""
         stored = store_content(place, root)
     else:
         stored = _fetched(desk, place, root)
     return f"azureml://datastores/{DEFAULT_DATASTORE}/paths/{stored.path}", stored.content_hash
+
+
+def _without_address(uri: str, path: Path, *, is_folder: bool) -> str:
+    """How a copy is named that was named by its address, which may carry a signature."""
+    if not uri.lower().startswith("http"):
+        return uri
+    return f"azureml://datastores/{DEFAULT_DATASTORE}/paths/{path}{'/' if is_folder else ''}"
 
 
 def _fetched(desk: Desk, place: StoredPath | str, root: Path) -> StoredContent:

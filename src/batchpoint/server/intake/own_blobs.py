@@ -38,11 +38,14 @@ def _account(desk: Desk, url: str) -> tuple[Account, str] | None:
     parts = urlsplit(url)
     host, inside = (parts.hostname or "").lower(), unquote(parts.path, errors="surrogateescape").removeprefix("/")
     extra = frozenset((*extra_names(desk.settings), (urlsplit(desk.server).hostname or "").lower()))
-    if not answers_to(host, extra) and not is_public(host):
-        return None
     name, _, domain = host.partition(".blob.")
+    is_named = bool(domain) and domain == desk.settings.storage_host.partition(":")[0].lower()
+    if not is_named and not answers_to(host, extra) and not is_public(host):
+        return None
     if not domain:
         name, _, inside = inside.partition("/")
+        # Clients that were given the account with our address in front of it append its domain as a fragment.
+        inside = inside or unquote(parts.fragment, errors="surrogateescape").partition("/")[2]
     own = account_of(desk.settings.home, desk.workspace)
     account = own if own.name == name else named(desk.settings.home, name)
     return None if account is None else (account, inside)

@@ -51,10 +51,11 @@ class Blobs:
         return self.root.is_dir()
 
     def open(self, name: str) -> tuple[BinaryIO, Blob]:
-        """The blob's bytes and what is known about it. Raises ResourceNotFound, ReferenceInvalid."""
-        path = self._path(name)
+        """The blob's bytes and what is known about it. Raises ResourceNotFound, also for what no blob is called."""
+        if problem_with(name):
+            raise _missing(name)
         try:
-            descriptor = os.open(path, _OPEN)
+            descriptor = os.open(self._path(name), _OPEN)
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO):
                 raise _missing(name) from error
@@ -77,6 +78,13 @@ class Blobs:
             return self.get(name)
         except ResourceNotFound:
             return None
+
+    @staticmethod
+    def check_name(name: str) -> None:
+        """Raises ReferenceInvalid for a name that no blob may have."""
+        problem = problem_with(name)
+        if problem:
+            raise ReferenceInvalid(problem, target=name[:200])
 
     def aside(self) -> Path:
         """Where a blob is written before it has its name: ``publish`` it, or remove it."""
@@ -152,9 +160,7 @@ class Blobs:
         shutil.rmtree(self.root)
 
     def _path(self, name: str) -> Path:
-        problem = problem_with(name)
-        if problem:
-            raise ReferenceInvalid(problem, target=name[:200])
+        self.check_name(name)
         path = self.root
         *folders, last = name.split("/")
         for folder in folders:

@@ -7,16 +7,12 @@ import contextlib
 import hashlib
 import os
 import shutil
-import time
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from batchpoint.errors import ReferenceInvalid
 from batchpoint.storage.atomic import aside_path, is_aside, publish_without_clobber
 
-#: Seconds after which what was sent of a blob that nobody put together may go: a week, as the cloud has it.
-KEPT_S = 7 * 86400.0
 _PIECE_BYTES = 1 << 20
 
 
@@ -74,14 +70,6 @@ def append_range(source: int, offset: int, length: int, target: Path) -> int:
                 view = view[file.write(view) :]
             written += len(data)
     return written
-
-
-def forgotten(places: Iterable[Path], older_than_s: float = KEPT_S) -> Iterator[Path]:
-    """Folders of blocks that nobody has added to for so long."""
-    limit = time.time() - older_than_s
-    for place in places:
-        with contextlib.suppress(FileNotFoundError):
-            yield from (one for one in place.iterdir() if one.is_dir() and one.stat().st_mtime < limit)
 
 
 def _file_name(block: str) -> str:

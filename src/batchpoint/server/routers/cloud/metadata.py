@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request
 
 from batchpoint.server.identity.tokens.authority import Authority
 from batchpoint.server.identity.tokens.keys import ALGORITHM
-from batchpoint.server.routers.asked import server_of
+from batchpoint.server.routers.asked import plane, server_of
 
 router = APIRouter()
 
@@ -31,11 +31,11 @@ AtAuthority = Annotated[Authority, Depends(authority)]
 
 @router.get("/metadata/endpoints")
 def endpoints(request: Request) -> Any:
-    cloud = _cloud(server_of(request))
+    cloud = _cloud(server_of(request), plane(request).settings.storage_host)
     return [cloud] if request.query_params.get("api-version") == _LISTS else cloud
 
 
-def _cloud(server: str) -> dict[str, Any]:
+def _cloud(server: str, storage_host: str) -> dict[str, Any]:
     return {
         "name": CLOUD_NAME,
         # Never called: clients make the audience of the data plane of what follows its second dot.
@@ -48,7 +48,7 @@ def _cloud(server: str) -> dict[str, Any]:
             "identityProvider": "AAD",
         },
         "suffixes": {
-            "storage": urlsplit(server).netloc,
+            "storage": storage_host or urlsplit(server).netloc,
             "keyVaultDns": "vault.localhost",
             "acrLoginServer": "azurecr.localhost",
         },
