@@ -385,6 +385,8 @@ def test_a_principal_that_is_disabled_or_deleted_is_refused_at_once(world: World
     store.replace_principal(bob.model_copy(update={"disabled": True}))
     assert world.authority.remembered(token, HERE) is None
     assert "disabled" in world.refused(token)
+    store.replace_principal(bob.model_copy(update={"issuer": "https://elsewhere.example"}))
+    assert "does not exist" in world.refused(token)
     store.replace_principal(bob)
     assert world.authority.identify(token, HERE).name == "bob"
     store.delete_principal(bob.id)
