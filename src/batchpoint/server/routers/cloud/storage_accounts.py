@@ -50,7 +50,7 @@ def list_keys(plane: AtPlane, caller: By, subscription: str, group: str, account
 
 def _seen(plane: ControlPlane, caller: Caller, subscription: str, group: str | None) -> list[Workspace]:
     """Workspaces whose account the caller may see."""
-    records = workspaces.list_of(plane, subscription, group)
+    records = workspaces.list_of(plane, caller, subscription, group)
     found = [Workspace(subscription, one.resource_group or workspaces.DEFAULT_GROUP, one.name) for one in records]
     return [one for one in found if caller.may(_READ, one.arm_id)]
 
