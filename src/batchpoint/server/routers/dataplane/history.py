@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -10,14 +11,15 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
 from batchpoint.arm.dataplane import run as wire
-from batchpoint.entities.job import Job, step_of
+from batchpoint.entities.job import Job, JobStatus, step_of
 from batchpoint.errors import ResourceNotFound
 from batchpoint.server.lookup import Desk
 from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, Sent, page
 from batchpoint.server.routers.dataplane.outputs import output_place
 from batchpoint.server.routers.jobs import edit_job, path_inside
 from batchpoint.storage.accounts.run_logs import LOG_FOLDERS, show_logs
-from batchpoint.storage.job_folder import job_folder
+from batchpoint.storage.job_folder import JobFolder, job_folder
+from batchpoint.storage.lock import is_locked
 
 #: The part of every address of the run history before the workspace.
 HISTORY = "/history/v1.0"
@@ -29,6 +31,8 @@ router = APIRouter(prefix=_RUNS)
 _OF_THE_JOB = "logs/azureml/executionlogs.txt"
 _OF_THE_STEP = "user_logs/std_log_0.txt"
 _BLOCK_BYTES = 1 << 18
+#: A driver that stays longer than this after the end of its job is not waited for.
+_LAST_LINES_S = 10.0
 
 
 @router.get("/runs/{run}")
@@ -41,7 +45,9 @@ def get_details(desk: AtDesk, run: str) -> dict[str, Any]:
     """With fresh links to the logs on every call: whoever follows a job for days never holds a stale one."""
     found = desk.job_or_step(run)
     logs = {name: _link(desk, found.name, name) for name in _log_names(desk, found)}
-    return wire.details_to_json(_shown(desk, found), logs)
+    details = wire.details_to_json(_shown(desk, found), logs)
+    # Clients read no log after the end: the last lines are written when the output stands already.
+    return {**details, "status": str(JobStatus.FINALIZING)} if _is_still_written(desk, found) else details
 
 
 @router.get("/runs/{run}/children")
@@ -52,13 +58,13 @@ def list_children(request: Request, desk: AtDesk, run: str) -> dict[str, Any]:
 
 @router.get("/runs/{run}/logs/{path:path}")
 def read_log(desk: AtDesk, run: str, path: str) -> Response:
-    """The whole log as it stands now; empty while it has not been begun."""
+    """The whole log as it stands now, of a job that runs its whole lines; empty while it has not been begun."""
     found = desk.job_or_step(run)
     if path.split("/")[0] not in LOG_FOLDERS:
         raise ResourceNotFound(f"Run {run} has no log {path}; logs stand under logs/ and user_logs/.", target=path)
     file = path_inside(_folder(desk, found), path)
-    size = file.stat().st_size if file.is_file() else 0
     # The log may grow while it is read: no byte more than was announced.
+    size = _length(file, found.status.is_terminal) if file.is_file() else 0
     headers = {"Content-Length": str(size), "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
     return StreamingResponse(_bytes(file, size), media_type="text/plain; charset=utf-8", headers=headers)
 
@@ -105,6 +111,26 @@ def _log_names(desk: Desk, job: Job) -> list[str]:
         (Path(here) / name).relative_to(root).as_posix() for tree in walked for here, _, names in tree for name in names
     }
     return sorted((found - {_OF_THE_JOB}) | {_OF_THE_STEP})
+
+
+def _is_still_written(desk: Desk, job: Job) -> bool:
+    """Whether a job that has just ended still has its driver."""
+    if not job.status.is_terminal or job.ended_at is None:
+        return False
+    age_s = (datetime.now(UTC) - job.ended_at).total_seconds()
+    return age_s < _LAST_LINES_S and is_locked(JobFolder(_folder(desk, job)).lock)
+
+
+def _length(file: Path, is_final: bool) -> int:
+    """Bytes up to the end of the last line: clients count lines, and would never print the rest of half a one."""
+    with file.open("rb") as reader:
+        size = reader.seek(0, os.SEEK_END)
+        if is_final:
+            return size
+        start = reader.seek(max(0, size - _BLOCK_BYTES))
+        tail = reader.read(size - start)
+    end = tail.rfind(b"\n") + 1
+    return start + end if end or not start else size
 
 
 def _bytes(file: Path, size: int) -> Iterator[bytes]:
