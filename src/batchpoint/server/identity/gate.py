@@ -60,13 +60,13 @@ class Gate:
             await send({"type": "websocket.close", "code": 1008})
             return
         address = self._blobs.address_of(scope)
-        if address is not None:
-            await self._blobs.answer(address, await self._bearer(scope), scope, receive, send)
-            return
         try:
-            caller = await self._caller(scope)
+            caller = await (self._caller(scope) if address is None else self._bearer(scope))
         except BatchpointError as error:
             await _refuse(error, scope, send)
+            return
+        if address is not None:
+            await self._blobs.answer(address, caller, scope, receive, send)
             return
         scope.setdefault("state", {})["caller"] = caller
         await self._app(scope, receive, send)
@@ -98,10 +98,7 @@ class Gate:
                 "home folder; give it as BATCHPOINT_TOKEN or in the header Authorization: Bearer.",
                 target="Authorization",
             )
-        if found := self._authority.remembered(token, scope["path"]):
-            return found
-        # The store may be busy, and an external issuer slow: nobody else is to wait for that.
-        return await run_in_threadpool(self._authority.identify, token, scope["path"])
+        return await self._identified(token, scope["path"])
 
     async def _bearer(self, scope: Scope) -> Caller | None:
         """Whose token a request to a storage account has; None for one without a good token."""
@@ -111,9 +108,15 @@ class Gate:
         if hmac.compare_digest(token.strip().encode("latin-1", "replace"), self._token):
             return OWNER
         try:
-            return await run_in_threadpool(self._authority.identify, token.strip(), self._blobs.place(scope))
+            return await self._identified(token.strip(), self._blobs.place(scope))
         except AccessDenied:
             return None
+
+    async def _identified(self, token: str, path: str) -> Caller:
+        if found := self._authority.remembered(token, path):
+            return found
+        # The store may be busy, and an external issuer slow: nobody else is to wait for that.
+        return await run_in_threadpool(self._authority.identify, token, path)
 
     def _answers_to(self, host: str, scope: Scope) -> bool:
         # A web page on another name cannot reach a loopback server by rebinding its DNS. Names of the public cloud
