@@ -13,8 +13,12 @@ Raised everywhere, mapped to HTTP by ``arm/error_body.py`` and to exit codes by 
     │   ├── NotSupported            understood, but not offered here
     │   ├── DatastoreUnavailable    an object store that refuses, or does not answer
     │   ├── LimitExceeded           more of something than a setting allows
+    │   ├── RequestMalformed, RequestTooLarge, RequestHeadTooLarge, RequestTooSlow, MethodNotAllowed
+    │   ├── TooManyRequests         more requests in a while than a setting allows
+    │   │   └── QueueFull               more jobs that wait than a setting allows
     │   ├── AccessDenied            no token, a wrong one, or a foreign host
     │   ├── AuthorizationFailed     a known caller who may not do this
+    │   ├── BlobRefused             a request to a storage account, refused in the words of its clients
     │   └── LocalPathNotAllowed     a path on the server's machine, named by somebody else than its owner
     ├── JobFailed               ends a job; its text becomes the job's error message
     │   ├── InputEmpty, InputUnreadable
@@ -34,7 +38,9 @@ Raised everywhere, mapped to HTTP by ``arm/error_body.py`` and to exit codes by 
     └── InternalError           a fault of ours
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 
 class BatchpointError(Exception):
@@ -138,6 +144,48 @@ class DatastoreUnavailable(UserError):
     code = "DatastoreUnavailable"
 
 
+class RequestMalformed(UserError):
+    """The request is not written as HTTP has it."""
+
+    code = "RequestMalformed"
+
+
+class RequestTooLarge(UserError):
+    """The body of the request is larger than this server takes."""
+
+    code = "RequestTooLarge"
+
+
+class RequestHeadTooLarge(UserError):
+    """The address and headers of the request are longer, or more, than this server takes."""
+
+    code = "RequestHeadTooLarge"
+
+
+class RequestTooSlow(UserError):
+    """The request did not arrive in the time that it has; send it again."""
+
+    code = "RequestTooSlow"
+
+
+class MethodNotAllowed(UserError):
+    """There is something at this address, but not for this method."""
+
+    code = "MethodNotAllowed"
+
+
+class TooManyRequests(UserError):
+    """There were more requests than one caller may send in this time; send them more slowly."""
+
+    code = "TooManyRequests"
+
+
+class QueueFull(TooManyRequests):
+    """As many jobs wait as may wait in one workspace; invoke again when some have begun."""
+
+    code = "QueueFull"
+
+
 class AccessDenied(UserError):
     """The request carries no valid token."""
 
@@ -154,6 +202,16 @@ class LocalPathNotAllowed(UserError):
     """Only the owner of the home may name a path on the server's machine."""
 
     code = "LocalPathNotAllowed"
+
+
+class BlobRefused(UserError):
+    """The request to a storage account is refused."""
+
+    code = "BlobRefused"
+    #: Status and headers of the answer, and what clients of blob storage call it.
+    status = 400
+    storage_code = "InvalidInput"
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 class JobFailed(BatchpointError):

@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from batchpoint.server.blobs import sas, shared_key
 from batchpoint.server.blobs.address import Address
-from batchpoint.server.blobs.refusals import BlobRefusal, not_allowed, not_authenticated, nothing_shown
+from batchpoint.server.blobs.refusals import not_allowed, not_authenticated, nothing_shown, refused
 from batchpoint.server.identity.caller import Caller
 from batchpoint.storage.accounts.keys import keys_of
 
@@ -36,9 +36,9 @@ class Access:
     may_change_containers: bool = True
 
     def require(self, letters: str, level: str) -> None:
-        """One of ``letters`` is needed at ``level``. Raises BlobRefusal."""
+        """One of ``letters`` is needed at ``level``. Raises BlobRefused."""
         if level not in self.levels or (level == "c" and not self.may_change_containers and "l" not in letters):
-            raise BlobRefusal(
+            raise refused(
                 403,
                 "AuthorizationResourceTypeMismatch",
                 "This request is not authorized to perform this operation using this resource type.",
@@ -48,7 +48,7 @@ class Access:
 
 
 def access_of(request: Request, address: Address, caller: Caller | None) -> Access:
-    """What the request may do; ``caller`` is whose bearer token it has. BlobRefusal for who shows nothing good."""
+    """What the request may do; ``caller`` is whose bearer token it has. BlobRefused for who shows nothing good."""
     scheme = request.headers.get("authorization", "").partition(" ")[0]
     if scheme.lower() in ("sharedkey", "sharedkeylite"):
         _check_key(request, address)
@@ -70,7 +70,7 @@ def _check_key(request: Request, address: Address) -> None:
 def _of_bearer(caller: Caller | None, address: Address) -> Access:
     workspace = address.account.workspace()
     if caller is None or workspace is None:
-        raise BlobRefusal(
+        raise refused(
             401, "InvalidAuthenticationInfo", "The bearer token is not valid here.", {"WWW-Authenticate": "Bearer"}
         )
     place = workspace.arm_id

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from email.utils import formatdate, parsedate_to_datetime
 
-from batchpoint.server.blobs.refusals import BlobRefusal, invalid
+from batchpoint.errors import BlobRefused
+from batchpoint.server.blobs.refusals import invalid, refused
 from batchpoint.storage.accounts.about import About
 from batchpoint.storage.accounts.blobs import Blob
 
@@ -27,15 +28,15 @@ _CONTENT = {
 
 
 def check(headers: Mapping[str, str], blob: Blob | None, *, reads: bool = False) -> None:
-    """Raises BlobRefusal where a condition of the request does not hold for ``blob``; None is no blob."""
+    """Raises BlobRefused where a condition of the request does not hold for ``blob``; None is no blob."""
     wanted, unwanted = headers.get("if-match"), headers.get("if-none-match")
     if wanted is not None and (blob is None or not _names(wanted, blob)):
         raise _not_met()
     if unwanted is not None and blob is not None and _names(unwanted, blob):
         if reads:
-            raise BlobRefusal(304, "ConditionNotMet", "The blob is as it was.", known_by(blob))
+            raise refused(304, "ConditionNotMet", "The blob is as it was.", known_by(blob))
         if unwanted.strip() == "*":
-            raise BlobRefusal(409, "BlobAlreadyExists", f"There is a blob {blob.name} already.")
+            raise refused(409, "BlobAlreadyExists", f"There is a blob {blob.name} already.")
         raise _not_met()
     if blob is not None:
         _check_dates(headers, blob, reads)
@@ -45,7 +46,7 @@ def _check_dates(headers: Mapping[str, str], blob: Blob, reads: bool) -> None:
     modified = int(blob.about.modified)
     since, until = _moment(headers, "if-modified-since"), _moment(headers, "if-unmodified-since")
     if since is not None and modified <= since:
-        raise BlobRefusal(304, "ConditionNotMet", "The blob is as it was.", known_by(blob)) if reads else _not_met()
+        raise (refused(304, "ConditionNotMet", "The blob is as it was.", known_by(blob)) if reads else _not_met())
     if until is not None and modified > until:
         raise _not_met()
 
@@ -54,9 +55,9 @@ def _names(etags: str, blob: Blob) -> bool:
     return etags.strip() == "*" or blob.about.etag in [one.strip().strip('"') for one in etags.split(",")]
 
 
-def _not_met() -> BlobRefusal:
+def _not_met() -> BlobRefused:
     message = "The condition specified using HTTP conditional header(s) is not met."
-    return BlobRefusal(412, "ConditionNotMet", message)
+    return refused(412, "ConditionNotMet", message)
 
 
 def _moment(headers: Mapping[str, str], name: str) -> float | None:
@@ -74,7 +75,7 @@ def known_by(blob: Blob) -> dict[str, str]:
 
 
 def range_of(headers: Mapping[str, str], size: int) -> tuple[int, int] | None:
-    """First byte and how many; None for all. BlobRefusal for a range that begins behind the end, or for several."""
+    """First byte and how many; None for all. BlobRefused for a range that begins behind the end, or for several."""
     text = headers.get("x-ms-range") or headers.get("range")
     if text is None:
         return None
@@ -82,7 +83,7 @@ def range_of(headers: Mapping[str, str], size: int) -> tuple[int, int] | None:
     begin, end = (int(found[1]), int(found[2] or size - 1)) if found else (0, -1)
     if found is None or begin >= size or end < begin:
         message = f"One range of bytes is answered, bytes=first-last; {text[:80]!r} is none of the {size} bytes here."
-        raise BlobRefusal(416, "InvalidRange", message, {"Content-Range": f"bytes */{size}"})
+        raise refused(416, "InvalidRange", message, {"Content-Range": f"bytes */{size}"})
     return begin, min(end, size - 1) - begin + 1
 
 
@@ -102,12 +103,12 @@ def about_of(headers: Mapping[str, str], *, of_body: bool) -> About:
 
 
 def metadata_of(headers: Mapping[str, str]) -> dict[str, str]:
-    """Raises BlobRefusal for names that no metadata may have, and for too much of it."""
+    """Raises BlobRefused for names that no metadata may have, and for too much of it."""
     found = {n[len(_META) :]: value.strip() for n, value in headers.items() if n.lower().startswith(_META)}
     if any(not _META_NAME.fullmatch(name) for name in found):
-        raise BlobRefusal(400, "InvalidMetadata", "Names of metadata are letters, digits and underscores.")
+        raise refused(400, "InvalidMetadata", "Names of metadata are letters, digits and underscores.")
     if sum(len(name) + len(value) for name, value in found.items()) > _META_BYTES:
-        raise BlobRefusal(400, "MetadataTooLarge", f"The metadata has more than {_META_BYTES} bytes.")
+        raise refused(400, "MetadataTooLarge", f"The metadata has more than {_META_BYTES} bytes.")
     return found
 
 
@@ -121,7 +122,7 @@ def md5_of(headers: Mapping[str, str]) -> bytes | None:
     except ValueError:
         found = b""
     if len(found) != 16:
-        raise BlobRefusal(400, "InvalidMd5", "The header Content-MD5 is no MD5 in base64.")
+        raise refused(400, "InvalidMd5", "The header Content-MD5 is no MD5 in base64.")
     return found
 
 

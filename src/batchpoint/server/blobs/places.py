@@ -6,7 +6,7 @@ from pathlib import Path
 
 from batchpoint.entities.datastore import Datastore
 from batchpoint.server.blobs.address import Address
-from batchpoint.server.blobs.refusals import BlobRefusal
+from batchpoint.server.blobs.refusals import refused
 from batchpoint.storage.accounts.about import Notes
 from batchpoint.storage.accounts.account import CONTAINERS, Account, is_container_name, opened
 from batchpoint.storage.accounts.blobs import Blobs
@@ -23,10 +23,10 @@ class Places:
     store: Store
 
     def find(self, address: Address) -> Blobs:
-        """The container of an address. Raises BlobRefusal where there is none."""
+        """The container of an address. Raises BlobRefused where there is none."""
         found = self._container(address.account, address.container)
         if not found.exists:
-            raise BlobRefusal(404, "ContainerNotFound", "The specified container does not exist.")
+            raise refused(404, "ContainerNotFound", "The specified container does not exist.")
         return found
 
     def blocks(self, address: Address) -> Path:
@@ -36,7 +36,7 @@ class Places:
     def create(self, address: Address, metadata: dict[str, str]) -> Blobs:
         found = self._container(address.account, address.container)
         if found.exists:
-            raise BlobRefusal(409, "ContainerAlreadyExists", "The specified container already exists.")
+            raise refused(409, "ContainerAlreadyExists", "The specified container already exists.")
         found.root.mkdir(parents=True, exist_ok=True)
         self.describe(address, metadata)
         return found
@@ -45,7 +45,7 @@ class Places:
         found = self.find(address)
         if address.container in CONTAINERS or self._registered(address.account, address.container):
             message = "The container is that of a datastore. Delete its blobs, or the datastore."
-            raise BlobRefusal(409, "ContainerBeingUsed", message)
+            raise refused(409, "ContainerBeingUsed", message)
         found.remove_all()
 
     def names(self, account: Account) -> list[str]:
@@ -71,7 +71,7 @@ class Places:
     def _container(self, account: Account, name: str) -> Blobs:
         if not is_container_name(name):
             message = "A container's name has 3 to 63 lower-case letters, digits and single dashes."
-            raise BlobRefusal(400, "InvalidResourceName", message)
+            raise refused(400, "InvalidResourceName", message)
         registered = self._registered(account, name)
         root = Path(registered.path or "") if registered else account.container(name)
         if name in CONTAINERS and not root.is_dir() and (workspace := account.workspace()):

@@ -17,7 +17,7 @@ from starlette.responses import Response, StreamingResponse
 from batchpoint.server.blobs import conditions
 from batchpoint.server.blobs.address import Address
 from batchpoint.server.blobs.places import Places
-from batchpoint.server.blobs.refusals import PROLOGUE, BlobRefusal, text
+from batchpoint.server.blobs.refusals import PROLOGUE, refused, text
 from batchpoint.storage.accounts.blobs import Blob, Blobs
 from batchpoint.storage.accounts.blocks import blocks_of
 
@@ -76,7 +76,7 @@ def get_block_list(places: Places, blobs: Blobs, address: Address, query: QueryP
     blob = blobs.find(address.blob)
     sent = blocks_of(places.blocks(address), address.blob).sizes()
     if blob is None and not sent:
-        raise BlobRefusal(404, "BlobNotFound", "The specified blob does not exist.")
+        raise refused(404, "BlobNotFound", "The specified blob does not exist.")
     parts = [f"{PROLOGUE}<BlockList>"]
     if wanted in ("committed", "all"):
         parts += ["<CommittedBlocks>", *_blocks(blob.about.blocks if blob else ()), "</CommittedBlocks>"]
@@ -90,13 +90,13 @@ def list_blobs(blobs: Blobs, address: Address, query: QueryParams, service_url: 
     """One page, in the order of bytes."""
     prefix, delimiter = query.get("prefix", ""), query.get("delimiter", "")
     if delimiter not in ("", "/"):
-        raise BlobRefusal(400, "InvalidQueryParameterValue", "delimiter: only / divides names here.")
+        raise refused(400, "InvalidQueryParameterValue", "delimiter: only / divides names here.")
     most, start = _most(query), max(_name_of(query.get("marker", "")), query.get("startFrom", ""))
     names = blobs.level(prefix, start) if delimiter else blobs.walk(prefix, start)
     with_metadata = "metadata" in query.get("include", "").lower().split(",")
     listed, following = _page(blobs, names, most, with_metadata=with_metadata)
     told = {"Prefix": prefix, "Marker": query.get("marker", ""), "MaxResults": query.get("maxresults", "")}
-    parts = [_results(service_url, ContainerName=address.container), *_elements(told | {"Delimiter": delimiter})]
+    parts = [_results(service_url, address.container), *_elements(told | {"Delimiter": delimiter})]
     return _xml([*parts, "<Blobs>", *listed, "</Blobs>", _next(following), "</EnumerationResults>"], {})
 
 
@@ -188,8 +188,8 @@ def _elements(values: dict[str, str]) -> list[str]:
     return [f"<{name}>{text(value)}</{name}>" if value else f"<{name} />" for name, value in values.items()]
 
 
-def _results(service_url: str, **attributes: str) -> str:
-    written = {"ServiceEndpoint": service_url, **attributes}
+def _results(service_url: str, container: str = "") -> str:
+    written = {"ServiceEndpoint": service_url, **({"ContainerName": container} if container else {})}
     inside = " ".join(f'{name}="{text(value).replace(chr(34), "&quot;")}"' for name, value in written.items())
     return f"{PROLOGUE}<EnumerationResults {inside}>"
 
@@ -204,13 +204,13 @@ def _name_of(marker: str) -> str:
         return base64.urlsafe_b64decode(marker.encode("ascii")).decode()
     except ValueError as error:
         message = "marker: give the NextMarker of an answer as it stands there."
-        raise BlobRefusal(400, "InvalidQueryParameterValue", message) from error
+        raise refused(400, "InvalidQueryParameterValue", message) from error
 
 
 def _most(query: QueryParams) -> int:
     given = query.get("maxresults", "")
     if given and not (given.isdecimal() and len(given) < 10 and int(given)):
-        raise BlobRefusal(400, "OutOfRangeQueryParameterValue", f"maxresults: give a number from 1 to {_PAGE}.")
+        raise refused(400, "OutOfRangeQueryParameterValue", f"maxresults: give a number from 1 to {_PAGE}.")
     return min(int(given), _PAGE) if given else _PAGE
 
 
@@ -226,7 +226,7 @@ def _overridden(query: QueryParams) -> dict[str, str]:
 
 def _md5(file: BinaryIO, begin: int, length: int) -> str:
     if length > _CHECKED_BYTES:
-        raise BlobRefusal(400, "OutOfRangeInput", "A checksum is told of ranges of 4 MiB at most.")
+        raise refused(400, "OutOfRangeInput", "A checksum is told of ranges of 4 MiB at most.")
     data = os.pread(file.fileno(), length, begin)
     return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode("ascii")
 

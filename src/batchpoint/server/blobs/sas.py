@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import urlencode
 
-from batchpoint.server.blobs.refusals import BlobRefusal, not_authenticated
+from batchpoint.server.blobs.refusals import not_authenticated, refused
 
 #: The one that ours are signed in.
 SIGNED_VERSION = "2021-12-02"
@@ -64,7 +64,7 @@ def container_signature(
 
 
 def check(query: Mapping[str, str], asked: Asked, keys: tuple[str, ...], now: datetime) -> Granted:
-    """What the signature in a query allows. Raises BlobRefusal for one that is no good here and now."""
+    """What the signature in a query allows. Raises BlobRefused for one that is no good here and now."""
     version = query.get("sv", "")
     if version < _FIRST or len(version) != len(_FIRST):
         raise not_authenticated(f"signatures of version {version[:20]!r} are not taken; sign with {SIGNED_VERSION}.")
@@ -77,7 +77,7 @@ def check(query: Mapping[str, str], asked: Asked, keys: tuple[str, ...], now: da
         raise not_authenticated("the signature is not one of this account for this address and these parameters.")
     _check_limits(query, asked, now)
     if is_of_account and "b" not in query["ss"]:
-        raise BlobRefusal(403, "AuthorizationServiceMismatch", "The signature is not for the blob service.")
+        raise refused(403, "AuthorizationServiceMismatch", "The signature is not for the blob service.")
     levels = frozenset(query.get("srt", "")) if is_of_account else frozenset("o" if query["sr"] == "b" else "co")
     return Granted(frozenset(query.get("sp", "")), levels, is_of_account)
 
@@ -89,9 +89,9 @@ def _check_limits(query: Mapping[str, str], asked: Asked, now: datetime) -> None
     if "st" in query and (start is None or start > now + timedelta(minutes=5)):
         raise not_authenticated(f"the signature is good from {query['st'][:40]} on.")
     if query.get("spr", "https,http") == "https" and asked.scheme != "https":
-        raise BlobRefusal(403, "AuthorizationProtocolMismatch", "The signature is good over https only.")
+        raise refused(403, "AuthorizationProtocolMismatch", "The signature is good over https only.")
     if "sip" in query and not _is_among(asked.client, query["sip"]):
-        raise BlobRefusal(403, "AuthorizationSourceIPMismatch", "The signature is good from other addresses only.")
+        raise refused(403, "AuthorizationSourceIPMismatch", "The signature is good from other addresses only.")
 
 
 def _texts(query: Mapping[str, str], asked: Asked, is_of_account: bool) -> list[str]:

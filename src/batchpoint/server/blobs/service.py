@@ -13,12 +13,12 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from batchpoint.errors import ReferenceInvalid, ResourceConflict, ResourceNotFound
+from batchpoint.errors import BlobRefused, ReferenceInvalid, ResourceConflict, ResourceNotFound
 from batchpoint.server.blobs import conditions, reading, writing
 from batchpoint.server.blobs.access import Access, access_of
 from batchpoint.server.blobs.address import Address, address_of
 from batchpoint.server.blobs.places import Places
-from batchpoint.server.blobs.refusals import VERSION, BlobRefusal
+from batchpoint.server.blobs.refusals import VERSION, refused, response_of
 from batchpoint.server.identity.caller import Caller
 from batchpoint.storage.accounts.blobs import Taken
 
@@ -69,8 +69,8 @@ class BlobService:
         request = Request(scope, receive)
         try:
             response = await self._answered(request, address, caller)
-        except BlobRefusal as refusal:
-            response = refusal.response(with_body=request.method != "HEAD")
+        except BlobRefused as refusal:
+            response = response_of(refusal, with_body=request.method != "HEAD")
         response.headers["x-ms-version"] = _version(request)
         for name, value in _ALWAYS.items():
             response.headers[name] = value
@@ -82,20 +82,20 @@ class BlobService:
             exchange = Exchange(request, address, access, self._places)
             return await _operation(exchange)(exchange)
         except Taken as error:
-            raise BlobRefusal(409, "BlobAlreadyExists", error.message) from error
+            raise refused(409, "BlobAlreadyExists", error.message) from error
         except ResourceConflict as error:
-            raise BlobRefusal(409, "BlobNameConflict", error.message) from error
+            raise refused(409, "BlobNameConflict", error.message) from error
         except ResourceNotFound as error:
-            raise BlobRefusal(404, "BlobNotFound", "The specified blob does not exist.") from error
+            raise refused(404, "BlobNotFound", "The specified blob does not exist.") from error
         except ReferenceInvalid as error:
-            raise BlobRefusal(400, "InvalidResourceName", error.message) from error
+            raise refused(400, "InvalidResourceName", error.message) from error
         except ClientDisconnect as error:
-            raise BlobRefusal(400, "IncompleteBody", "The body ended before it was whole.") from error
+            raise refused(400, "IncompleteBody", "The body ended before it was whole.") from error
         except OSError as error:
             if error.errno not in _FULL:
                 raise
             log.warning("a blob cannot be stored, the disk is full: %s", error)
-            raise BlobRefusal(507, "InsufficientStorage", "The disk of the server is full.") from error
+            raise refused(507, "InsufficientStorage", "The disk of the server is full.") from error
 
 
 def _version(request: Request) -> str:
@@ -115,7 +115,7 @@ def _operation(exchange: Exchange) -> Operation:
     found = _OPERATIONS.get((exchange.request.method, level, kind))
     if found is None:
         message = f"This server has no {exchange.request.method} of comp={kind[:40]!r} for a {level}."
-        raise BlobRefusal(400, "UnsupportedHttpVerb" if not kind else "InvalidQueryParameterValue", message)
+        raise refused(400, "UnsupportedHttpVerb" if not kind else "InvalidQueryParameterValue", message)
     return found
 
 
@@ -139,7 +139,7 @@ async def _list_containers(exchange: Exchange) -> Response:
 async def _create_container(exchange: Exchange) -> Response:
     exchange.access.require("cw", "c")
     if exchange.headers.get("x-ms-blob-public-access"):
-        raise BlobRefusal(409, "PublicAccessNotPermitted", "Nothing is open to everybody here; containers are private.")
+        raise refused(409, "PublicAccessNotPermitted", "Nothing is open to everybody here; containers are private.")
     metadata = conditions.metadata_of(exchange.headers)
     await run_in_threadpool(exchange.places.create, exchange.address, metadata)
     found = await run_in_threadpool(reading.get_container, exchange.places, exchange.address)
@@ -175,10 +175,10 @@ async def _get_acl(exchange: Exchange) -> Response:
 async def _set_acl(exchange: Exchange) -> Response:
     exchange.access.require("w", "c")
     if exchange.headers.get("x-ms-blob-public-access"):
-        raise BlobRefusal(409, "PublicAccessNotPermitted", "Nothing is open to everybody here; containers are private.")
+        raise refused(409, "PublicAccessNotPermitted", "Nothing is open to everybody here; containers are private.")
     body = b"".join([piece async for piece in exchange.request.stream()])
     if b"<SignedIdentifier>" in body:
-        raise BlobRefusal(400, "InvalidXmlDocument", "Stored access policies are not offered; sign each address.")
+        raise refused(400, "InvalidXmlDocument", "Stored access policies are not offered; sign each address.")
     return await _get_container(exchange)
 
 
@@ -216,7 +216,7 @@ async def _put_blob(exchange: Exchange) -> Response:
     exchange.access.require("wc", "o")
     if "x-ms-copy-source" in exchange.headers:
         message = "Blobs are not copied on the server here. Download the blob, and upload it under the other name."
-        raise BlobRefusal(400, "UnsupportedHeader", message)
+        raise refused(400, "UnsupportedHeader", message)
     blobs = await run_in_threadpool(exchange.places.find, exchange.address)
     # Before the body comes.
     blobs.check_name(exchange.address.blob)

@@ -34,7 +34,7 @@ class SignedRequest:
 
 
 def check(request: SignedRequest, account: str, keys: tuple[str, ...], now: datetime) -> None:
-    """Raises BlobRefusal when the header Authorization is not that of one of the keys."""
+    """Raises BlobRefused when the header Authorization is not that of one of the keys."""
     scheme, _, credential = request.headers.get("authorization", "").partition(" ")
     name, _, given = credential.strip().partition(":")
     if name != account:

@@ -16,11 +16,12 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 
+from batchpoint.errors import BlobRefused
 from batchpoint.server.blobs import conditions
 from batchpoint.server.blobs.access import Access
 from batchpoint.server.blobs.address import Address
 from batchpoint.server.blobs.places import Places
-from batchpoint.server.blobs.refusals import BlobRefusal, not_allowed
+from batchpoint.server.blobs.refusals import not_allowed, refused
 from batchpoint.storage.accounts.about import About
 from batchpoint.storage.accounts.blobs import Blob, Blobs
 from batchpoint.storage.accounts.blocks import Blocks, append_range, blocks_of
@@ -39,7 +40,7 @@ async def put_blob(request: Request, blobs: Blobs, address: Address, access: Acc
     kind = request.headers.get("x-ms-blob-type", "")
     if kind != "BlockBlob":
         message = f"Blobs are of type BlockBlob here, not {kind[:20]!r}."
-        raise BlobRefusal(400, "InvalidBlobType" if kind else "MissingRequiredHeader", message)
+        raise refused(400, "InvalidBlobType" if kind else "MissingRequiredHeader", message)
     headers = request.headers
     about, wanted = conditions.about_of(headers, of_body=True), conditions.md5_of(headers)
     # Before the body comes, so that it need not.
@@ -121,7 +122,7 @@ def _put_together(
             elif place != "Uncommitted" and block in committed and file is not None:
                 parts.append((block, append_range(file.fileno(), *committed[block], aside)))
             else:
-                raise BlobRefusal(400, "InvalidBlockList", f"The block {block[:88]} of the list was not sent.")
+                raise refused(400, "InvalidBlockList", f"The block {block[:88]} of the list was not sent.")
     finally:
         if file is not None:
             file.close()
@@ -132,9 +133,9 @@ def _listed(body: str) -> list[tuple[str, str]]:
     """Where each block is to be looked for, and its id."""
     found = [(match[1], match[2].strip()) for match in _LISTED.finditer(body)]
     if "<BlockList" not in body:
-        raise BlobRefusal(400, "InvalidXmlDocument", "The body is no list of blocks in XML.")
+        raise refused(400, "InvalidXmlDocument", "The body is no list of blocks in XML.")
     if len(found) > _BLOCKS_MAX:
-        raise BlobRefusal(400, "BlockListTooLong", f"A blob has {_BLOCKS_MAX} blocks at most.")
+        raise refused(400, "BlockListTooLong", f"A blob has {_BLOCKS_MAX} blocks at most.")
     return found
 
 
@@ -186,7 +187,7 @@ def _check_put(headers: Headers, access: Access) -> Callable[[Blob | None], None
 
 
 async def _receive(request: Request, target: Path, limit: int, md5: bytes | None) -> str:
-    """Write the body to a new file; its MD5 as base64. BlobRefusal where it is not what was announced, or too long."""
+    """Write the body to a new file; its MD5 as base64. BlobRefused where it is not what was announced, or too long."""
     announced = request.headers.get("content-length")
     if announced is not None and announced.isdecimal() and int(announced) > limit:
         raise _too_large(limit)
@@ -211,7 +212,7 @@ async def _receive(request: Request, target: Path, limit: int, md5: bytes | None
         await run_in_threadpool(take, bytes(ahead))
     await run_in_threadpool(fsync_file, target)
     if md5 is not None and digest.digest() != md5:
-        raise BlobRefusal(400, "Md5Mismatch", "The body is not what the header Content-MD5 says.")
+        raise refused(400, "Md5Mismatch", "The body is not what the header Content-MD5 says.")
     return base64.b64encode(digest.digest()).decode("ascii")
 
 
@@ -219,16 +220,14 @@ def _checked_id(block: str) -> str:
     try:
         base64.b64decode(block, validate=True)
     except ValueError as error:
-        raise BlobRefusal(400, "InvalidQueryParameterValue", "blockid: it is not base64.") from error
+        raise refused(400, "InvalidQueryParameterValue", "blockid: it is not base64.") from error
     if not 0 < len(block) <= _BLOCK_ID_LENGTH:
-        raise BlobRefusal(400, "InvalidQueryParameterValue", "blockid: it has 1 to 64 bytes as base64.")
+        raise refused(400, "InvalidQueryParameterValue", "blockid: it has 1 to 64 bytes as base64.")
     return block
 
 
-def _too_large(limit: int) -> BlobRefusal:
-    return BlobRefusal(
-        413, "RequestBodyTooLarge", f"The body has more than {limit} bytes; send larger blobs in blocks."
-    )
+def _too_large(limit: int) -> BlobRefused:
+    return refused(413, "RequestBodyTooLarge", f"The body has more than {limit} bytes; send larger blobs in blocks.")
 
 
 def _created(blob: Blob, headers: dict[str, str]) -> Response:
