@@ -20,7 +20,10 @@ _REMEMBERED = 4096
 _ML = f"{PROVIDER}/workspaces"
 _AUTHORIZATION = "Microsoft.Authorization"
 #: Bytes of storage accounts, for tokens of the storage audience.
-_BLOBS = "Microsoft.Storage/storageAccounts/blobServices/containers"
+_ACCOUNTS = "Microsoft.Storage/storageAccounts"
+_BLOBS = f"{_ACCOUNTS}/blobServices/containers"
+#: Scripts ask for the group of their workspace.
+_GROUP_READ = "Microsoft.Resources/subscriptions/resourceGroups/read"
 
 BUILT_IN = (
     Role(
@@ -45,12 +48,14 @@ BUILT_IN = (
             f"{_ML}/datastores/read",
             f"{_BLOBS}/read",
             f"{_BLOBS}/blobs/*",
+            f"{_ACCOUNTS}/read",
+            _GROUP_READ,
         ],
     ),
     Role(
         name="AzureML Data Scientist",
         description="Everything inside a workspace, but for computes, the workspace itself and who may do what.",
-        actions=[f"{_ML}/read", f"{_ML}/*/read", f"{_ML}/*/action", f"{_ML}/*/delete", f"{_ML}/*/write", f"{_BLOBS}/*"],
+        actions=[f"{_ML}/*", f"{_BLOBS}/*", f"{_ACCOUNTS}/read", f"{_ACCOUNTS}/listKeys/action", _GROUP_READ],
         not_actions=[
             f"{_ML}/delete",
             f"{_ML}/write",
