@@ -110,10 +110,9 @@ class NounTables:
         with self._database.writing() as connection:
             document = connection.scalar(select(endpoints.c.document).where(_is(endpoints, owner)))
             if document is not None and Endpoint.model_validate(document).defaults.deployment_name == name:
-                of_endpoint = select(deployments.c.name).where(deployments.c.endpoint == owner["name"])
-                raise _is_default(
-                    owner["name"], name, list(connection.scalars(of_endpoint.order_by(deployments.c.name)))
-                )
+                others = (deployments.c.endpoint == owner["name"]) & (deployments.c.name != name)
+                found = connection.scalars(select(deployments.c.name).where(others).order_by(deployments.c.name))
+                raise _is_default(owner["name"], name, list(found))
             key = {"workspace": w, "endpoint": endpoint.lower(), "name": name}
             return connection.execute(delete(deployments).where(_is(deployments, key))).rowcount > 0
 
