@@ -14,6 +14,9 @@ from batchpoint.server.routers.asked import plane, server_of
 
 router = APIRouter()
 
+#: Of a UUID, as which tenants are written that are no name.
+_ID_LENGTH, _ID_DASHES = 36, 4
+
 #: What clients know this cloud by.
 CLOUD_NAME = "Batchpoint"
 #: The one version that lists clouds; later ones answer a single one.
@@ -55,8 +58,15 @@ def _cloud(server: str, storage_host: str) -> dict[str, Any]:
     }
 
 
-@router.get("/{tenant}/.well-known/openid-configuration")
 @router.get("/{tenant}/v2.0/.well-known/openid-configuration")
+def openid_configuration_of(request: Request, tenant: str, authority: AtAuthority) -> dict[str, Any]:
+    """The same; but az reads off the issuer which tenant a name is: in the place where Entra ID's has it."""
+    found = openid_configuration(request, tenant, authority)
+    is_id = len(tenant) == _ID_LENGTH and tenant.count("-") == _ID_DASHES
+    return found if is_id else {**found, "issuer": f"{server_of(request)}/{authority.tenant}/v2.0"}
+
+
+@router.get("/{tenant}/.well-known/openid-configuration")
 def openid_configuration(request: Request, tenant: str, authority: AtAuthority) -> dict[str, Any]:
     """Addresses are those under which the client has reached the server; the issuer is the same under all."""
     here = f"{server_of(request)}/{tenant}"
