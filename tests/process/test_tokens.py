@@ -209,7 +209,7 @@ def test_one_of_several_audiences_is_enough(world: World) -> None:
     [
         (HERE, "management"),
         ("/subscriptions/s/resourceGroups/g/providers/p/workspaces/w/jobs", "management"),
-        ("/mferp/managementfrontend/subscriptions/s", "management"),
+        ("/mferp/managementfrontend/subscriptions/s", "ml"),
         ("/history/v1.0/subscriptions/s", "management"),
         (INVOKE, "ml"),
         ("/endpoints/e/jobs/batchjob-1", "ml"),

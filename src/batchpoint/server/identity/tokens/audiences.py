@@ -25,7 +25,8 @@ _NAMED: dict[str, Audience] = {
 #: Clients make the one of the data plane of the portal that the cloud metadata name.
 _ML = re.compile(r"https://ml\.azure(\.[a-z0-9.-]*)?")
 
-_SCORING = re.compile(r"/endpoints/.*", re.DOTALL)
+#: Where jobs are sent to, and where clients list those of an endpoint.
+_SCORING = re.compile(r"/(endpoints|mferp)/.*", re.DOTALL | re.IGNORECASE)
 #: An account, then a container, whose name has three characters at least: ``/batchpoint/v1`` is no blob.
 _BLOBS = re.compile(r"/(batchpoint|bp[0-9a-f]{16})(/[^/]{3,}.*)?/?", re.DOTALL)
 
