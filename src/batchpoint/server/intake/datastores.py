@@ -9,12 +9,13 @@ from pathlib import Path
 from batchpoint.arm.envelope import ids
 from batchpoint.entities.datastore import Datastore
 from batchpoint.entities.naming import names
-from batchpoint.errors import Problem, ResourceConflict, UserError, ValidationFailed
+from batchpoint.errors import JobFailed, Problem, ReferenceInvalid, ResourceConflict, UserError, ValidationFailed
 from batchpoint.server.intake.creation import context
 from batchpoint.server.intake.locations import allowed_path
 from batchpoint.server.lookup import Desk
 from batchpoint.storage.datastores import open_datastore
 from batchpoint.storage.objects import secrets
+from batchpoint.storage.web import hosts
 
 
 def create_datastore(desk: Desk, wanted: Datastore, *, skip_validation: bool = False) -> Datastore:
@@ -26,8 +27,7 @@ def create_datastore(desk: Desk, wanted: Datastore, *, skip_validation: bool = F
     if wanted.is_local and not (wanted.path and Path(wanted.path).is_absolute()):
         message = "must be the absolute path of a folder on the server's machine."
         raise ValidationFailed("datastore", (Problem("properties.path", message),))
-    if wanted.is_local:
-        allowed_path(desk, wanted.path or "")
+    _check_allowed(desk, wanted)
     home, existing = desk.settings.home, desk.store.get_datastore(desk.key, wanted.name)
     wanted = wanted.model_copy(update={"id": ids.datastore_id(desk.workspace, wanted.name)})
     says_nothing = wanted.credentials is None and wanted.credentials_type is None
@@ -64,6 +64,24 @@ def delete_datastore(desk: Desk, name: str) -> bool:
     is_deleted = desk.store.delete_datastore(desk.key, name)
     secrets.forget(desk.settings.home, found)
     return is_deleted
+
+
+def _check_allowed(desk: Desk, datastore: Datastore) -> None:
+    """Refuses what only the owner of the home may name: a folder of this machine, a service in its network."""
+    if datastore.is_local:
+        allowed_path(desk, datastore.path or "")
+        return
+    is_usual = not datastore.endpoint_url and datastore.endpoint == Datastore.model_fields["endpoint"].default
+    if desk.caller.is_owner or is_usual:
+        return
+    url = (datastore.endpoint_url or "") if datastore.type == "s3" else datastore.service_url
+    try:
+        hosts.addresses(hosts.checked(url), desk.settings.input_hosts_allowed)
+    except JobFailed as error:
+        raise ReferenceInvalid(error.message, target="endpoint_url") from error
+    except ConnectionError as error:
+        message = f"The address {hosts.shown(url)} leads nowhere: {error}. Check it."
+        raise ReferenceInvalid(message, target="endpoint_url") from error
 
 
 def _try_out(desk: Desk, datastore: Datastore) -> None:

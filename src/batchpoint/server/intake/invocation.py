@@ -15,6 +15,7 @@ from batchpoint.entities.endpoint import Endpoint
 from batchpoint.entities.job import STEP, Job, JobSettings, job_of_step
 from batchpoint.entities.naming import names
 from batchpoint.errors import Problem, ReferenceInvalid, ResourceNotFound, UserError, ValidationFailed
+from batchpoint.server.identity.actions import ML
 from batchpoint.server.intake import limits
 from batchpoint.server.intake.creation import check_output_file_name, context
 from batchpoint.server.intake.data_places import frozen_input, frozen_output
@@ -87,7 +88,11 @@ def _route(desk: Desk, endpoint: Endpoint, wanted: str | None) -> Deployment:
     if endpoint.defaults.deployment_name:
         return desk.deployment(endpoint.name, endpoint.defaults.deployment_name)
     names = [d.name for d in desk.store.list_deployments(desk.key, endpoint.name)]
-    if not names:
+    if names and not desk.may(f"{ML}/batchEndpoints/deployments/read"):
+        message = (
+            f"Endpoint {endpoint.name} has no default deployment. Name one in the header azureml-model-deployment."
+        )
+    elif not names:
         message = (
             f"No deployment exists for this endpoint. Create one with: "
             f"batch-deployment create --endpoint-name {endpoint.name} --file <deployment.yml> --set-default"

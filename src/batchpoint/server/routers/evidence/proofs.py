@@ -39,8 +39,8 @@ def failed_items(plane: AtPlane, job: str) -> FileResponse:
 def verify(plane: AtPlane, by: By, job: str, against: str = "") -> dict[str, Any]:
     """Reads everything again; with ``against``, and for a job that repeats another one, compares the outputs too."""
     found = found_job(plane, job)
-    checks = verification.verify(plane, found)
     other = _other(plane, by, against) if against else _repeated(plane, found)
+    checks = verification.verify(plane, found)
     compared = verification.compare(plane, found, other) if other is not None else None
     return {
         "job": found.name,
