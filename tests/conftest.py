@@ -70,6 +70,13 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     assert not strays, f"temporary files left behind: {strays}"
 
 
+def left_of(home: Path) -> dict[int, str]:
+    """Command lines of the processes of ``home`` that do not end; they are ended."""
+    left = _await_none(home, _children())
+    _kill(left)
+    return left
+
+
 def _await_none(home: Path, children_before: set[int]) -> dict[int, str]:
     """Command lines of the processes that are still there when the grace is over."""
     deadline = time.monotonic() + GRACE_S
