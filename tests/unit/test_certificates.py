@@ -1,5 +1,6 @@
 """The certificates of a home: who signs them, for which names, for how long, and what is made of damaged files."""
 
+import dataclasses
 import ssl
 import stat
 from collections.abc import Callable
@@ -71,11 +72,10 @@ def test_a_new_home_gets_an_authority_for_ten_years_and_a_leaf_that_it_signs(set
 
 
 def test_the_leaf_is_for_loopback_and_every_name_that_the_operator_allows(tmp_path: Path) -> None:
-    settings = Settings(home=tmp_path, server_hosts_allowed="Batch.example.org, *.blob.example.org")
+    settings = Settings(home=tmp_path, server_hosts_allowed="Batch.example.org, *.blob.example.org,10.1.2.3")
     expected = {"localhost", "127.0.0.1", "::1", "*.localhost", "*.blob.localhost"}
     expected |= {"batch.example.org", "*.blob.example.org", "10.1.2.3"}
-    assert Certificates(settings, host="10.1.2.3").names == expected
-    assert Certificates(settings, host="0.0.0.0").names == expected - {"10.1.2.3"}
+    assert Certificates(settings).names == expected
     bundle = tmp_path / "tls" / "bundle.pem"
     for name in ("batch.example.org", "bp1.blob.example.org", "a.blob.localhost", "127.0.0.1"):
         assert shown(Certificates(settings), name, bundle)
@@ -89,7 +89,7 @@ def test_a_name_that_no_certificate_can_have_is_refused(tmp_path: Path) -> None:
 def test_what_is_there_is_used_again_unless_it_lacks_a_name(settings: Settings) -> None:
     first, again = shown(Certificates(settings)), shown(Certificates(settings))
     assert first == again
-    assert shown(Certificates(settings, host="10.1.2.3")) != first
+    assert shown(Certificates(dataclasses.replace(settings, server_hosts_allowed="10.1.2.3"))) != first
 
 
 def test_a_leaf_is_replaced_while_the_server_runs_and_by_the_same_authority(settings: Settings) -> None:
@@ -258,6 +258,20 @@ def test_a_certificate_that_cannot_be_used_is_refused_with_what_is_wrong(own: Ow
         Certificates(own.settings)
     with pytest.raises(UserError, match="tls_certificate is not"):
         Certificates(Settings(home=own.settings.home, tls_key=str(own.key)))
+
+
+def test_the_operator_is_warned_once_a_day_of_a_certificate_that_ends_soon(
+    own: Own, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = Clock()
+    certificates = Certificates(own.settings, now=clock)
+    certificates.refresh()
+    assert not caplog.records
+    for days, warnings in ((17, 1), (0, 1), (1, 2)):
+        clock.now += timedelta(days=days)
+        certificates.refresh()
+        assert len(caplog.records) == warnings
+    assert str(own.certificate) in caplog.text
 
 
 def test_nothing_below_tls_1_2_is_spoken(settings: Settings) -> None:

@@ -4,6 +4,7 @@ Writes ``server.json`` for clients on the same home, which ``running_server`` re
 """
 
 import contextlib
+import dataclasses
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from batchpoint.errors import ResourceConflict, UserError
+from batchpoint.server.transport.names import extra_names, is_loopback
 from batchpoint.settings import Settings
 from batchpoint.storage.atomic import write_atomically
 from batchpoint.storage.lock import is_locked, try_lock
@@ -40,6 +42,8 @@ def serve(settings: Settings, host: str = "127.0.0.1", port: int = 0, http_port:
     server runs on the home already, UserError when a port cannot be had or a certificate cannot be used.
     """
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # Where it listens is a name of its own.
+    settings = dataclasses.replace(settings, server_hosts_allowed=",".join(extra_names(settings, host)))
     with (
         _only_server(settings.home),
         _listening(host, port, "--port") as secure,
@@ -78,7 +82,7 @@ def _run(settings: Settings, host: str, secure: socket.socket, plain: socket.soc
     log_to_stderr()
     refuse_unsafe(settings.home, settings.network_file_systems_allowed)
     refuse_damaged(store_file(settings.home))
-    certificates = Certificates(settings, host)
+    certificates = Certificates(settings)
     with (
         open_store(settings.home, settings.store_busy_timeout_s) as store,
         succeeded(store, settings),
@@ -96,7 +100,7 @@ def _run(settings: Settings, host: str, secure: socket.socket, plain: socket.soc
         url = f"http://{LOOPBACK}:{plain.getsockname()[1]}"
         https = f"https://{_shown_host(host, certificates, settings)}:{secure.getsockname()[1]}"
         with _found_by_clients(settings.home, url, https):
-            TwoDoors(config, secure, certificates).run(sockets=[plain])
+            TwoDoors(config, secure, certificates, settings.head_patience_s).run(sockets=[plain])
 
 
 @contextmanager
@@ -167,8 +171,6 @@ def _signals_ignored_later() -> Iterator[None]:
 
 def _shown_host(host: str, certificates: "Certificates", settings: Settings) -> str:
     """The name to speak to it by: one that its certificate proves, and that leads to the address it listens on."""
-    from batchpoint.server.transport.names import extra_names, is_loopback
-
     if not is_loopback(host) and host not in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
         return f"[{host}]" if ":" in host else host
     extra = [name for name in extra_names(settings) if "*" not in name]

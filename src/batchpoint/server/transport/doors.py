@@ -10,8 +10,8 @@ import uvicorn
 
 from batchpoint.server.transport.tls.certificates import Certificates
 
-#: Seconds that a client has for its handshake, and for saying goodbye.
-_HANDSHAKE_S, _GOODBYE_S = 10.0, 2.0
+#: Seconds that a client has for saying goodbye.
+_GOODBYE_S = 2.0
 #: Ticks of the web server, ten a second, between two looks at the certificates.
 _TICKS_BETWEEN_LOOKS = 20
 
@@ -19,8 +19,11 @@ _TICKS_BETWEEN_LOOKS = 20
 class TwoDoors(uvicorn.Server):
     """A web server that speaks TLS on one more socket, and has its certificates looked after."""
 
-    def __init__(self, config: uvicorn.Config, secure: socket.socket, certificates: Certificates) -> None:
+    def __init__(
+        self, config: uvicorn.Config, secure: socket.socket, certificates: Certificates, handshake_s: float
+    ) -> None:
         super().__init__(config)
+        self._handshake_s = handshake_s
         self._secure = secure
         self._certificates = certificates
 
@@ -30,7 +33,7 @@ class TwoDoors(uvicorn.Server):
             self._connection,
             sock=self._secure,
             ssl=self._certificates.context,
-            ssl_handshake_timeout=_HANDSHAKE_S,
+            ssl_handshake_timeout=self._handshake_s,
             ssl_shutdown_timeout=_GOODBYE_S,
             backlog=self.config.backlog,
         )

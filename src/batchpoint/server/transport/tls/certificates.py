@@ -7,7 +7,7 @@ import logging
 import os
 import ssl
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -17,6 +17,7 @@ from batchpoint.server.transport.tls.issuing import (
     LEAF_LIFETIME,
     LEAF_RENEWAL,
     Pair,
+    end_of,
     names_in,
     new_authority,
     new_leaf,
@@ -33,6 +34,8 @@ C = TypeVar("C", bound=ssl.SSLContext)
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
 #: Contexts for public names that are kept; whoever asks for more names has them made anew.
 _PUBLIC_KEPT = 64
+#: How long before its end an operator is warned of a certificate.
+_WARNED_BEFORE = timedelta(days=14)
 
 
 class PublicContext(ssl.SSLContext):
@@ -42,7 +45,7 @@ class PublicContext(ssl.SSLContext):
 class Certificates:
     """What the server shows to its clients. ``context`` stays the same object while its certificate changes."""
 
-    def __init__(self, settings: Settings, host: str = "", now: Callable[[], datetime] | None = None) -> None:
+    def __init__(self, settings: Settings, now: Callable[[], datetime] | None = None) -> None:
         """Makes what is missing. Raises UserError for files that cannot be used."""
         self._now = now or (lambda: datetime.now(UTC))
         self._folder = tls_folder(settings.home)
@@ -51,10 +54,11 @@ class Certificates:
         self._own = _OwnFiles(settings.tls_certificate, settings.tls_key) if settings.tls_certificate else None
         if settings.tls_key and not self._own:
             raise UserError("tls_key is set and tls_certificate is not. Set both, or neither.", target="tls_key")
-        self._names = _wanted_names(settings, host)
+        self._names = _wanted_names(settings)
         self._public: dict[str, PublicContext] = {}
         self._public_since = self._now()
         self._complained = ""
+        self._warned_on: date | None = None
         sweep(self._folder, older_than_s=0)
         self._authority = self._authority_kept()
         self._leaf: Pair | None = None
@@ -77,11 +81,19 @@ class Certificates:
             elif self._own.have_changed():
                 self._show()
                 log.info("the certificate was read again", extra={"file": self._own.certificate})
+            self._warn_of_end()
             self._complained = ""
         except (BatchpointError, OSError) as error:
             if str(error) != self._complained:
                 log.error("the certificate cannot be replaced; the old one is still shown: %s", error)
             self._complained = str(error)
+
+    def _warn_of_end(self) -> None:
+        """Once a day, of a certificate that nobody but the operator can renew."""
+        today = self._now().date()
+        if self._own and self._warned_on != today and self._own.ends() - self._now() < _WARNED_BEFORE:
+            self._warned_on = today
+            log.warning("the certificate in %s ends on %s", self._own.certificate, self._own.ends().date())
 
     def _renew(self) -> None:
         assert self._leaf is not None
@@ -168,6 +180,7 @@ class _OwnFiles:
         self.certificate = certificate
         self.paths = tuple(Path(name).expanduser() for name in (certificate, key) if name)
         self._seen: list[tuple[int, int, int]] = []
+        self._chain = b""
 
     def read(self) -> bytes:
         """Chain and key. Raises UserError when a file cannot be read."""
@@ -182,21 +195,25 @@ class _OwnFiles:
                     "tls_certificate and tls_key.",
                     target=str(path),
                 ) from error
+        self._chain = texts[0]
         return b"\n".join(texts)
+
+    def ends(self) -> datetime:
+        return end_of(self._chain)
 
     def have_changed(self) -> bool:
         return self._state() != self._seen
 
     def names(self) -> frozenset[str]:
-        return names_in(self.paths[0].read_bytes())
+        return names_in(self._chain)
 
     def _state(self) -> list[tuple[int, int, int]]:
         found = (path.stat() for path in self.paths if path.exists())
         return [(state.st_mtime_ns, state.st_ino, state.st_size) for state in found]
 
 
-def _wanted_names(settings: Settings, host: str) -> list[str]:
-    extra = names.extra_names(settings, host)
+def _wanted_names(settings: Settings) -> list[str]:
+    extra = names.extra_names(settings)
     wrong = [name for name in extra if not names.is_certifiable(name)]
     if wrong:
         raise UserError(

@@ -58,6 +58,11 @@ class Pair:
         return _names_of(self.certificate)
 
 
+def end_of(pem: bytes) -> datetime.datetime:
+    """Until when the first certificate in ``pem`` is good."""
+    return x509.load_pem_x509_certificate(pem).not_valid_after_utc
+
+
 def names_in(pem: bytes) -> frozenset[str]:
     """Host names and addresses that the first certificate in ``pem`` is made out to."""
     return _names_of(x509.load_pem_x509_certificate(pem))
