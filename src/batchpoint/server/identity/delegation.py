@@ -21,7 +21,9 @@ _SCOPE_LENGTH = 500
 
 def checked_scope(text: str) -> str:
     """A scope as it is kept. Raises ReferenceInvalid for what is none."""
-    scope = text.strip().rstrip("/") or "/"
+    given = text.strip()
+    # Nothing is not the whole server: it is a variable that was not set.
+    scope = given.rstrip("/") or given[:1]
     if len(scope) > _SCOPE_LENGTH or not _SCOPE.fullmatch(scope) or not scope.isprintable():
         raise ReferenceInvalid(
             f"{text[:120]!r} is no scope. Write / for the whole server, or the id of a subscription, a resource group "
