@@ -36,6 +36,7 @@ def _place(desk: Desk, asset_id: str) -> OutputPlace | None:
     except BatchpointError:
         return None
     place, own = parse_uri(asset.path), desk.workspace
-    is_stored = isinstance(place, DatastorePath)
-    uri = place.long(own.subscription, own.resource_group, own.name) if is_stored else asset.path
+    uri = asset.path
+    if isinstance(place, DatastorePath):
+        uri = place.long(own.subscription, own.resource_group, own.name)
     return OutputPlace(uri, "uri_file" if asset.type == "uri_file" else "uri_folder")
