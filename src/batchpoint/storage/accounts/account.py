@@ -87,8 +87,8 @@ def account_of(home: Path, workspace: Workspace) -> Account:
 def opened(home: Path, workspace: Workspace) -> Account:
     """The account of a workspace, ready to be written to and to be found again by its name."""
     account = account_of(home, workspace)
+    account.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if account.workspace() is None:
-        account.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         names = {"subscription": workspace.subscription, "resource_group": workspace.resource_group}
         record = json.dumps({**names, "name": workspace.name})
         write_atomically(account.folder / _RECORD, record.encode())
