@@ -10,7 +10,7 @@ from batchpoint.entities.datastore import Datastore
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import LocalPathNotAllowed, NotSupported, ReferenceInvalid
 from batchpoint.server.identity.actions import ML
-from batchpoint.server.intake.own_blobs import own_place
+from batchpoint.server.intake.addresses.own_blobs import own_place
 from batchpoint.server.lookup import Desk
 from batchpoint.storage.datastores import LocalFolder, StoredPath, local_path
 from batchpoint.storage.uri import (
