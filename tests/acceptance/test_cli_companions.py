@@ -124,9 +124,10 @@ def test_the_token_is_sent_to_no_other_machine(az: Az) -> None:
 NOT_OFFERED = {
     "storage blob upload-batch -d c -s data --connection-string x": "datastore create",
     "storage account show-connection-string --name x": "datastore create",
-    "identity create -n me --query id -o tsv": "account get-access-token",
-    "ad sp create-for-rbac --name me": "account get-access-token",
-    "role assignment create --role x": "account get-access-token",
+    "identity create -n me --query id -o tsv": "principal create",
+    "ad sp create-for-rbac --name me": "principal create",
+    "role assignment create --role x": "role assign",
+    "role definition list": "role list",
     "cloud set -n Other": "--server",
     "config set defaults.group=x": "configure --defaults",
 }

@@ -12,6 +12,7 @@ from typing import Self
 
 import httpx
 
+from batchpoint.client.access.people import Principals, Roles
 from batchpoint.client.assets import (
     Assets,
     located_code,
@@ -24,7 +25,6 @@ from batchpoint.client.deployments import Deployments
 from batchpoint.client.endpoints import Endpoints
 from batchpoint.client.inputs import InputResolver
 from batchpoint.client.jobs import JobEvent, Jobs, LogFile
-from batchpoint.client.people import Principals, Roles
 from batchpoint.client.places import Computes, Datastores
 from batchpoint.client.requests import TIMEOUT, Requests
 from batchpoint.client.transfer.downloads import Downloads
@@ -61,16 +61,7 @@ class Client:
         self._home_id = home_id
         if shares_home is not None:
             self.__dict__["shares_home"] = shares_home
-        http = httpx.Client(
-            base_url=base_url,
-            headers={"Authorization": f"Bearer {token}"},
-            timeout=timeout,
-            transport=transport,
-            verify=context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            # A proxy for the internet has nothing to say between two parts of Batchpoint.
-            trust_env=False,
-        )
-        self._requests = Requests(http)
+        self._requests = Requests(_http(base_url, token, transport, context, timeout))
         uploads = self.uploads = Uploads(self._requests, workspace, lambda: self.shares_home)
         self.models = Assets(self._requests, workspace, Model, located_model(uploads))
         self.data = Assets(self._requests, workspace, DataAsset, located_data(uploads))
@@ -130,3 +121,21 @@ class Client:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _http(
+    base_url: str,
+    token: str,
+    transport: httpx.BaseTransport | None,
+    context: ssl.SSLContext | None,
+    timeout: httpx.Timeout,
+) -> httpx.Client:
+    return httpx.Client(
+        base_url=base_url,
+        headers={"Authorization": f"Bearer {token}"},
+        timeout=timeout,
+        transport=transport,
+        verify=context or ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+        # A proxy for the internet has nothing to say between two parts of Batchpoint.
+        trust_env=False,
+    )

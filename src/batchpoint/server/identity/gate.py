@@ -65,10 +65,10 @@ class Gate:
         except BatchpointError as error:
             await _refuse(error, scope, send)
             return
+        scope.setdefault("state", {})["caller"] = caller or NOBODY
         if address is not None:
             await self._blobs.answer(address, caller, scope, receive, send)
             return
-        scope.setdefault("state", {})["caller"] = caller
         await self._app(scope, receive, send)
 
     async def _caller(self, scope: Scope) -> Caller:

@@ -9,7 +9,7 @@ from batchpoint.cli.commands.people.scopes import SCOPE, scope_of
 from batchpoint.cli.grammar import YES, Command, Flag
 
 if TYPE_CHECKING:
-    from batchpoint.client.people import NewPrincipal, Principals
+    from batchpoint.client.access.people import NewPrincipal, Principals
 
 #: The first word of a command → what it is about, in words.
 _WHAT = {"user": "user", "principal": "service principal"}
@@ -102,13 +102,16 @@ def _shown(call: Call, made: "NewPrincipal") -> dict[str, Any]:
     }
 
 
+_EXAMPLE = {"user": "anna", "principal": "nightly"}
 _DAYS = Flag("--days", "Days that the secret is good for; default 365.", "N", number=int)
 
 
+def _one(word: str) -> Flag:
+    return Flag("--name -n --id", f"Name, object id or client id of the {_WHAT[word]}.", "NAME", required=True)
+
+
 def _commands(word: str) -> tuple[Command, ...]:
-    what = _WHAT[word]
-    one = Flag("--name -n --id", f"Name, object id or client id of the {what}.", "NAME", required=True)
-    example = "anna" if word == "user" else "nightly"
+    what, one, example = _WHAT[word], _one(word), _EXAMPLE[word]
     return (
         Command(
             f"{word} create",
@@ -133,6 +136,13 @@ def _commands(word: str) -> tuple[Command, ...]:
             (one, YES),
             example=f"{word} delete --name {example} --yes",
         ),
+    )
+
+
+def _later(word: str) -> tuple[Command, ...]:
+    """What is done to one that there is: it is let in or not, and gets other secrets."""
+    what, one, example = _WHAT[word], _one(word), _EXAMPLE[word]
+    return (
         Command(
             f"{word} disable",
             f"Let nobody come in as this {what}.",
@@ -164,4 +174,4 @@ def _commands(word: str) -> tuple[Command, ...]:
     )
 
 
-COMMANDS = (*_commands("user"), *_commands("principal"))
+COMMANDS = tuple(command for word in _WHAT for command in (*_commands(word), *_later(word)))
