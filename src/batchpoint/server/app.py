@@ -103,9 +103,7 @@ def create_app(
     links = Links(drawn_once(settings.home / "keys" / "links"))
     app.state.plane = ControlPlane(store, settings, job_arrived, keeps_idle, links)
     app.state.authority = authority = Authority(store, settings)
-    for module in ROUTERS:
-        app.include_router(module.router, dependencies=[Depends(authorised)])
-    refuse_unguarded(module.router for module in ROUTERS)
+    _route(app)
     hosts = frozenset(extra_names(settings))
     app.add_middleware(CanonicalPaths)
     app.state.visitors = visitors = Visitors(authority, settings.home)
@@ -127,6 +125,12 @@ def create_app(
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(Exception, _answer_fault)
     return app
+
+
+def _route(app: FastAPI) -> None:
+    for module in ROUTERS:
+        app.include_router(module.router, dependencies=[Depends(authorised)])
+    refuse_unguarded(module.router for module in ROUTERS)
 
 
 class Application(FastAPI):
