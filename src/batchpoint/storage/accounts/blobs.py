@@ -60,11 +60,11 @@ class Blobs:
             if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR, errno.ENXIO):
                 raise _missing(name) from error
             raise
-        file = os.fdopen(descriptor, "rb", buffering=0)
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            file.close()
+            os.close(descriptor)
             raise _missing(name)
+        file = os.fdopen(descriptor, "rb", buffering=0)
         return file, Blob(name, status.st_size, self.notes.of(name, status))
 
     def get(self, name: str) -> Blob:
