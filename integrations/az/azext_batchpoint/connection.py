@@ -40,5 +40,5 @@ def _signed_in(cli_ctx):
         "BATCHPOINT_SUBSCRIPTION": subscription,
     }
     # az takes certificates from the one variable, batchpoint from the other.
-    trusted = os.environ.get("SSL_CERT_FILE") or os.environ.get("REQUESTS_CA_BUNDLE")
-    return {**variables, **({"SSL_CERT_FILE": trusted} if trusted else {})}
+    trusted = os.environ.get("BATCHPOINT_SERVER_CA") or os.environ.get("REQUESTS_CA_BUNDLE")
+    return {**variables, **({"BATCHPOINT_SERVER_CA": trusted} if trusted else {})}
