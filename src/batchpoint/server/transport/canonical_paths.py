@@ -12,6 +12,7 @@ _WORDS = {
     word.lower(): word
     for word in (
         *("subscriptions", "resourceGroups", "providers", PROVIDER, "workspaces", "Microsoft.Storage"),
+        *("Microsoft.Resources", "operations"),
         *SEGMENTS,
         *("versions", "labels", "cancel", "listNodes", "start", "stop", "restart", "startPendingUpload", "listSecrets"),
         *("diagnose", "listKeys", "resyncKeys", "listStorageAccountKeys", "storageAccounts"),
