@@ -170,7 +170,7 @@ def _reachable(http: httpx.Client) -> Iterator[None]:
 def _asked_to_wait(response: httpx.Response) -> float | None:
     """Seconds after which the server wants to be asked again; None where it does not, or where that is too long."""
     said = response.headers.get("Retry-After", "")
-    if response.status_code != AGAIN or not said.isdecimal() or int(said) > _LONGEST_WAIT_S:
+    if response.status_code not in AGAIN or not said.isdecimal() or int(said) > _LONGEST_WAIT_S:
         return None
     return float(said)
 

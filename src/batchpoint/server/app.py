@@ -7,14 +7,24 @@ import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
 
 from batchpoint.arm.envelope import data_plane_error, error_body
-from batchpoint.errors import BatchpointError, InternalError, Problem, ResourceNotFound, UserError, ValidationFailed
+from batchpoint.errors import (
+    BatchpointError,
+    InternalError,
+    MethodNotAllowed,
+    Problem,
+    QueueFull,
+    ResourceNotFound,
+    UserError,
+    ValidationFailed,
+)
 from batchpoint.server.blobs.places import Places
 from batchpoint.server.blobs.service import BlobService
 from batchpoint.server.browser.visitors import Visitors
@@ -49,6 +59,8 @@ log = logging.getLogger(__name__)
 
 #: What an answer of "not now" tells its client, in seconds.
 RETRY_AFTER_S = 2
+#: The same for what takes longer to pass.
+_RETRY_AFTER_S = {QueueFull.code: 30}
 
 # Assets come last: their routes have the kind as a variable.
 ROUTERS = (
@@ -123,6 +135,7 @@ def create_app(
     app.add_exception_handler(BatchpointError, _answer)
     app.add_exception_handler(HTTPException, _answer_unrouted)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
+    app.add_exception_handler(ClientDisconnect, _answer_nobody)
     app.add_exception_handler(Exception, _answer_fault)
     return app
 
@@ -145,7 +158,9 @@ def _answer(request: Request, error: Exception) -> JSONResponse:
     status = error_body.status_of(known)
     if status >= error_body.OURS:
         known = _for_caller(request, known)
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if status == error_body.AGAIN else None
+    headers = (
+        {"Retry-After": str(_RETRY_AFTER_S.get(known.code, RETRY_AFTER_S))} if status in error_body.AGAIN else None
+    )
     return AsciiJson(_error_body(request, known), status_code=status, headers=headers)
 
 
@@ -167,16 +182,23 @@ def _for_caller(request: Request, error: BatchpointError) -> BatchpointError:
 
 
 def _answer_unrouted(request: Request, error: Exception) -> JSONResponse:
-    status = error.status_code if isinstance(error, HTTPException) else 500
+    status, headers = (error.status_code, error.headers) if isinstance(error, HTTPException) else (500, None)
     message = f"This server has no {request.method} {request.url.path}."
-    known = ResourceNotFound(message) if status in {404, 405} else UserError(str(getattr(error, "detail", message)))
-    return AsciiJson(_error_body(request, known), status_code=status)
+    known = {404: ResourceNotFound, 405: MethodNotAllowed}.get(status, UserError)(
+        message if status in {404, 405} else str(getattr(error, "detail", message))
+    )
+    return AsciiJson(_error_body(request, known), status_code=status, headers=headers)
 
 
 def _answer_invalid(request: Request, error: Exception) -> JSONResponse:
     problems = error.errors() if isinstance(error, RequestValidationError) else []
     listed = tuple(Problem(str(p["loc"][-1]), f"{p['msg']}.") for p in problems)
     return _answer(request, ValidationFailed("request", listed))
+
+
+def _answer_nobody(_: Request, __: Exception) -> Response:
+    """The client has gone in the middle of its request: nobody's fault, and nobody reads what is answered."""
+    return Response(status_code=400)
 
 
 def _answer_fault(request: Request, error: Exception) -> JSONResponse:

@@ -73,6 +73,7 @@ def _run(settings: Settings, host: str, secure: socket.socket, plain: socket.soc
     from batchpoint.server.supervisor import succeeded, supervising
     from batchpoint.server.transport.connections import protocol_for, room_for_connections
     from batchpoint.server.transport.doors import TwoDoors
+    from batchpoint.server.transport.limits.slowness import Patience
     from batchpoint.server.transport.log_lines import log_to_stderr
     from batchpoint.server.transport.tls.certificates import Certificates
     from batchpoint.store.file_system import refuse_unsafe
@@ -92,7 +93,10 @@ def _run(settings: Settings, host: str, secure: socket.socket, plain: socket.soc
         app = create_app(settings, store, supervisor.wake, keeps_idle=True)
         config = uvicorn.Config(
             app,
-            http=protocol_for(room_for_connections()),
+            http=protocol_for(room_for_connections(), Patience.of(settings)),
+            # Nothing here speaks it, and its connections would be nobody's to look after.
+            ws="none",
+            timeout_keep_alive=settings.idle_connection_s,
             log_config=None,
             timeout_graceful_shutdown=_GRACEFUL_S,
             lifespan="off",

@@ -13,12 +13,19 @@ STATUS = {
     "InvalidReference": 400,
     "NotSupported": 400,
     "LimitExceeded": 400,
+    "RequestMalformed": 400,
     "InvalidAuthenticationToken": 401,
     "AuthorizationFailed": 403,
     "LocalPathNotAllowed": 403,
     "ResourceNotFound": 404,
+    "MethodNotAllowed": 405,
+    "RequestTooSlow": 408,
     "ResourceConflict": 409,
+    "RequestTooLarge": 413,
     "IdempotencyKeyReused": 422,
+    "TooManyRequests": 429,
+    "QueueFull": 429,
+    "RequestHeadTooLarge": 431,
     "InternalServerError": 500,
     "StoreUnavailable": 503,
     "ServerBusy": 503,
@@ -29,8 +36,8 @@ STATUS = {
 #: From this status on it is not the fault of who asks.
 OURS = 500
 
-#: The status of what passes by itself: ask again later.
-AGAIN = 503
+#: The statuses of what passes by itself: ask again later.
+AGAIN = frozenset({429, 503})
 
 #: What the code of a validation error is on the wire; its problems are in ``details``.
 _VALIDATION = "UserError"

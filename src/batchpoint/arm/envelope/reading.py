@@ -4,7 +4,9 @@
 """
 
 import json
+import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,7 +21,10 @@ if TYPE_CHECKING:
 
 N = TypeVar("N", bound=Noun)
 
-_TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*")|,(?=\s*[}\]])', re.DOTALL)
+# A string that does not end is taken as a whole: looked for again from each of its quotes, it would take for ever.
+_TRAILING_COMMA = re.compile(r'("(?:[^"\\]|\\.)*+(?:"|\\?\Z))|,(?=\s*[}\]])', re.DOTALL)
+#: Objects in objects: nothing that is sent here is deeper, and what reads it need not be careful.
+_DEPTH_MAX = 64
 _DURATION = re.compile(
     r"P(?:(?P<W>\d+(?:[.,]\d+)?)W)?(?:(?P<D>\d+(?:[.,]\d+)?)D)?"
     r"(?:T(?:(?P<H>\d+(?:[.,]\d+)?)H)?(?:(?P<M>\d+(?:[.,]\d+)?)M)?(?:(?P<S>\d+(?:[.,]\d+)?)S)?)?",
@@ -42,9 +47,44 @@ def parse_body(raw: bytes) -> "Body":
 
 def _loads(text: str) -> Any:
     try:
-        return json.loads(text)
+        value = _strict(text)
     except json.JSONDecodeError:
-        return json.loads(_TRAILING_COMMA.sub(lambda found: found[1] or "", text))
+        value = _strict(_TRAILING_COMMA.sub(lambda found: found[1] or "", text))
+    _refuse_deep(value)
+    return value
+
+
+def _strict(text: str) -> Any:
+    return json.loads(text, parse_constant=_refuse_number, parse_float=_finite, object_pairs_hook=_unambiguous)
+
+
+def _refuse_number(name: str) -> float:
+    raise ValueError(f"{name} is no number in JSON")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise ValueError(f"{digits[:40]} is too large for a number")
+    return value
+
+
+def _unambiguous(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"the key {twice[:80]!r} stands there more than once")
+    return found
+
+
+def _refuse_deep(value: Any) -> None:
+    level = [value]
+    for _ in range(_DEPTH_MAX):
+        inside = (one.values() if isinstance(one, dict) else one for one in level if isinstance(one, dict | list))
+        level = [part for parts in inside for part in parts if isinstance(part, dict | list)]
+        if not level:
+            return
+    raise ValueError(f"it is nested more than {_DEPTH_MAX} deep")
 
 
 class Body:

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
 
 from batchpoint.arm.envelope.reading import Body, parse_body
 from batchpoint.entities.job import Job
 from batchpoint.entities.noun import ListView
 from batchpoint.entities.workspace import PROVIDER, Workspace
-from batchpoint.errors import ReferenceInvalid, UserError
+from batchpoint.errors import ReferenceInvalid, RequestTooLarge
 from batchpoint.server.identity.caller import Caller, caller_of
 from batchpoint.server.lookup import ControlPlane, Desk, no_workspace
 from batchpoint.server.transport.ascii_json import AsciiJson
@@ -21,7 +22,8 @@ WORKSPACE_PATH = (
     f"/subscriptions/{{subscription}}/resourceGroups/{{group}}/providers/{PROVIDER}/workspaces/{{workspace}}"
 )
 
-_BODY_LIMIT = 8 << 20
+#: Bytes of a body that takes so long to read that other requests would wait for it.
+_LONG_BODY = 64 << 10
 #: Entries of a page when nobody says how many, and at most.
 _PAGE, _PAGE_MAX = 100, 1000
 _VIEWS: dict[str, ListView] = {"activeonly": "ActiveOnly", "archivedonly": "ArchivedOnly", "all": "All"}
@@ -52,13 +54,25 @@ def server_of(request: Request) -> str:
 
 
 async def body(request: Request) -> Body:
-    """The JSON object that was sent, read leniently; UserError when it is none or too large."""
+    """The JSON object that was sent, read leniently; UserError when it is none, RequestTooLarge when it is too long."""
+    limit_mb = plane(request).settings.json_body_limit_mb
+    said = request.headers.get("content-length", "")
+    if said.isdecimal() and len(said) <= _DIGITS_MAX and int(said) > limit_mb << 20:
+        # Nothing is read of one that says itself that it is too long.
+        raise _too_large(limit_mb)
     raw = bytearray()
     async for chunk in request.stream():
         raw += chunk
-        if len(raw) > _BODY_LIMIT:
-            raise UserError(f"The request body is larger than {_BODY_LIMIT >> 20} MiB.", target="body")
+        if len(raw) > limit_mb << 20:
+            raise _too_large(limit_mb)
+    if len(raw) > _LONG_BODY:
+        return await run_in_threadpool(parse_body, bytes(raw))
     return parse_body(bytes(raw))
+
+
+def _too_large(limit_mb: int) -> RequestTooLarge:
+    how = "Upload data as files, or raise the setting json_body_limit_mb of the server."
+    return RequestTooLarge(f"The request body is larger than {limit_mb} MB. {how}", target="body")
 
 
 AtDesk = Annotated[Desk, Depends(desk)]

@@ -42,7 +42,8 @@ def log_to_stderr() -> None:
     for name in _LOGGERS:
         logger = logging.getLogger(name)
         logger.handlers[:] = [handler]
-        logger.setLevel(logging.WARNING)
+        # The web server warns of each request that it refuses: whoever likes could fill a disk.
+        logger.setLevel(logging.ERROR if name == "uvicorn" else logging.WARNING)
         logger.propagate = False
 
 
