@@ -17,12 +17,10 @@ from batchpoint.server.identity.policy import refusal
 from batchpoint.server.intake import workspaces
 from batchpoint.server.routers.asked import AtPlane, By, Sent
 
-router = APIRouter(
-    prefix="/subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.Resources/deployments/{deployment}"
-)
+router = APIRouter(prefix="/subscriptions/{subscription}/resourceGroups/{group}")
 
 
-@router.put("", status_code=201)
+@router.put("/providers/Microsoft.Resources/deployments/{deployment}", status_code=201)
 def deploy(plane: AtPlane, caller: By, subscription: str, group: str, deployment: str, sent: Sent) -> dict[str, Any]:
     """Done when it is answered: nothing has to be waited for."""
     record = _workspace_in(sent, group)
@@ -39,7 +37,7 @@ def deploy(plane: AtPlane, caller: By, subscription: str, group: str, deployment
     }
 
 
-@router.get("/operations")
+@router.get("/deployments/{deployment}/operations")
 def list_operations(subscription: str, group: str, deployment: str) -> dict[str, Any]:
     """Its single steps: none are left to be followed."""
     return {"value": []}
