@@ -13,7 +13,7 @@ from batchpoint.entities.datastore import Datastore
 from batchpoint.errors import ReferenceInvalid
 from batchpoint.server.blobs.sas import container_signature
 from batchpoint.server.lookup import Desk
-from batchpoint.storage.accounts.account import PENDING, account_of, opened
+from batchpoint.storage.accounts.account import PENDING, opened
 from batchpoint.storage.accounts.container_names import container_of
 from batchpoint.storage.accounts.keys import keys_of
 
@@ -40,7 +40,8 @@ def blob_place(desk: Desk, datastore: Datastore, agent: str) -> BlobPlace | None
     """
     if not datastore.is_local:
         return None
-    account, server = account_of(desk.settings.home, desk.workspace).name, urlsplit(desk.server)
+    # Whoever is told of an account can go there.
+    account, server = opened(desk.settings.home, desk.workspace).name, urlsplit(desk.server)
     domain = desk.settings.storage_host
     if not domain and "azure-ai-ml" in agent.lower():
         account = f"{server.netloc}/{account}#"
