@@ -126,6 +126,16 @@ def test_garbage_and_half_a_handshake_leave_the_server_as_it_was(server: Server)
     assert asked(server, "localhost", "localhost").status_code == 200
 
 
+def test_handshakes_that_never_end_do_not_keep_the_other_door_shut(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    with serving(home, ["prlimit", "--nofile=160:160"], BATCHPOINT_HEAD_PATIENCE_S="120") as server:
+        silent = [socket.create_connection(("127.0.0.1", port(server.https)), 10) for _ in range(300)]
+        assert httpx.get(server.url + INFO, headers=token(server), timeout=60).status_code == 200
+        for connection in silent:
+            connection.close()
+
+
 def test_a_client_speaks_tls_to_a_server_of_its_own_home_and_to_no_other_without_its_authority(
     server: Server, tmp_path: Path
 ) -> None:

@@ -83,7 +83,7 @@ def _run(settings: Settings, host: str, secure: socket.socket, plain: socket.soc
     log_to_stderr()
     refuse_unsafe(settings.home, settings.network_file_systems_allowed)
     refuse_damaged(store_file(settings.home))
-    certificates = Certificates(settings)
+    certificates, room = Certificates(settings), room_for_connections()
     with (
         open_store(settings.home, settings.store_busy_timeout_s) as store,
         succeeded(store, settings),
@@ -93,10 +93,13 @@ def _run(settings: Settings, host: str, secure: socket.socket, plain: socket.soc
         app = create_app(settings, store, supervisor.wake, keeps_idle=True)
         config = uvicorn.Config(
             app,
-            http=protocol_for(room_for_connections(), Patience.of(settings)),
+            http=protocol_for(room, Patience.of(settings)),
             # Nothing here speaks it, and its connections would be nobody's to look after.
             ws="none",
             timeout_keep_alive=settings.idle_connection_s,
+            # Whoever else says where a request comes from is not believed.
+            proxy_headers=bool(settings.trusted_proxies),
+            forwarded_allow_ips=settings.trusted_proxies,
             log_config=None,
             timeout_graceful_shutdown=_GRACEFUL_S,
             lifespan="off",
@@ -104,7 +107,7 @@ def _run(settings: Settings, host: str, secure: socket.socket, plain: socket.soc
         url = f"http://{LOOPBACK}:{plain.getsockname()[1]}"
         https = f"https://{_shown_host(host, certificates, settings)}:{secure.getsockname()[1]}"
         with _found_by_clients(settings.home, url, https):
-            TwoDoors(config, secure, certificates, settings.head_patience_s).run(sockets=[plain])
+            TwoDoors(config, secure, certificates, room, settings.head_patience_s).run(sockets=[plain])
 
 
 @contextmanager
