@@ -1,6 +1,8 @@
 """The real az against a server of ours: it signs in, asks, stores, and scores with ``az ml``."""
 
 import json
+import subprocess
+import sys
 import uuid
 from pathlib import Path
 
@@ -18,6 +20,12 @@ def fresh(shell: Shell, name: str) -> Shell:
     """The same user at another machine: az knows of nothing."""
     (shell.work / name).mkdir()
     return shell.with_(AZURE_CONFIG_DIR=str(shell.work / name))
+
+
+def exported(printed: str) -> dict[str, str]:
+    """The variables that lines for a shell set."""
+    lines = [line.removeprefix("export ") for line in printed.splitlines() if line.startswith("export ")]
+    return {name: value.strip("'\"") for name, _, value in (line.partition("=") for line in lines)}
 
 
 @pytest.mark.parametrize("tenant", ["adfs", str(uuid.UUID(int=7))])
@@ -38,13 +46,36 @@ def test_a_service_principal_logs_in_at_any_tenant(
 
 def test_what_connect_prints_is_enough_to_log_in_as_a_managed_identity(shell: Shell, server: Server) -> None:
     printed = shell.with_(BATCHPOINT_HOME=str(server.home)).batchpoint("connect --shell bash")
-    lines = [line.removeprefix("export ") for line in printed.splitlines() if line.startswith("export ")]
-    variables = {name: value.strip("'\"") for name, _, value in (line.partition("=") for line in lines)}
+    variables = exported(printed)
     az = fresh(shell, "managed").with_(**variables)
     az.az("config set core.instance_discovery=false")
     assert json.loads(az.az("login --identity").stdout)[0]["environmentName"] == variables["AZUREML_CURRENT_CLOUD"]
     assert az.json("account get-access-token")["tokenType"] == "Bearer"
     assert az.json(f'rest --url "{server.https}{SPACE}"')["name"] == "default"
+
+
+def test_scripts_with_the_hosts_of_azure_in_them_run_through_the_proxy(
+    shell: Shell, server: Server, robot: dict[str, str]
+) -> None:
+    variables = {**shell.variables, "BATCHPOINT_HOME": str(server.home)}
+    command = [sys.executable, "-u", "-m", "batchpoint", "connect", "--proxy", "--port", "0"]
+    with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as proxy:
+        try:
+            assert proxy.stdout is not None
+            lines = []
+            for line in proxy.stdout:
+                lines.append(line)
+                if line.startswith("The proxy at "):
+                    break
+            az = fresh(shell, "proxied").with_(**exported("".join(lines)))
+            # No cloud is registered, and the tenant may be any: az believes to be where it always was.
+            az.az(login(robot, str(uuid.UUID(int=9))))
+            assert az.json("account show")["environmentName"] == "AzureCloud"
+            assert az.json(f"rest --url https://management.azure.com{SPACE}")["name"] == "default"
+            listing = "storage blob list --account-name batchpoint -c azureml-blobstore --auth-mode login"
+            assert az.json(f"{listing} --prefix nothing/") == []
+        finally:
+            proxy.terminate()
 
 
 def test_accounts_and_groups_are_told_of(signed_in: Shell) -> None:

@@ -7,7 +7,7 @@ import types
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin
 
 from pydantic import SecretStr
 
@@ -31,7 +31,8 @@ _SIMPLE: dict[Any, Any] = {
 def filled(noun: type[N]) -> N:
     """One with all its fields."""
     # Not validated: many fields exclude each other, and each is to be seen.
-    return noun.model_construct(**{name: _value(noun, name) for name in noun.model_fields if name != "id"})
+    whole = noun.model_construct(**{name: _value(noun, name) for name in noun.model_fields if name != "id"})
+    return cast("N", whole)
 
 
 def choices(noun: type[N]) -> Iterator[tuple[str, list[N]]]:
