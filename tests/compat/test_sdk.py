@@ -191,6 +191,13 @@ def test_endpoints_go_with_their_deployments_and_jobs_stay(from_files: dict[str,
     assert from_files["job_stays"] == "Completed"
 
 
+def test_a_workspace_is_made_and_sees_nothing_of_others(from_files: dict[str, Any]) -> None:
+    assert from_files["second"] == ["second", "Another", ["default", "second"]]
+    assert from_files["theirs"] == [["theirs"], []]
+    assert from_files["ours"]
+    assert from_files["workspaces"] == ["default"]
+
+
 def test_a_notebook_runs_from_top_to_bottom(sdk: Sdk) -> None:
     seen = sdk.session("notebook")
     assert seen["predictions"] == seen["own"] == ROWS

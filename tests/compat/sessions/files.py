@@ -1,8 +1,9 @@
-"""Entities from YAML, a job that fails, and the end of everything."""
+"""Entities from YAML, jobs with files that fail, the end of an endpoint, and a workspace beside the first."""
 
 import azure.ai.ml
 from azure.ai.ml import Input, load_batch_deployment, load_batch_endpoint, load_environment, load_model
 from azure.ai.ml.constants import AssetTypes
+from azure.ai.ml.entities import Data, Workspace
 from azure.ai.ml.entities._load_functions import load_model_batch_deployment
 from session import client, ended, printed, refusal, tell
 
@@ -36,5 +37,13 @@ seen["left"] = [one.name for one in ml.batch_deployments.list("from-files")]
 ml.batch_endpoints.begin_delete("from-files").result()
 seen["endpoints"] = [one.name for one in ml.batch_endpoints.list()]
 seen["job_stays"] = ml.jobs.get(job.name).status
-ml.compute.begin_delete("spare").result() if "spare" in [one.name for one in ml.compute.list()] else None
+
+second = ml.workspaces.begin_create(Workspace(name="second", display_name="Another", location="local")).result()
+seen["second"] = [second.name, second.display_name, sorted(one.name for one in ml.workspaces.list())]
+other = client("second")
+other.data.create_or_update(Data(name="theirs", path="data", type=AssetTypes.URI_FOLDER))
+seen["theirs"] = [[one.name for one in other.data.list()], [one.name for one in other.models.list()]]
+seen["ours"] = "theirs" not in [one.name for one in ml.data.list()]
+ml.workspaces.begin_delete("second", delete_dependent_resources=False).result()
+seen["workspaces"] = [one.name for one in ml.workspaces.list()]
 tell(**seen)
