@@ -56,7 +56,7 @@ def delete_role(plane: AtPlane, name: str) -> Response:
     _refuse_built_in(name, "deleted")
     held = sum(1 for one in plane.store.list_assignments() if one.role.lower() == name.lower())
     if held:
-        message = f"The role {name} is given {held} times. Take it away first: role assignments, then role unassign."
+        message = f"Assignments of the role {name}: {held}. Take it away first: role assignments, then role unassign."
         raise ResourceConflict(message, target=name)
     gone = plane.store.delete_role(name)
     forget_grants(plane.store)
