@@ -238,6 +238,32 @@ def test_workspaces_of_several_groups_keep_what_they_have_to_themselves(api: Api
     assert {"a", "b"} <= set(groups)
 
 
+def test_a_group_is_asked_for_changed_and_deleted_when_it_holds_nothing(api: Api) -> None:
+    path = f"{SUBSCRIPTION}/resourceGroups/mine"
+    assert api.http.head(path).status_code == 404
+    api.put(path, {"location": "x"})
+    assert api.http.head(path).status_code == 204
+    assert api.answered(api.http.patch(path, json={"tags": {"a": "b"}}), 200)["tags"] == {"a": "b"}
+    place = f"{path}/providers/Microsoft.MachineLearningServices/workspaces/inner"
+    made = api.put(place, {"location": "x"})
+    account = made["properties"]["storageAccount"]
+    keys = api.post(f"{account}/listKeys", {}, 200)["keys"]
+    assert api.post(f"{place}/listStorageAccountKeys", {}, 200)["userStorageKey"] == keys[0]["value"]
+    assert "holds the workspace inner" in message_of(api.answered(api.http.delete(path), 409))
+    api.http.delete(place)
+    assert [api.http.delete(path).status_code for _ in range(2)] == [200, 204]
+    assert api.http.delete(f"{SUBSCRIPTION}/resourceGroups/default").status_code == 409
+
+
+def test_there_are_no_components_and_a_deployment_of_one_says_what_to_do(api: Api) -> None:
+    assert api.get(f"{BASE}/components")["value"] == []
+    assert "Deploy a model" in message_of(api.put(f"{BASE}/components/c/versions/1", {"properties": {}}, 400))
+    api.get(f"{BASE}/components/c/versions/1", 404)
+    api.put(f"{BASE}/computes/cpu", {"properties": {"computeType": "AmlCompute"}})
+    assert api.post(f"{BASE}/computes/cpu/listKeys", {}, 200) == {"computeType": "AmlCompute"}
+    api.post(f"{BASE}/computes/cpu/resize", {}, 404)
+
+
 # Assets
 
 

@@ -35,7 +35,7 @@ def to_json(compute: Compute, workspace: Workspace) -> dict[str, Any]:
             "systemData": system_data(compute.creation_context),
             "properties": without_none(
                 {
-                    "computeType": _TYPES[compute.type],
+                    "computeType": type_of(compute),
                     "computeLocation": compute.location,
                     "description": compute.description,
                     "provisioningState": compute.provisioning_state,
@@ -47,6 +47,11 @@ def to_json(compute: Compute, workspace: Workspace) -> dict[str, Any]:
             ),
         }
     )
+
+
+def type_of(compute: Compute) -> str:
+    """As the wire calls it."""
+    return _TYPES[compute.type]
 
 
 def _cluster(compute: Compute) -> dict[str, Any]:

@@ -40,7 +40,16 @@ from batchpoint.server.routers.browser import documents, login
 from batchpoint.server.routers.cloud import connections, metadata, operations, storage_accounts, subscriptions, tokens
 from batchpoint.server.routers.dataplane import endpoint_jobs, history, resolving
 from batchpoint.server.routers.evidence import proofs
-from batchpoint.server.routers.nouns import assets, computes, datastores, deployments, endpoints, workspaces
+from batchpoint.server.routers.nouns import (
+    assets,
+    components,
+    computes,
+    datastores,
+    deployments,
+    endpoints,
+    groups,
+    workspaces,
+)
 from batchpoint.server.routers.people import audit, principals, roles
 from batchpoint.server.transport.ascii_json import AsciiJson
 from batchpoint.server.transport.audit import Audit, audit_file
@@ -68,6 +77,7 @@ ROUTERS = (
     storage_accounts,
     operations,
     workspaces,
+    groups,
     endpoints,
     deployments,
     scoring,
@@ -78,6 +88,7 @@ ROUTERS = (
     proofs,
     jobs,
     revisions,
+    components,
     computes,
     datastores,
     uploads,

@@ -122,6 +122,22 @@ def put_group(plane: ControlPlane, subscription: str, wanted: ResourceGroup) -> 
     return plane.store.put_group(_group_key(subscription, wanted.name), complete)
 
 
+def delete_group(plane: ControlPlane, subscription: str, name: str) -> bool:
+    """Forget a group that holds no workspace; False if there is none. ResourceConflict while it holds one."""
+    held = plane.store.list_workspaces(subscription, name)
+    if held or name.lower() == DEFAULT_GROUP:
+        what = f"the workspace {held[0].name}" if held else "the default workspace, which is always there"
+        raise ResourceConflict(f"The resource group {name} holds {what}, and cannot be deleted with it.", target=name)
+    return plane.store.delete_group(_group_key(subscription, name))
+
+
+def account_id(plane: ControlPlane, workspace: Workspace) -> str:
+    """The id of the storage account of a workspace."""
+    group = f"/subscriptions/{workspace.subscription}/resourceGroups/{workspace.resource_group}"
+    name = account_of(plane.settings.home, workspace).name
+    return f"{group}/providers/Microsoft.Storage/storageAccounts/{name}"
+
+
 def _group_key(subscription: str, name: str) -> str:
     return f"{subscription}/{name}".lower()
 

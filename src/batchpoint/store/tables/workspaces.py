@@ -77,6 +77,12 @@ class WorkspaceTable:
     def get_group(self, key: str) -> ResourceGroup | None:
         return self._record(ResourceGroup, resource_groups, key)
 
+    def delete_group(self, key: str) -> bool:
+        """False if there is no record of it."""
+        with self._database.writing() as connection:
+            found = delete(resource_groups).where(resource_groups.c.resource_group == key)
+            return connection.execute(found).rowcount > 0
+
     def list_groups(self, subscription: str) -> list[ResourceGroup]:
         """Those of a subscription, by key."""
         return self._records_below(ResourceGroup, resource_groups, f"{subscription}/")

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Request, Response
 
 from batchpoint.arm import compute as wire
 from batchpoint.entities.compute import Compute
-from batchpoint.errors import NotSupported
+from batchpoint.errors import NotSupported, ResourceNotFound
 from batchpoint.server import capacity
 from batchpoint.server.intake import creation
 from batchpoint.server.lookup import Desk
@@ -15,6 +15,8 @@ from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, Sent, page
 from batchpoint.server.routers.cloud.operations import answered
 
 router = APIRouter(prefix=f"{WORKSPACE_PATH}/computes")
+
+_POWER = frozenset({"start", "stop", "restart"})
 
 
 @router.get("")
@@ -52,10 +54,18 @@ def list_nodes(desk: AtDesk, compute: str) -> dict[str, Any]:
     return {"nodes": [wire.node_to_json(node) for node in nodes]}
 
 
+@router.post("/{compute}/listKeys")
+def list_keys(desk: AtDesk, compute: str) -> dict[str, Any]:
+    """Nobody logs in to the instances of a compute: there are no keys."""
+    return {"computeType": wire.type_of(desk.compute(compute))}
+
+
 @router.post("/{compute}/{verb}")
 def refuse_power(desk: AtDesk, compute: str, verb: str) -> None:
     """``start``, ``stop`` and ``restart`` are for machines that are rented."""
     name = desk.compute(compute).name
+    if verb not in _POWER:
+        raise ResourceNotFound(f"There is no {verb} of a compute.", target=verb)
     raise NotSupported(
         f"There is nothing to {verb} at compute {name}: its instances come with jobs and go when they are idle. To "
         f"have some ready all the time: compute update --name {name} --min-instances N",

@@ -1,4 +1,4 @@
-"""Workspaces and resource groups: list, get, put, patch, delete; and what clients ask a workspace about itself."""
+"""Workspaces: list, get, put, patch, delete; and what clients ask a workspace about itself."""
 
 from typing import Any
 
@@ -8,7 +8,9 @@ from batchpoint.arm import workspace as wire
 from batchpoint.entities.workspace import PROVIDER, Workspace
 from batchpoint.entities.workspace_record import WorkspaceRecord
 from batchpoint.server.intake import workspaces
-from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, AtPlane, By, Sent, page, server_of
+from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, AtPlane, By, Sent, page, plane, server_of
+from batchpoint.storage.accounts.account import opened
+from batchpoint.storage.accounts.keys import keys_of
 
 router = APIRouter()
 
@@ -93,29 +95,18 @@ def list_keys(desk: AtDesk) -> dict[str, Any]:
     return {"userStorageKey": "", "userStorageResourceId": "", "appInsightsInstrumentationKey": ""}
 
 
+@router.post(f"{WORKSPACE_PATH}/listStorageAccountKeys")
+def list_storage_keys(desk: AtDesk) -> dict[str, Any]:
+    """The first key of the workspace's storage account."""
+    return {"userStorageKey": keys_of(opened(desk.settings.home, desk.workspace))[0]}
+
+
 @router.post(f"{WORKSPACE_PATH}/resyncKeys")
 def resync_keys(desk: AtDesk) -> Response:
     return Response(status_code=200)
 
 
-@router.get(f"{_SUBSCRIPTION}/resourceGroups")
-def list_groups(request: Request, plane: AtPlane, by: By, subscription: str) -> dict[str, Any]:
-    return page(request, [wire.group_to_json(one, subscription) for one in workspaces.groups(plane, by, subscription)])
-
-
-@router.get(_GROUP)
-def get_group(plane: AtPlane, subscription: str, group: str) -> dict[str, Any]:
-    return wire.group_to_json(workspaces.group(plane, subscription, group), subscription)
-
-
-@router.put(_GROUP)
-def put_group(plane: AtPlane, subscription: str, group: str, sent: Sent, response: Response) -> dict[str, Any]:
-    response.status_code = 200 if plane.store.get_group(f"{subscription}/{group}".lower()) else 201
-    return wire.group_to_json(
-        workspaces.put_group(plane, subscription, wire.group_from_json(sent, group)), subscription
-    )
-
-
 def _shown(request: Request, subscription: str, record: WorkspaceRecord) -> dict[str, Any]:
     path = Workspace(subscription, record.resource_group or workspaces.DEFAULT_GROUP, record.name)
-    return wire.to_json(record, path, server_of(request))
+    account = record.storage_account or workspaces.account_id(plane(request), path)
+    return wire.to_json(record.model_copy(update={"storage_account": account}), path, server_of(request))
