@@ -6,6 +6,7 @@
 #   make check    format, lint, types
 #   make bench    our engine beside a bare loop and multiprocessing.Pool
 #   make bench-ledger  how many mini-batches a second the ledger takes
+#   make bench-server  how long the server takes to answer, with a job running and with 10,000 that wait
 #   make bench-ray  a job on a Ray node beside the same job on this machine alone
 #   make az-extension  the wheel that gives az the command group ml, in dist/
 #   make compat-az     the real az, installed into .cache (a gigabyte), against a server of ours
@@ -33,7 +34,7 @@ AZURITE := .cache/azurite-$(AZURITE_VERSION)
 AZ := .cache/az-$(shell sed -n 's/^azure-cli==\([^ ]*\).*/\1/p' tests/compat_az/requirements.txt)
 
 .PHONY: az-extension compat-az compat
-.PHONY: demo test faults fault-tools check bench bench-ledger bench-ray lock clean azurite
+.PHONY: demo test faults fault-tools check bench bench-ledger bench-server bench-ray lock clean azurite
 
 demo: $(VENV)/.demo-ready
 	@$(PY) examples/digits/demo.py $(ARGS)
@@ -81,6 +82,9 @@ bench: $(VENV)/.demo-ready
 
 bench-ledger: $(VENV)/.demo-ready
 	@$(PY) -m benchmarks.ledger $(ARGS)
+
+bench-server: $(VENV)/.demo-ready
+	@$(PY) -m benchmarks.server $(ARGS)
 
 bench-ray: $(VENV)/.dev-ready
 	@$(PY) -m benchmarks.ray $(ARGS)

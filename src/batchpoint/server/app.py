@@ -28,7 +28,7 @@ from batchpoint.errors import (
 from batchpoint.server.blobs.places import Places
 from batchpoint.server.blobs.service import BlobService
 from batchpoint.server.browser.visitors import Visitors
-from batchpoint.server.identity.caller import caller_of
+from batchpoint.server.identity.caller import NOBODY
 from batchpoint.server.identity.gate import Gate
 from batchpoint.server.identity.home import drawn_once, home_id_of, token_of
 from batchpoint.server.identity.links import Links
@@ -37,7 +37,15 @@ from batchpoint.server.identity.tokens.authority import Authority
 from batchpoint.server.lookup import ControlPlane
 from batchpoint.server.routers import files, jobs, machine, partial, revisions, schemas, scoring, service, uploads
 from batchpoint.server.routers.browser import documents, login
-from batchpoint.server.routers.cloud import connections, metadata, operations, storage_accounts, subscriptions, tokens
+from batchpoint.server.routers.cloud import (
+    connections,
+    metadata,
+    operations,
+    storage_accounts,
+    subscriptions,
+    templates,
+    tokens,
+)
 from batchpoint.server.routers.dataplane import endpoint_jobs, history, resolving
 from batchpoint.server.routers.evidence import proofs
 from batchpoint.server.routers.nouns import (
@@ -54,6 +62,7 @@ from batchpoint.server.routers.people import audit, principals, roles
 from batchpoint.server.transport.ascii_json import AsciiJson
 from batchpoint.server.transport.audit import Audit, audit_file
 from batchpoint.server.transport.canonical_paths import CanonicalPaths
+from batchpoint.server.transport.limits.rates import RateLimit
 from batchpoint.server.transport.names import extra_names
 from batchpoint.server.transport.request_ids import RequestIds, current_request_id
 from batchpoint.server.transport.tls.strict import StrictTransport
@@ -74,6 +83,7 @@ _RETRY_AFTER_S = {QueueFull.code: 30}
 # Assets come last: their routes have the kind as a variable.
 ROUTERS = (
     subscriptions,
+    templates,
     storage_accounts,
     operations,
     workspaces,
@@ -129,6 +139,7 @@ def create_app(
     _route(app)
     hosts = frozenset(extra_names(settings))
     app.add_middleware(CanonicalPaths)
+    app.add_middleware(RateLimit, per_second=settings.requests_per_second)
     app.state.visitors = visitors = Visitors(authority, settings.home)
     app.add_middleware(
         Gate,
@@ -185,7 +196,7 @@ def _error_body(request: Request, error: BatchpointError) -> dict[str, Any]:
 
 def _for_caller(request: Request, error: BatchpointError) -> BatchpointError:
     """What went wrong on this machine, with its paths, is told to its owner and to the log; others get the id of it."""
-    if caller_of(request).is_owner:
+    if request.scope.get("state", {}).get("caller", NOBODY).is_owner:
         return error
     log.error("%s: %s", error.code, error.message)
     kind = type(error)

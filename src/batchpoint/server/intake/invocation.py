@@ -37,6 +37,7 @@ def create_job(
     """
     if idempotency_key and (first := desk.store.job_of_key(desk.key, idempotency_key)):
         return first
+    limits.check_queue(desk)
     endpoint = desk.endpoint(endpoint_name)
     deployment = _route(desk, endpoint, invocation.deployment_name)
     limits.check_words(desk.settings, invocation.tags, {k: str(v) for k, v in invocation.properties.items()})

@@ -6,7 +6,7 @@
 from collections.abc import Mapping
 
 from batchpoint.entities.compute import Compute
-from batchpoint.errors import LimitExceeded
+from batchpoint.errors import LimitExceeded, QueueFull
 from batchpoint.server.lookup import Desk
 from batchpoint.settings import Settings
 
@@ -29,6 +29,17 @@ def check_new_deployment(desk: Desk, endpoint: str, of_endpoint: int, of_subscri
     if of_subscription >= limit:
         there = f"Subscription {name} has {of_subscription} deployments of {limit} that it may have."
         raise _reached(there, "Delete one", "deployments_per_subscription")
+
+
+def check_queue(desk: Desk) -> None:
+    """Raises QueueFull when as many jobs of the workspace wait as may; of some that come at once all are let in."""
+    count, limit = desk.store.count_waiting(desk.key), desk.settings.queued_jobs_per_workspace
+    if count >= limit:
+        raise QueueFull(
+            f"Workspace {desk.workspace.name} has {count:,} jobs that wait, and may have {limit:,}. Invoke again when "
+            "some have begun, cancel some, or raise the setting queued_jobs_per_workspace.",
+            target="queued_jobs_per_workspace",
+        )
 
 
 def check_instance_count(settings: Settings, count: int) -> None:

@@ -117,6 +117,11 @@ class JobTable:
         with self._database.reading() as connection:
             return connection.scalar(query) is not None
 
+    def count_waiting(self, w: str) -> int:
+        """How many jobs of the workspace wait for instances."""
+        with self._database.reading() as connection:
+            return connection.scalar(select(func.count()).select_from(waiting).where(waiting.c.workspace == w)) or 0
+
     def has_open_jobs(self) -> bool:
         """Whether any job of any workspace has not ended."""
         with self._database.reading() as connection:
