@@ -244,6 +244,16 @@ def test_an_issuer_cannot_lead_us_elsewhere(world: World, configuration: bytes) 
     assert "/keys" not in world.issuer.asked
 
 
+def test_an_issuer_cannot_have_us_ask_a_neighbour_that_would_answer(world: World) -> None:
+    world.knows()
+    with issuing() as neighbour:
+        for host in (neighbour.url, neighbour.url.replace("127.0.0.1", "localhost")):
+            said = json.dumps({"issuer": world.issuer.url, "jwks_uri": f"{host}/keys"}).encode()
+            world.issuer.answers = {"/.well-known/openid-configuration": (200, said)}
+            assert "not known" in refused(world.trusts(), world.issuer.token())
+        assert neighbour.asked == []
+
+
 @pytest.mark.parametrize(
     "keys", [b"", b"{}", b'{"keys": 1}', b'{"keys": [1, {"kty": "oct", "k": "eA", "kid": "key-1"}]}', b"x" * (1 << 21)]
 )

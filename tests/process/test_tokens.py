@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -519,6 +520,16 @@ def test_a_secret_is_shown_once_and_kept_as_a_hash(world: World) -> None:
         secrets.create_secret(store, CI.id, "client_secret")
     with pytest.raises(LimitExceeded):
         secrets.create_secret(store, CI.id, "client_secret")
+
+
+def test_a_secret_ends_when_its_time_is_over(world: World) -> None:
+    store = world.authority.store
+    over = secrets.create_secret(store, ANA.id, "password", timedelta(0))
+    assert not secrets.proves(store, ANA.id, "password", over.text)
+    assert secrets.holder_of(store, "password", over.text) is None
+    good = secrets.create_secret(store, ANA.id, "password", timedelta(days=1))
+    assert secrets.proves(store, ANA.id, "password", good.text)
+    assert [one.id for one in store.credentials_of(ANA.id)] == [good.id]
 
 
 def test_the_oldest_identity_header_gives_way_to_the_newest(world: World) -> None:

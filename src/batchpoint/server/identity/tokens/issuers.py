@@ -85,12 +85,13 @@ class IssuerKeys:
             return found if isinstance(found, dict) else {}
         address = self.issuer.discovery
         # The operator has named this host. Others that it leads to must be public.
-        host = urlsplit(address).hostname or ""
+        parts = urlsplit(address)
+        host = f"{parts.hostname}:{parts.port or (443 if parts.scheme == 'https' else 80)}"
         said = self._fetch(address, host)
         if said.get("issuer") != self.issuer.url:
             raise ValueError(f"{address} speaks for the issuer {said.get('issuer')!r}, not for {self.issuer.url!r}")
         jwks_uri = str(said.get("jwks_uri", ""))
-        if urlsplit(jwks_uri).scheme != urlsplit(address).scheme:
+        if urlsplit(jwks_uri).scheme != parts.scheme:
             raise ValueError(f"{address} names no https address of its keys")
         return self._fetch(jwks_uri, host)
 
