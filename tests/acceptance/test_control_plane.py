@@ -280,6 +280,18 @@ def test_an_environment_is_answered_as_clients_choose_versions_by(api: Api) -> N
     assert api.get(path)["properties"]["latestVersion"] == "2"
 
 
+def test_an_environment_needs_its_interpreter_when_it_is_registered(api: Api, tmp_path: Path) -> None:
+    python, path = tmp_path / "python", f"{BASE}/environments/e/versions/1"
+    body = {"properties": {"python": str(python)}}
+    assert "no interpreter or folder" in message_of(api.put(path, body, 404))
+    api.get(path, 404)
+    python.touch()
+    made = api.put(path, body)
+    python.unlink()
+    made["properties"]["isArchived"] = True
+    assert api.put(path, made, 200)["properties"]["isArchived"] is True
+
+
 def test_lists_of_versions_are_ordered_cut_and_chosen(api: Api) -> None:
     for version, tags in (("1", {"a": "x"}), ("2", {"a": "y", "b": ""}), ("10", {})):
         body = {

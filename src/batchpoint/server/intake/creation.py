@@ -138,11 +138,15 @@ def _pinned_environment(desk: Desk, environment: str | Environment | None) -> st
 def _check_buildable(environment: Environment) -> None:
     """Refuses what no job could run in."""
     if environment.python:
-        if not Path(environment.python).exists():
-            message = f"There is no interpreter or folder {environment.python} on the server's machine."
-            raise ResourceNotFound(message, target="environment")
+        _check_interpreter(environment.python)
     else:
         read_spec(environment)  # refuses now what a job could not build
+
+
+def _check_interpreter(python: str) -> None:
+    if not Path(python).exists():
+        message = f"There is no interpreter or folder {python} on the server's machine."
+        raise ResourceNotFound(message, target="environment")
 
 
 def _pinned_compute(desk: Desk, reference: str) -> str:
@@ -181,6 +185,9 @@ def create_asset(desk: Desk, wanted: A) -> A:
         _check_place(desk, wanted.path)
     elif isinstance(wanted, Environment) and wanted.python:
         allowed_path(desk, wanted.python)
+        # One that is registered may be archived and described although its interpreter has gone.
+        if desk.store.get_asset(desk.key, Environment, wanted.name or "", wanted.version or "") is None:
+            _check_interpreter(wanted.python)
     elif isinstance(wanted, Code | Model):
         wanted = _with_content(desk, wanted)
     if isinstance(wanted, Model) and wanted.type is None:
