@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from azure.core.exceptions import HttpResponseError
 
 from batchpoint.entities.workspace import PROVIDER
 from batchpoint.settings import DEFAULT_SUBSCRIPTION
@@ -146,6 +147,28 @@ def test_a_signature_in_an_address_is_not_kept(account: StorageAccount, http: ht
     address = f"{account.url}/{STORE}/LocalUpload/s/m?{account.signature(STORE)}"
     made = http.put(f"{SPACE}/models/signed/versions/1", json={"properties": {"modelUri": address}})
     assert "sig=" not in made.raise_for_status().text
+
+
+def test_what_is_registered_never_changes(account: StorageAccount, http: httpx.Client) -> None:
+    place = f"{STORE}/LocalUpload/{'5a' * 32}/m"
+    client = account.client()
+    blob = client.get_blob_client(STORE, f"LocalUpload/{'5a' * 32}/m/score.py")
+    blob.upload_blob(b"first")
+    blob.upload_blob(b"second", overwrite=True)
+    http.put(f"{SPACE}/models/fixed/versions/1", json={"properties": {"modelUri": f"{account.url}/{place}"}})
+    beside = client.get_blob_client(STORE, f"LocalUpload/{'5a' * 32}/m/json.py")
+    for change in (
+        lambda: blob.upload_blob(b"third", overwrite=True),
+        lambda: blob.delete_blob(),
+        lambda: beside.upload_blob(b"new"),
+    ):
+        with pytest.raises(HttpResponseError) as refused:
+            change()
+        assert refused.value.status_code == 409
+        assert "never changes" in str(refused.value)
+    blob.upload_blob(b"second", overwrite=True)
+    blob.set_blob_metadata({"upload_status": "completed"})
+    assert blob.download_blob().readall() == b"second"
 
 
 def test_uploads_that_nobody_registered_are_pruned(account: StorageAccount, http: httpx.Client) -> None:

@@ -1,5 +1,6 @@
 """Where the containers of an account are, and what is asked of containers themselves: made, shown, listed, removed."""
 
+import filecmp
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,10 +9,12 @@ from batchpoint.entities.datastore import Datastore
 from batchpoint.server.blobs.address import Address
 from batchpoint.server.blobs.refusals import refused
 from batchpoint.storage.accounts.about import Notes
-from batchpoint.storage.accounts.account import CONTAINERS, Account, is_container_name, opened
+from batchpoint.storage.accounts.account import CONTAINER_OF, CONTAINERS, Account, is_container_name, opened
 from batchpoint.storage.accounts.blobs import Blobs
 from batchpoint.storage.accounts.container_names import OF_DATASTORE, container_of
 from batchpoint.storage.atomic import write_atomically
+from batchpoint.storage.content import UPLOADS
+from batchpoint.storage.datastores import DEFAULT_DATASTORE
 from batchpoint.store.store import Store
 
 
@@ -64,6 +67,22 @@ class Places:
         path = self._description(address)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, json.dumps(metadata).encode())
+
+    def keep_registered(self, address: Address, finished: Path | None) -> None:
+        """Raises BlobRefused where ``finished`` (or nothing) would change what an asset was made of.
+
+        The same bytes may come again: clients that were interrupted send all of it once more.
+        """
+        whole = "/".join(address.blob.split("/")[:3])
+        workspace = address.account.workspace()
+        if address.container != CONTAINER_OF[DEFAULT_DATASTORE] or not whole.startswith(f"{UPLOADS}/") or not workspace:
+            return
+        if not self.store.is_named_by_asset(workspace.key, whole):
+            return
+        there = self._container(address.account, address.container).root / address.blob
+        if finished is None or not there.is_file() or not filecmp.cmp(finished, there, shallow=False):
+            message = f"{whole} is the content of a registered model, code or data asset, which never changes. "
+            raise refused(409, "BlobImmutableDueToPolicy", f"{message}Upload it elsewhere, and register a new version.")
 
     def _description(self, address: Address) -> Path:
         return address.account.about / address.container / "metadata.json"

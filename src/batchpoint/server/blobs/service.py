@@ -20,7 +20,7 @@ from batchpoint.server.blobs.address import Address, address_of
 from batchpoint.server.blobs.places import Places
 from batchpoint.server.blobs.refusals import VERSION, refused, response_of
 from batchpoint.server.identity.caller import Caller
-from batchpoint.storage.accounts.blobs import Taken
+from batchpoint.storage.accounts.blobs import Blobs, Taken
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,10 @@ class Exchange:
         self.places = places
         self.headers = request.headers
         self.query = request.query_params
+
+    def target(self, blobs: Blobs) -> writing.Target:
+        """The blob that is to be written."""
+        return writing.Target(self.places, blobs, self.address, self.access, self.headers)
 
     @property
     def service_url(self) -> str:
@@ -220,7 +224,7 @@ async def _put_blob(exchange: Exchange) -> Response:
     blobs = await run_in_threadpool(exchange.places.find, exchange.address)
     # Before the body comes.
     blobs.check_name(exchange.address.blob)
-    return await writing.put_blob(exchange.request, blobs, exchange.address, exchange.access)
+    return await writing.put_blob(exchange.request, exchange.target(blobs))
 
 
 async def _put_block(exchange: Exchange) -> Response:
@@ -233,7 +237,7 @@ async def _put_block(exchange: Exchange) -> Response:
 async def _put_block_list(exchange: Exchange) -> Response:
     exchange.access.require("wc", "o")
     blobs = await run_in_threadpool(exchange.places.find, exchange.address)
-    return await writing.put_block_list(exchange.request, exchange.places, blobs, exchange.address, exchange.access)
+    return await writing.put_block_list(exchange.request, exchange.target(blobs))
 
 
 async def _set_metadata(exchange: Exchange) -> Response:
@@ -251,7 +255,7 @@ async def _set_properties(exchange: Exchange) -> Response:
 async def _delete_blob(exchange: Exchange) -> Response:
     exchange.access.require("d", "o")
     blobs = await run_in_threadpool(exchange.places.find, exchange.address)
-    return await run_in_threadpool(writing.delete_blob, blobs, exchange.address, exchange.headers)
+    return await run_in_threadpool(writing.delete_blob, exchange.places, blobs, exchange.address, exchange.headers)
 
 
 #: Method, level and what is asked for → who answers. What is not here is refused.

@@ -6,8 +6,7 @@
 import base64
 import hashlib
 import re
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 from pathlib import Path
 
@@ -35,21 +34,51 @@ _PIECE_BYTES = 1 << 20
 _LISTED = re.compile(r"<(Latest|Committed|Uncommitted)>([^<>]*)</\1>")
 
 
-async def put_blob(request: Request, blobs: Blobs, address: Address, access: Access) -> Response:
+@dataclass(frozen=True)
+class Target:
+    """The blob that a request is to make, and what the sender may do."""
+
+    places: Places
+    blobs: Blobs
+    address: Address
+    access: Access
+    headers: Headers
+
+    @property
+    def existing(self) -> Blob | None:
+        return self.blobs.find(self.address.blob)
+
+    def check(self, blob: Blob | None) -> None:
+        """Whether the request may put its blob in the place of ``blob``, or of none. Raises BlobRefused."""
+        conditions.check(self.headers, blob)
+        if blob is not None and "w" not in self.access.letters:
+            raise not_allowed("the blob is there already, and to replace it needs the permission write")
+
+    def publish(self, finished: Path, about: About) -> Blob:
+        """Give the finished file the name of the blob, if that may be now."""
+
+        def may(blob: Blob | None) -> None:
+            self.check(blob)
+            self.places.keep_registered(self.address, finished)
+
+        only_new = self.headers.get("if-none-match", "").strip() == "*" or "w" not in self.access.letters
+        return self.blobs.publish(finished, self.address.blob, about, may, only_new=only_new)
+
+
+async def put_blob(request: Request, target: Target) -> Response:
     """A blob in one piece."""
     kind = request.headers.get("x-ms-blob-type", "")
     if kind != "BlockBlob":
         message = f"Blobs are of type BlockBlob here, not {kind[:20]!r}."
         raise refused(400, "InvalidBlobType" if kind else "MissingRequiredHeader", message)
-    headers = request.headers
-    about, wanted = conditions.about_of(headers, of_body=True), conditions.md5_of(headers)
+    about, wanted = conditions.about_of(target.headers, of_body=True), conditions.md5_of(target.headers)
     # Before the body comes, so that it need not.
-    await run_in_threadpool(_check_put(headers, access), await run_in_threadpool(blobs.find, address.blob))
-    aside = blobs.aside()
+    await run_in_threadpool(lambda: target.check(target.existing))
+    aside = target.blobs.aside()
     try:
         checksum = await _receive(request, aside, BLOB_BYTES, wanted)
         known = replace(about, content_md5=about.content_md5 or checksum)
-        blob = await run_in_threadpool(_publish, blobs, aside, address, known, headers, access)
+        blob = await run_in_threadpool(target.publish, aside, known)
     finally:
         aside.unlink(missing_ok=True)
     return _created(blob, {"Content-MD5": checksum})
@@ -61,13 +90,14 @@ async def put_block(request: Request, places: Places, address: Address) -> Respo
     aside = await run_in_threadpool(blocks.aside)
     try:
         checksum = await _receive(request, aside, BLOCK_BYTES, wanted)
+        await run_in_threadpool(fsync_file, aside)
         await run_in_threadpool(blocks.keep, aside, block)
     finally:
         aside.unlink(missing_ok=True)
     return Response(None, 201, {"Content-MD5": checksum, "x-ms-request-server-encrypted": "false"})
 
 
-async def put_block_list(request: Request, places: Places, blobs: Blobs, address: Address, access: Access) -> Response:
+async def put_block_list(request: Request, target: Target) -> Response:
     """Makes a blob of blocks that were sent, and of blocks of the blob that is there."""
     body = bytearray()
     async for piece in request.stream():
@@ -76,27 +106,18 @@ async def put_block_list(request: Request, places: Places, blobs: Blobs, address
             raise _too_large(_LIST_BYTES)
     conditions.md5_of(request.headers)
     listed = _listed(body.decode("utf-8", "replace"))
-    blob = await run_in_threadpool(_assemble, places, blobs, address, listed, request.headers, access)
+    blob = await run_in_threadpool(_assemble, target, listed)
     return _created(blob, {})
 
 
-def _assemble(
-    places: Places,
-    blobs: Blobs,
-    address: Address,
-    listed: list[tuple[str, str]],
-    headers: Headers,
-    access: Access,
-) -> Blob:
-    may = _check_put(headers, access)
-    may(blobs.find(address.blob))
-    blocks = blocks_of(places.blocks(address), address.blob)
-    aside = blobs.aside()
+def _assemble(target: Target, listed: list[tuple[str, str]]) -> Blob:
+    target.check(target.existing)
+    blocks = blocks_of(target.places.blocks(target.address), target.address.blob)
+    aside = target.blobs.aside()
     try:
         aside.touch()
-        parts = _put_together(blobs, blocks, address, listed, aside)
-        about = replace(conditions.about_of(headers, of_body=False), blocks=parts)
-        blob = blobs.publish(aside, address.blob, about, may, only_new=_only_new(headers, access))
+        parts = _put_together(target.blobs, blocks, target.address, listed, aside)
+        blob = target.publish(aside, replace(conditions.about_of(target.headers, of_body=False), blocks=parts))
     finally:
         aside.unlink(missing_ok=True)
     blocks.drop()
@@ -161,29 +182,13 @@ def set_properties(blobs: Blobs, address: Address, headers: Headers) -> Response
     return Response(None, 200, conditions.known_by(blobs.change(address.blob, changed)))
 
 
-def delete_blob(blobs: Blobs, address: Address, headers: Headers) -> Response:
-    blobs.delete(address.blob, lambda blob: conditions.check(headers, blob))
-    return Response(None, 202, {"x-ms-delete-type-permanent": "true"})
-
-
-def _publish(blobs: Blobs, aside: Path, address: Address, about: About, headers: Headers, access: Access) -> Blob:
-    may = _check_put(headers, access)
-    return blobs.publish(aside, address.blob, about, may, only_new=_only_new(headers, access))
-
-
-def _only_new(headers: Headers, access: Access) -> bool:
-    return headers.get("if-none-match", "").strip() == "*" or "w" not in access.letters
-
-
-def _check_put(headers: Headers, access: Access) -> Callable[[Blob | None], None]:
-    """Whether the request may put its blob in the place of another, or of none."""
-
-    def may(blob: Blob | None) -> None:
+def delete_blob(places: Places, blobs: Blobs, address: Address, headers: Headers) -> Response:
+    def may(blob: Blob) -> None:
         conditions.check(headers, blob)
-        if blob is not None and "w" not in access.letters:
-            raise not_allowed("the blob is there already, and to replace it needs the permission write")
+        places.keep_registered(address, None)
 
-    return may
+    blobs.delete(address.blob, may)
+    return Response(None, 202, {"x-ms-delete-type-permanent": "true"})
 
 
 async def _receive(request: Request, target: Path, limit: int, md5: bytes | None) -> str:
@@ -210,7 +215,6 @@ async def _receive(request: Request, target: Path, limit: int, md5: bytes | None
                 await run_in_threadpool(take, bytes(ahead))
                 ahead.clear()
         await run_in_threadpool(take, bytes(ahead))
-    await run_in_threadpool(fsync_file, target)
     if md5 is not None and digest.digest() != md5:
         raise refused(400, "Md5Mismatch", "The body is not what the header Content-MD5 says.")
     return base64.b64encode(digest.digest()).decode("ascii")

@@ -98,10 +98,11 @@ class Blobs:
         Raises Taken with ``only_new`` where something stands, ResourceConflict where a blob would lie below another.
         """
         final = self._path(name)
-        fsync_file(finished)
-        with self._locked(name), finished.open("rb") as file:
-            may(self.find(name))
+        with finished.open("rb") as file:
             status = stamp(file.fileno())
+        fsync_file(finished)
+        with self._locked(name):
+            may(self.find(name))
             known = replace(about, etag=fresh_etag(), modified=status.st_mtime_ns / 1e9)
             self.notes.keep(name, status, known)
             try:

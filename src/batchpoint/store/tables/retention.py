@@ -3,6 +3,7 @@
 ``Store`` is made of it. Where the bytes of a job or an upload are, its callers know.
 """
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -115,6 +116,13 @@ class RetentionTable:
         """Nobody can write to the store inside the block, this process included; reading goes on. Keep it short."""
         with self._database.writing():
             yield
+
+    def is_named_by_asset(self, w: str, path: str) -> bool:
+        """Whether ``path`` stands in the document of an asset of the workspace, archived or not."""
+        written = json.dumps(path)[1:-1]
+        naming = type_coerce(assets.c.document, Text).contains(written, autoescape=True)
+        with self._database.reading() as connection:
+            return connection.scalar(select(assets.c.name).where(assets.c.workspace == w, naming).limit(1)) is not None
 
     def referenced_hashes(self) -> set[str]:
         """Every sha256 that stands in the document of an asset, archived or not, a deployment, an endpoint or a job."""
