@@ -154,12 +154,16 @@ def create_app(
         # Under a certificate of our own making, a browser that was told so could not be let in any more.
         app.add_middleware(StrictTransport, hosts=hosts)
     app.add_middleware(Audit, file=audit_file(settings.home))
+    _answer_errors(app)
+    return app
+
+
+def _answer_errors(app: FastAPI) -> None:
     app.add_exception_handler(BatchpointError, _answer)
     app.add_exception_handler(HTTPException, _answer_unrouted)
     app.add_exception_handler(RequestValidationError, _answer_invalid)
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
     app.add_exception_handler(Exception, _answer_fault)
-    return app
 
 
 def _route(app: FastAPI) -> None:

@@ -25,6 +25,9 @@ from batchpoint.storage.lock import is_locked, try_lock
 if TYPE_CHECKING:
     from types import FrameType
 
+    import uvicorn
+    from fastapi import FastAPI
+
     from batchpoint.server.transport.tls.certificates import Certificates
 
 #: The only address on which anything is said without TLS.
@@ -67,13 +70,8 @@ def running_server(home: Path, door: Literal["url", "https"] = "url") -> str | N
 
 
 def _run(settings: Settings, host: str, secure: socket.socket, plain: socket.socket) -> None:
-    import uvicorn
-
     from batchpoint.server.app import create_app
     from batchpoint.server.supervisor import succeeded, supervising
-    from batchpoint.server.transport.connections import protocol_for, room_for_connections
-    from batchpoint.server.transport.doors import TwoDoors
-    from batchpoint.server.transport.limits.slowness import Patience
     from batchpoint.server.transport.log_lines import log_to_stderr
     from batchpoint.server.transport.tls.certificates import Certificates
     from batchpoint.store.file_system import refuse_unsafe
@@ -83,31 +81,47 @@ def _run(settings: Settings, host: str, secure: socket.socket, plain: socket.soc
     log_to_stderr()
     refuse_unsafe(settings.home, settings.network_file_systems_allowed)
     refuse_damaged(store_file(settings.home))
-    certificates, room = Certificates(settings), room_for_connections()
+    certificates = Certificates(settings)
+    url = f"http://{LOOPBACK}:{plain.getsockname()[1]}"
+    https = f"https://{_shown_host(host, certificates, settings)}:{secure.getsockname()[1]}"
     with (
         open_store(settings.home, settings.store_busy_timeout_s) as store,
         succeeded(store, settings),
         supervising(store, settings) as supervisor,
         _signals_ignored_later(),
     ):
-        app = create_app(settings, store, supervisor.wake, keeps_idle=True)
-        config = uvicorn.Config(
-            app,
-            http=protocol_for(room, Patience.of(settings)),
-            # Nothing here speaks it, and its connections would be nobody's to look after.
-            ws="none",
-            timeout_keep_alive=settings.idle_connection_s,
-            # Whoever else says where a request comes from is not believed.
-            proxy_headers=bool(settings.trusted_proxies),
-            forwarded_allow_ips=settings.trusted_proxies,
-            log_config=None,
-            timeout_graceful_shutdown=_GRACEFUL_S,
-            lifespan="off",
+        server = _web_server(
+            create_app(settings, store, supervisor.wake, keeps_idle=True), settings, secure, certificates
         )
-        url = f"http://{LOOPBACK}:{plain.getsockname()[1]}"
-        https = f"https://{_shown_host(host, certificates, settings)}:{secure.getsockname()[1]}"
         with _found_by_clients(settings.home, url, https):
-            TwoDoors(config, secure, certificates, room, settings.head_patience_s).run(sockets=[plain])
+            server.run(sockets=[plain])
+
+
+def _web_server(
+    app: "FastAPI", settings: Settings, secure: socket.socket, certificates: "Certificates"
+) -> "uvicorn.Server":
+    import uvicorn
+
+    from batchpoint.server.transport.connections import protocol_for, room_for_connections
+    from batchpoint.server.transport.doors import TwoDoors
+    from batchpoint.server.transport.limits.slowness import Patience
+
+    room = room_for_connections()
+    config = uvicorn.Config(
+        app,
+        http=protocol_for(room, Patience.of(settings)),
+        # Nothing here speaks it, and its connections would be nobody's to look after.
+        ws="none",
+        timeout_keep_alive=settings.idle_connection_s,
+        # Whoever else says where a request comes from is not believed.
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
+        server_header=False,
+        log_config=None,
+        timeout_graceful_shutdown=_GRACEFUL_S,
+        lifespan="off",
+    )
+    return TwoDoors(config, secure, certificates, room, settings.head_patience_s)
 
 
 @contextmanager
