@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import shlex
 import signal
 import socket
 import sys
@@ -129,11 +130,12 @@ def _found_by_clients(home: Path, url: str, https: str) -> Iterator[None]:
     from batchpoint.trust import authority_file
 
     record = home / "server.json"
+    elsewhere = "" if home == Settings().home.resolve() else f" --home {shlex.quote(str(home))}"
     write_atomically(record, json.dumps({"url": url, "https": https, "pid": os.getpid()}).encode())
     said = (
         f"Batchpoint serves {home} at {https}, and at {url} on this machine - stop it with Ctrl-C\n"
         f"Its certificates come from {authority_file(home)}. To use it from the Azure SDK, curl or az, in another "
-        'shell:\n  eval "$(batchpoint connect)"'
+        f'shell:\n  eval "$(batchpoint connect{elsewhere})"'
     )
     print(said, file=sys.stderr, flush=True)
     try:
