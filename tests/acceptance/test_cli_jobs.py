@@ -100,6 +100,8 @@ def test_tags_properties_display_name_and_description_of_a_job_change(az: Az, en
     assert (web.json["tags"].keys() & {"a", "c"}, web.json.get("description")) == ({"c"}, None)
     assert "Web View: http" in web.err
     assert "properties" in shown
+    none = az(f"job update --name {ended} --remove tags").json["tags"]
+    assert none == {"azureml.batchrun": "true", "azureml.deploymentname": "blue"}
 
 
 STUCK = {

@@ -295,3 +295,6 @@ def test_amending_refuses_what_a_file_may_not_say_either() -> None:
     with pytest.raises(ValidationFailed) as caught:
         amended(Endpoint(name="myep"), changes=parse_set(["auth_mode=key", "scoring=1"]))
     assert [problem.key for problem in caught.value.problems] == ["--set scoring", "--set auth_mode"]
+    with pytest.raises(ValidationFailed) as caught:
+        amended(Endpoint(name="myep"), changes=[*parse_add(["scoring", "a=b"]), *parse_set(["auth_mode=key"])])
+    assert [problem.key for problem in caught.value.problems] == ["--add scoring", "--set auth_mode"]

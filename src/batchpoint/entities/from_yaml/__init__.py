@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from batchpoint.entities.from_yaml.build import build
-from batchpoint.entities.from_yaml.changes import Change, Remove, apply
+from batchpoint.entities.from_yaml.changes import Append, Change, Remove, apply
 from batchpoint.entities.from_yaml.document import Document, read_document
 from batchpoint.entities.from_yaml.reading import Reading
 from batchpoint.entities.noun import Noun
@@ -93,6 +93,7 @@ def _noun(
     try:
         tree = apply(tree, changes)
         reading.changed = tuple(change.path for change in changes if not isinstance(change, Remove))
+        reading.added = tuple(change.path for change in changes if isinstance(change, Append))
     except ValidationFailed as error:
         reading.problems.extend(error.problems)
     given = {key: deepcopy(value) for key, value in flags.items() if value is not None}

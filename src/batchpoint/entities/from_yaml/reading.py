@@ -38,6 +38,8 @@ class Reading:
     lines: dict[KeyPath, int] = field(default_factory=dict)
     #: Paths that ``--set`` and its kin touched.
     changed: tuple[KeyPath, ...] = ()
+    #: Those of them that ``--add`` touched.
+    added: tuple[KeyPath, ...] = ()
     check_script: bool = True
     #: True where the document is an existing noun: its references and paths are already resolved.
     amends: bool = False
@@ -74,7 +76,10 @@ class Reading:
         if origin.source == "flag":
             name = _FLAGS.get(name, name)
             return "--" + name.removesuffix(".path").replace("_", "-").replace(".", "-")
-        return f"--set {name}" if origin.source == "set" else name
+        if origin.source != "set":
+            return name
+        is_added = any(origin.path[: len(path)] == path for path in self.added)
+        return f"{'--add' if is_added else '--set'} {name}"
 
     def line(self, at: KeyPath) -> int | None:
         """The line of the value, or of the nearest block around it that has one."""

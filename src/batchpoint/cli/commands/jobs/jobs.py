@@ -63,6 +63,10 @@ def update(call: Call) -> object:
         display_name=job.display_name, description=job.description, tags=job.tags, properties=job.properties
     )
     edit = documents.updated(call, before, {})
+    if not edit.tags:
+        # All that can be: what is the service's own is in the way of nobody who wants none.
+        own = {key: value for key, value in before.tags.items() if is_of_the_service(key)}
+        edit = edit.model_copy(update={"tags": own})
     for what, old, new in (("property", before.properties, edit.properties), ("tag", before.tags, edit.tags)):
         changed = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
         stuck = [key for key in changed if is_of_the_service(key) or (what == "property" and key not in new)]
