@@ -335,6 +335,29 @@ def test_nobody_speaks_for_others_without_being_allowed_to(
     assert anybody.post("/batchpoint/v1/keys/rotate", headers=headers).status_code == 403
 
 
+def test_connections_end_when_their_principal_says_so(
+    owner: httpx.Client, anybody: httpx.Client, ci: dict[str, str]
+) -> None:
+    login = {name: ci[name] for name in ("client_id", "client_secret")}
+    token = asks(anybody, **login, scope="https://management.azure.com/.default").json()["access_token"]
+    headers = {"Authorization": f"Bearer {token}"}
+
+    def opens(identity_header: str) -> int:
+        asked = {"resource": "https://ml.azure.com"}
+        return anybody.get("/msi/token", params=asked, headers={"X-IDENTITY-HEADER": identity_header}).status_code
+
+    own, of_owner = (
+        anybody.post("/batchpoint/v1/connections", json={}, headers=who).json()["identity_header"]
+        for who in (headers, dict(owner.headers))
+    )
+    assert anybody.delete("/batchpoint/v1/connections?principal=owner", headers=headers).status_code == 404
+    assert anybody.delete("/batchpoint/v1/connections", headers=headers).status_code == 200
+    assert (opens(own), opens(of_owner)) == (401, 200)
+    assert owner.delete("/batchpoint/v1/connections").status_code == 200
+    assert opens(of_owner) == 401
+    assert owner.delete("/batchpoint/v1/connections").status_code == 204
+
+
 def test_keys_can_be_changed_and_all_tokens_be_revoked(
     server: Server, owner: httpx.Client, anybody: httpx.Client, reads: Callable[..., int]
 ) -> None:

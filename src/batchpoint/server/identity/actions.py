@@ -66,7 +66,7 @@ _EXCEPTIONS: tuple[tuple[str, str, Need], ...] = (
     ("*", "/batchpoint/v1/principals/**", Need(f"{AUTHORIZATION}/principals/write", Place.SERVER)),
     # The name of an operation proves itself; a connection is the caller's own, or is refused where it is made.
     ("GET", f"/subscriptions/{{subscription}}/providers/{PROVIDER}/locations/{{location}}/operationsStatus/*", _SIGHT),
-    ("POST", "/batchpoint/v1/connections", _SIGHT),
+    ("*", "/batchpoint/v1/connections", _SIGHT),
     ("POST", "/batchpoint/v1/keys/rotate", Need(f"{AUTHORIZATION}/keys/write", Place.SERVER)),
     ("GET", "/batchpoint/v1/audit", Need(f"{AUTHORIZATION}/audit/read", Place.SERVER)),
     # Jobs by the name of their endpoint.

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from batchpoint.entities.identity.principal import Principal
 from batchpoint.errors import ResourceNotFound
@@ -31,6 +31,13 @@ def connect(authority: AtAuthority, by: By, sent: Sent) -> dict[str, Any]:
         "cloud": CLOUD_NAME,
         "expires_at": secret.expires_at.isoformat(),
     }
+
+
+@router.delete("/connections")
+def disconnect(authority: AtAuthority, by: By, principal: str | None = None) -> Response:
+    """End all such secrets of the caller, or of the principal that the query names; tokens go on until they expire."""
+    ended = authority.store.delete_credentials(_principal(authority, by, principal).id, "identity_header")
+    return Response(status_code=200 if ended else 204)
 
 
 @router.post("/keys/rotate")
