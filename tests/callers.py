@@ -56,11 +56,11 @@ class Callers:
         self.settings = settings
         self.store = open_store(settings.home)
         self.app = create_app(settings, self.store)
-        self._transport = InProcessTransport(self.app, self.store)
+        self.transport = InProcessTransport(self.app, self.store)
         self.owner = self._client(headers={"Authorization": f"Bearer {token_of(settings.home)}"})
 
     def _client(self, headers: dict[str, str] | None = None, auth: httpx.Auth | None = None) -> httpx.Client:
-        return httpx.Client(base_url=IN_PROCESS_URL, headers=headers, auth=auth, transport=self._transport)
+        return httpx.Client(base_url=IN_PROCESS_URL, headers=headers, auth=auth, transport=self.transport)
 
     def of(self, name: str, role: str | None = None, scope: str = "/") -> httpx.Client:
         """The client of a user, made on first use, and given the role."""
@@ -72,7 +72,7 @@ class Callers:
         return self._client(auth=_Bearer(self, name))
 
     def close(self) -> None:
-        self._transport.close()
+        self.transport.close()
 
 
 @contextmanager

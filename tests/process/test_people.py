@@ -166,7 +166,7 @@ def test_every_change_and_every_refusal_stands_in_the_log_and_no_reading(callers
     assert after_setup == before + 2
     client.get(HERE)
     answer = client.delete(f"{HERE}/models/m?sig=secret", headers={"User-Agent": "x"})
-    httpx.Client(base_url=client.base_url, transport=callers._transport).post("/endpoints/e/jobs")
+    httpx.Client(base_url=client.base_url, transport=callers.transport).post("/endpoints/e/jobs")
     denied, unknown = (json.loads(line) for line in log.read_bytes().splitlines()[after_setup:])
     principal = callers.store.find_principal("reader")
     assert principal is not None

@@ -26,6 +26,7 @@ class Town:
     def __init__(self, callers: Callers, folder: Path) -> None:
         self.callers = callers
         self.owner = callers.owner
+        self.transport = callers.transport
         self.folder = folder
         for place in (HERE, THERE):
             self._furnish(place)
@@ -77,7 +78,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
         (folder / name).write_text(text)
     (folder / "open" / "out").symlink_to(folder / "input")
     (folder / "open" / "into-home").symlink_to(folder / "home")
-    with callers_on(folder / "home", local_roots_allowed=str(folder / "open")) as callers:
+    with callers_on(folder / "home", local_roots_allowed=f"{folder}/open, {folder}/home") as callers:
         yield Town(callers, folder)
 
 
@@ -228,7 +229,9 @@ def test_a_name_that_is_taken_elsewhere_is_taken_and_no_more_is_said(town: Town)
     assert "workspaces/there" not in message
 
 
-@pytest.mark.parametrize("path", ["{}/input", "{}/open/out", "{}/open/../input", "/etc/hostname", "{}/open/into-home"])
+@pytest.mark.parametrize(
+    "path", ["{}/input", "{}/open/out", "{}/open/../input", "/etc/hostname", "{}/open/into-home", "{}/home/token"]
+)
 def test_a_path_of_the_machine_is_the_owner_s_to_name(town: Town, path: str) -> None:
     whole = path.format(town.folder)
     put, base = town.mine.put, HERE
@@ -307,6 +310,36 @@ def test_a_role_that_is_taken_away_ends_at_once_what_a_job_may_do_it_goes_on_doi
     assert town.owner.post("/batchpoint/v1/users/passing/disable").status_code == 200
     assert grants_of(town.callers.store, principal.id) == ()
     assert town.invoke(passing, "azureml:d:1").status_code == 401
+
+
+def test_a_signed_link_opens_its_own_path_for_reading_until_it_expires(town: Town) -> None:
+    plane, nobody = town.callers.app.state.plane, httpx.Client(base_url=town.owner.base_url, transport=town.transport)
+    own, other = (town.invoke(town.owner, "azureml:d:1").json()["name"] for _ in range(2))
+    path = f"/history/v1.0{HERE}/runs/{{}}/logs/user_logs/std_log_0.txt"
+    link = plane.links.signed(path.format(own))
+    assert nobody.get(link).status_code == 200
+    stale = plane.links.signed(path.format(own), lifetime_s=-1)
+    bent = [
+        link.replace(own, other),
+        link.replace("std_log_0", "std_log_1"),
+        link.replace("until=", "until=9"),
+        link.partition("?")[0],
+        link.replace("/logs/user_logs/std_log_0.txt", ""),
+        stale,
+    ]
+    assert [nobody.get(one).status_code for one in bent] == [401] * len(bent)
+    assert nobody.post(link).status_code == 401
+    # Who may not see the workspace gets no link to begin with.
+    assert town.callers.of("stranger").get(f"/history/v1.0{HERE}/runs/{own}/details").status_code == 403
+
+
+@pytest.mark.parametrize(
+    "between", ["%2f..%2f", "%2F..%2F", "/../", "%252f..%252f", ";/../", "//", "/./", "%00", "\uff0f..\uff0f", "/..;/"]
+)
+def test_a_path_that_turns_around_leads_to_no_other_workspace(town: Town, between: str) -> None:
+    for path in (f"{HERE}{between}there/models/m/versions/1", f"{HERE}/models{between}m/versions/1{between}"):
+        answer = town.mine.get(path)
+        assert answer.status_code in (400, 401, 403, 404), answer.text
 
 
 def test_nothing_was_left_open_for_others_on_the_disk(town: Town) -> None:
