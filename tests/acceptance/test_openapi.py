@@ -49,7 +49,7 @@ _KNOWN = {
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     home = tmp_path_factory.mktemp("described") / "home"
-    chosen = Settings(home=home)
+    chosen = Settings(home=home, requests_per_second=0)
     with contextlib.ExitStack() as closing:
         store = open_store(home, 10.0)
         transport = InProcessTransport(create_app(chosen, store), store)

@@ -88,6 +88,8 @@ def test_accounts_and_groups_are_told_of(signed_in: Shell) -> None:
     assert signed_in.json("group show -n default")["name"] == "default"
     assert [one["name"] for one in signed_in.json("group list")] == ["default"]
     assert "(ResourceNotFound)" in signed_in.az("group show -n nowhere", 3).stderr
+    assert signed_in.json("group exists -n default") is True
+    assert signed_in.json("group exists -n nowhere") is False
     assert signed_in.json("account list-locations --query [].name") == ["local"]
 
 

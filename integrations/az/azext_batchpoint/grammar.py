@@ -19,7 +19,7 @@ class Missing(Exception):
 def program():
     """How ``batchpoint`` is started, as words; Missing says how to name it when it is nowhere to be found."""
     named = os.environ.get("BATCHPOINT_COMMAND") or az_config.get("batchpoint", "command", None)
-    words = shlex.split(named) if named else ["batchpoint"]
+    words = shlex.split(named, posix=os.name == "posix") if named else ["batchpoint"]
     found = shutil.which(words[0])
     if found:
         return [found, *words[1:]]

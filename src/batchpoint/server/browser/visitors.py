@@ -49,7 +49,7 @@ class Visitors:
         """
         cookie = self.cookie(connection)
         # Blobs are whatever somebody uploaded: no session is ever needed for them, nor put at risk by them.
-        if not cookie or wanted_by(connection.url.path) == "storage":
+        if not cookie or wanted_by(connection.scope["path"]) == "storage":
             return None
         holder = self.sessions.holder(cookie)
         found = None if holder is None else self._authority.caller_by_id(holder or self._authority.owner.id)
