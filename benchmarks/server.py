@@ -40,7 +40,7 @@ def main() -> int:
             crowd = server.load(8 * options.clients, 10 * options.rate, 10 if options.crowd else 0, mix(server, "c"))
             took, failed = enqueue(server, options.queue)
             idle = server.idle_share()
-            listed = server.load(8, options.rate / 2, options.seconds, lists(server, options.queue))
+            listed = server.load(8, options.rate / 10, options.seconds, lists(server, options.queue))
             cancelled = server.load(8, options.rate / 10, options.seconds, cancels(options.queue))
             memory = server.memory_mb()
         claims = claims_a_second(Path(folder) / "home")

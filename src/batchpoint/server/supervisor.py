@@ -27,8 +27,9 @@ from batchpoint.store.store import Store, open_store
 log = logging.getLogger("batchpoint.supervisor")
 
 _POLL_S = 0.2
-#: Shortest rest after a look, as a multiple of the time that the look took.
-_REST = 5.0
+#: Rest after a look, as a multiple of the time that the look took; and how much of it there is although jobs arrive.
+_REST, _REST_AT_LEAST = 20.0, 4.0
+_LONGEST_REST_S = 2.0
 _LOCK_NAME = "supervisor.lock"
 
 
@@ -65,8 +66,10 @@ class Supervisor:
                 idle_since = time.monotonic()
             elif idle_s is not None and time.monotonic() - idle_since >= idle_s:
                 return
-            # With ten thousand jobs a look takes a while, and must not take all of a core.
-            self._wake.wait(max(_POLL_S, _REST * (time.monotonic() - began)))
+            # With ten thousand jobs a look takes a while, and must not take all of a core: not even while they arrive.
+            took_s = time.monotonic() - began
+            self._stop.wait(min(_POLL_S, _REST_AT_LEAST * took_s))
+            self._wake.wait(max(_POLL_S, min(_REST * took_s, _LONGEST_REST_S)))
             self._wake.clear()
 
     def _look(self) -> bool:

@@ -15,7 +15,7 @@ from batchpoint.store import lifecycle
 from batchpoint.store.database import Database
 from batchpoint.store.lifecycle import JobRecord
 from batchpoint.store.records import Claimed, Fence, Heartbeat, JobLedger, LedgerRow, Part, Standing, Tally
-from batchpoint.store.schema import jobs, ledger
+from batchpoint.store.schema import jobs, ledger, waiting
 from batchpoint.store.tables.jobs import ENDED, locked, record_of, save
 
 #: Keys in one query; databases limit the number of parameters.
@@ -56,8 +56,9 @@ class LedgerTable(JobLedger):
         return Heartbeat(epoch=record.epoch, beat=record.beat, host=record.host, pid=record.pid)
 
     def heartbeats(self) -> dict[str, Heartbeat]:
-        """Of every job that has not ended, by name."""
+        """Of every job that has not ended and waits for no instances, by name: those that wait have no driver."""
         query = select(jobs.c.name, jobs.c.epoch, jobs.c.beat, jobs.c.host, jobs.c.pid)
+        query = query.outerjoin(waiting, waiting.c.job == jobs.c.name).where(waiting.c.job.is_(None))
         with self._database.reading() as connection:
             rows = connection.execute(query.where(jobs.c.status.not_in(ENDED))).all()
         return {row.name: Heartbeat(epoch=row.epoch, beat=row.beat, host=row.host, pid=row.pid) for row in rows}
