@@ -68,7 +68,7 @@ def to_json(datastore: Datastore, workspace: Workspace, place: BlobPlace | None 
     texts = {wire: getattr(datastore, ours) or None for ours, wire in _TEXTS.items()}
     if datastore.type not in ("azure_blob", "azure_data_lake_gen2"):
         texts = {wire: text for wire, text in texts.items() if wire not in _ACCOUNT}
-    found = {
+    found: dict[str, Any] = {
         "id": arm_id,
         "name": datastore.name,
         "type": ids.type_of(arm_id),
