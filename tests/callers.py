@@ -39,13 +39,15 @@ class _Bearer(httpx.Auth):
     def __init__(self, callers: "Callers", principal: str) -> None:
         self._callers = callers
         self._principal = principal
+        self._tokens: dict[str, str] = {}
 
     def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        authority = self._callers.app.state.authority
-        found = self._callers.store.find_principal(self._principal)
-        assert found is not None
-        token, _ = authority.issue(found, wanted_by(request.url.path))
-        request.headers["Authorization"] = f"Bearer {token}"
+        audience = wanted_by(request.url.path)
+        if audience not in self._tokens:
+            found = self._callers.store.find_principal(self._principal)
+            assert found is not None
+            self._tokens[audience], _ = self._callers.app.state.authority.issue(found, audience)
+        request.headers["Authorization"] = f"Bearer {self._tokens[audience]}"
         yield request
 
 
