@@ -465,3 +465,18 @@ def test_workload_identity_tells_when_the_assertion_is_for_somebody_else(
     )
     with pytest.raises(ClientAuthenticationError, match="not known"):
         credential.get_token(scope(server))
+
+
+def test_whoever_guesses_identity_headers_must_wait_and_nobody_who_has_one(
+    owner: httpx.Client, anybody: httpx.Client
+) -> None:
+    good = owner.post("/batchpoint/v1/connections", json={}).json()["identity_header"]
+
+    def status(identity_header: str) -> int:
+        asked = {"resource": "https://ml.azure.com"}
+        return anybody.get("/msi/token", params=asked, headers={"X-IDENTITY-HEADER": identity_header}).status_code
+
+    seen = {status(f"guess-{number}") for number in range(25)}
+    assert seen == {401, 429}
+    assert status("guess") == 429
+    assert status(good) == 200

@@ -95,10 +95,11 @@ def managed_identity(request: Request, authority: AtAuthority) -> JSONResponse:
     """A token for whoever shows the secret of a connection, as App Service answers it."""
     secret = request.headers.get("X-IDENTITY-HEADER") or request.headers.get("secret") or ""
     address = request.client.host if request.client else ""
-    if wait := authority.attempts.wait_s(address, ""):
-        return _refused(_too_many(), wait)
     principal = managed(authority, secret)
     if principal is None:
+        # Who shows a good secret never waits for others at the same address that do not.
+        if wait := authority.attempts.wait_s(address, ""):
+            return _refused(_too_many(), wait)
         authority.attempts.failed(address, "")
         message = "The identity header is missing, wrong or expired. `batchpoint connect` issues a new one."
         return _refused(Refusal("unauthorized_client", message, 401))
