@@ -7,7 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +92,13 @@ class Sdk:
     #: Where sessions run: a model, code, data and YAML files.
     work: Path
     environ: dict[str, str]
+    #: The environment of the server, for commands of ours.
+    ours: dict[str, str]
+
+    def speaking_for(self, principal: str, role: str) -> "Sdk":
+        """The SDK of a new service principal with this role in the workspace."""
+        _typed(self.ours, "principal", "create", "--name", principal, "--role", role)
+        return replace(self, environ=_connected(self.ours, self.work.parent, principal))
 
     def session(self, name: str, *arguments: str) -> dict[str, Any]:
         """What the session of this name told."""
@@ -164,7 +171,7 @@ def sdk(tmp_path_factory: pytest.TempPathFactory, website: str) -> Iterator[Sdk]
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
     }
     with _served(folder, home, environ):
-        yield Sdk(python, filled(folder / "work"), _connected(environ, folder))
+        yield Sdk(python, filled(folder / "work"), _connected(environ, folder), environ)
     assert not (left := left_of(home)), f"processes left behind: {left}"
 
 
@@ -182,15 +189,16 @@ def _served(folder: Path, home: Path, environ: dict[str, str]) -> Iterator[None]
         server.wait(60)
 
 
-def _connected(environ: dict[str, str], folder: Path) -> dict[str, str]:
+def _typed(environ: dict[str, str], *words: str) -> str:
+    """What a command of ours prints."""
+    command = [sys.executable, "-m", "batchpoint", *words]
+    return subprocess.run(command, env=environ, capture_output=True, text=True, check=True).stdout
+
+
+def _connected(environ: dict[str, str], folder: Path, principal: str = "") -> dict[str, str]:
     """What a shell has in its environment that has evaluated what ``connect`` prints."""
-    printed = subprocess.run(
-        [sys.executable, "-m", "batchpoint", "connect", "--shell", "bash"],
-        env=environ,
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    speaking = ["--principal", principal] if principal else []
+    printed = _typed(environ, "connect", "--shell", "bash", *speaking)
     shell = ["bash", "-c", f"{printed}\nenv -0"]
     found = subprocess.run(shell, capture_output=True, text=True, check=True, env={"PATH": os.environ["PATH"]}).stdout
     exported = dict(line.split("=", 1) for line in found.split("\0") if re.match(r"[A-Z_]+=", line))

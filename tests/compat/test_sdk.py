@@ -87,6 +87,7 @@ def test_a_job_is_a_pipeline_of_one_step(deployed: dict[str, Any]) -> None:
     assert deployed["studio"].startswith("https://localhost:") and f"/runs/{name}?wsid=" in deployed["studio"]
     assert [one[1:] for one in deployed["children"]] == [["batchscoring", "Completed"]]
     assert deployed["child"] == ["Completed", "batchscoring"]
+    assert deployed["services"] == {}
 
 
 def test_job_and_step_are_downloaded_row_by_row(sdk: Sdk, deployed: dict[str, Any]) -> None:
@@ -198,7 +199,7 @@ def test_a_workspace_is_made_and_sees_nothing_of_others(from_files: dict[str, An
     assert from_files["workspaces"] == ["default"]
 
 
-def test_a_notebook_runs_from_top_to_bottom(sdk: Sdk) -> None:
-    seen = sdk.session("notebook")
+def test_a_notebook_of_somebody_with_a_role_runs_from_top_to_bottom(sdk: Sdk) -> None:
+    seen = sdk.speaking_for("notebook", "Contributor").session("notebook")
     assert seen["predictions"] == seen["own"] == ROWS
     assert seen["is_gone"]

@@ -89,6 +89,7 @@ seen["studio"] = done.services["Studio"].endpoint
 children = list(ml.jobs.list(parent_job_name=job.name))
 child = children[0].name
 seen["children"] = [[one.name, one.display_name, one.status] for one in children]
+seen["services"] = ml.jobs.show_services(job.name)
 seen["child"] = [ml.jobs.get(child).status, ml.jobs.get(child).display_name]
 ml.jobs.download(job.name, download_path="parent", output_name="score")
 ml.jobs.download(child, download_path="child", output_name="score")

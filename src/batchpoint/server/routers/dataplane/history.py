@@ -69,6 +69,13 @@ def read_log(desk: AtDesk, run: str, path: str) -> Response:
     return StreamingResponse(_bytes(file, size), media_type="text/plain; charset=utf-8", headers=headers)
 
 
+@router.get("/runs/{run}/serviceinstances/{node}")
+def list_services(desk: AtDesk, run: str, node: str) -> dict[str, Any]:
+    """Programs that a run offers to be looked into: there are none."""
+    desk.job_or_step(run)
+    return {"instances": {}}
+
+
 @router.patch("/experiments/{experiment}/runs/{run}")
 @router.patch("/runs/{run}")
 def patch_run(desk: AtDesk, run: str, sent: Sent) -> dict[str, Any]:
