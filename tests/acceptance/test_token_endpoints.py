@@ -273,6 +273,21 @@ def test_an_assertion_must_fit_in_issuer_subject_and_audience(
     assert other.content == wrong.content
 
 
+def test_a_user_of_a_trusted_issuer_comes_in_with_its_token_and_has_no_secret_here(
+    owner: httpx.Client, anybody: httpx.Client, reads: Callable[..., int]
+) -> None:
+    token = vouched(sub="eve-at-ci", aud="api://batchpoint")
+    assert reads(token) == 401
+    eve = {"name": "eve", "issuer": "https://ci.example", "id": "eve-at-ci"}
+    assert "password" not in owner.post("/batchpoint/v1/users", json=eve).raise_for_status().json()
+    assert reads(token) == 403
+    _may_read(owner, "eve-at-ci")
+    assert reads(token) == 200
+    assert reads(vouched(sub="eve-at-ci")) == reads(token, "/endpoints/none/jobs") == 401
+    connected = anybody.post("/batchpoint/v1/connections", json={}, headers={"Authorization": f"Bearer {token}"})
+    assert connected.status_code == 404
+
+
 def test_resources_of_others_get_no_token(anybody: httpx.Client, ci: dict[str, str]) -> None:
     login = {name: ci[name] for name in ("client_id", "client_secret")}
     answer = asks(anybody, **login, scope="https://graph.microsoft.com/.default")
