@@ -363,6 +363,8 @@ def test_a_deployment_is_read_whatever_its_spelling_and_answered_with_every_defa
     assert made["retrySettings"] == {"maxRetries": 2, "timeout": "PT1M30S"}
     assert (made["loggingLevel"], made["outputAction"]) == ("Info", "AppendRow")
     assert (made["resources"]["instanceCount"], made["outputFileName"]) == (1, "predictions.csv")
+    loud = deployment_body(outputAction="SUMMARYONLY", loggingLevel="WARNING")
+    assert deployed.put(path, loud, 200)["properties"]["outputAction"] == "SummaryOnly"
 
 
 def test_what_is_wrong_is_listed_as_clients_parse_it(deployed: Api) -> None:
@@ -412,6 +414,7 @@ def test_an_input_leads_to_the_same_folder_in_every_spelling(deployed: Api) -> N
         for body in (
             invocation_body(uri),
             {"Properties": {"InputData": {"any": {"JobInputType": "uriFolder", "Uri": uri}}}},
+            {"PROPERTIES": {"INPUTDATA": {"any": {"JOBINPUTTYPE": "URIFOLDER", "URI": uri}}}},
             {"properties": {"dataset": {"dataInputType": "DataUrl", "Path": uri}}},
         ):
             job = deployed.store.find_job(deployed.post("/endpoints/ep1/jobs", body)["name"])

@@ -30,6 +30,15 @@ _DURATION = re.compile(
     r"(?:T(?:(?P<H>\d+(?:[.,]\d+)?)H)?(?:(?P<M>\d+(?:[.,]\d+)?)M)?(?:(?P<S>\d+(?:[.,]\d+)?)S)?)?",
     re.IGNORECASE,
 )
+#: Words that have an underscore here, by what they are without any casing on the wire.
+_WORDS = {
+    word.replace("_", ""): word
+    for word in (
+        *("uri_file", "uri_folder", "append_row", "summary_only", "low_priority"),
+        *("custom_model", "mlflow_model", "triton_model", "account_key", "service_principal", "access_key"),
+        *("azure_blob", "azure_data_lake_gen2", "local_folder"),
+    )
+}
 _UNIT_S = {"W": 604_800, "D": 86_400, "H": 3_600, "M": 60, "S": 1}
 
 
@@ -227,9 +236,12 @@ def duration_to_iso(seconds: float) -> str:
 
 
 def enum_from_wire(text: str | None) -> str | None:
-    """``AppendRow``, ``appendRow``, ``append_row`` → ``append_row``."""
+    """``AppendRow``, ``appendRow``, ``APPENDROW``, ``append_row`` → ``append_row``."""
     if text is None:
         return None
+    joined = _WORDS.get(text.strip().replace("_", "").lower())
+    if joined:
+        return joined
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", text.strip()).lower()
 
 

@@ -35,7 +35,11 @@ def get_container(desk: AtDesk, segment: str, name: str) -> dict[str, Any]:
 def put_container(desk: AtDesk, segment: str, name: str, sent: Sent) -> dict[str, Any]:
     """Archives or restores all versions at once; description and tags are those of the latest version."""
     kind, archived = _kind(segment), wire.is_archived(sent)
-    desk.latest(kind, name)
+    if desk.store.latest_asset(desk.key, kind, name) is None:
+        message = (
+            f"There is no {name} among the {segment}: it comes with its first version. PUT {segment}/{name}/versions/1."
+        )
+        raise ResourceNotFound(message, target=name)
     if archived is not None:
         desk.store.archive_asset(desk.key, kind, name, None, archived)
     return get_container(desk, segment, name)
