@@ -62,6 +62,7 @@ def fetch_file(
     ``hosts_allowed`` lists private and loopback hosts, ``host`` or ``host:port``, comma-separated; ``still_wanted``
     is called again and again meanwhile and raises to stop. Raises InputUnreadable.
     """
+    hosts.checked(url)
     folder.mkdir(parents=True, exist_ok=True)
     final = folder / file_name_of(url)
     if final.exists():
@@ -158,7 +159,12 @@ class Visitor:
                     response.extensions["asked"] = here
                     yield response
                     return
-                here = urljoin(here, location)
+                onward = urljoin(here, location)
+                if here.lower().startswith("https:") and onward.lower().startswith("http:"):
+                    raise failed(
+                        url, "it leads from https to http", "Name the address that it leads to, if you trust it."
+                    )
+                here = onward
         raise failed(url, f"more than {_REDIRECTS} redirects", "Name the address that they end at.")
 
     @contextmanager

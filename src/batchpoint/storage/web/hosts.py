@@ -13,6 +13,8 @@ from urllib.request import getproxies, proxy_bypass
 from batchpoint.errors import InputUnreadable
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+#: What the internet gives out; other unicast addresses are for networks of one's own, also where Python knows better.
+_GLOBAL_UNICAST = ipaddress.IPv6Network("2000::/3")
 _COMPATIBLE = ipaddress.IPv6Network("::/96")
 
 
@@ -64,6 +66,8 @@ def is_public(address: str) -> bool:
         wrapped = _wrapped_ipv4(ip)
         if wrapped is not None:
             return is_public(str(wrapped))
+        if ip not in _GLOBAL_UNICAST:
+            return False
     return ip.is_global and not ip.is_multicast
 
 
