@@ -7,8 +7,11 @@ import httpx
 import pytest
 
 from batchpoint.server.identity.links import LIFETIME_S, Links
+from batchpoint.server.routers.dataplane import history
+from batchpoint.storage.lock import try_lock
 from tests.acceptance.command_line import Az, invoked, with_deployment
 from tests.acceptance.test_wire_archive import BASE
+from tests.process.homes import eventually
 
 HISTORY = f"/history/v1.0{BASE}"
 RESOLVE = f"/data/v1.0{BASE}/dataversion/batchGetResolvedUris"
@@ -114,15 +117,37 @@ def test_a_step_has_all_other_logs(http: httpx.Client, ended: str) -> None:
     assert http.get(f"{HISTORY}/runs/{ended}/logs/logs/%2e%2e/plan.json").status_code in (400, 404)
 
 
-def test_logs_are_there_from_the_first_moment_and_empty(http: httpx.Client, az: Az) -> None:
+def test_logs_are_there_from_the_first_moment_and_grow_by_whole_lines(http: httpx.Client, az: Az) -> None:
     with_deployment(az)
-    az("compute update --name cluster --max-instances 1 -o none")
+    az("batch-deployment update -n blue -e digits --set environment_variables.SLEEP_S=60 -o none")
     body = {"properties": {"inputData": {"x": {"jobInputType": "UriFolder", "uri": str(Path("data").resolve())}}}}
     job = http.post("/endpoints/digits/jobs", json=body).json()["name"]
-    for run, name in ((job, "logs/azureml/executionlogs.txt"), (f"{job}-batchscoring", "user_logs/std_log_0.txt")):
-        assert unknown(http, log_of(http, run, name)).status_code == 200
+    assert unknown(http, log_of(http, f"{job}-batchscoring", "user_logs/std_log_0.txt")).status_code == 200
+    url = log_of(http, job, "logs/azureml/executionlogs.txt")
+    eventually(lambda: unknown(http, url).text, "the first line")
+    file = Path.cwd().parent / "home" / "jobs" / job / "logs/azureml/executionlogs.txt"
+    with file.open("a") as log:
+        log.write("half a line")
+    # Clients count lines: they would never print the rest of it.
+    assert unknown(http, url).text.endswith("\n")
+    az(f"job cancel --name {job}")
     az(f"job stream --name {job}")
-    assert "Completed" in unknown(http, log_of(http, job, "logs/azureml/executionlogs.txt")).text
+    assert "half a line" in unknown(http, url).text
+
+
+def test_a_job_ends_for_those_who_stream_when_its_last_line_is_written(
+    http: httpx.Client, ended: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(history, "_LAST_LINES_S", 3600.0)
+
+    def status() -> str:
+        return str(http.get(f"{HISTORY}/runs/{ended}/details").json()["status"])
+
+    assert eventually(lambda: status() == "Completed", "the end of the driver")
+    with try_lock(Path.cwd().parent / "home" / "jobs" / ended / "lock") as is_ours:
+        assert is_ours
+        assert status() == "Finalizing"
+    assert status() == "Completed"
 
 
 def test_why_a_job_failed_and_what_failed_in_it_stand_in_its_details(http: httpx.Client, az: Az) -> None:

@@ -32,7 +32,7 @@ _OF_THE_JOB = "logs/azureml/executionlogs.txt"
 _OF_THE_STEP = "user_logs/std_log_0.txt"
 _BLOCK_BYTES = 1 << 18
 #: A driver that stays longer than this after the end of its job is not waited for.
-_LAST_LINES_S = 10.0
+_LAST_LINES_S = 30.0
 
 
 @router.get("/runs/{run}")
