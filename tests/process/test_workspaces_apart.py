@@ -342,5 +342,12 @@ def test_a_path_that_turns_around_leads_to_no_other_workspace(town: Town, betwee
         assert answer.status_code in (400, 401, 403, 404), answer.text
 
 
+def test_a_client_of_somebody_else_uploads_although_it_is_on_the_same_machine(town: Town) -> None:
+    mine, owners = (client.get("/batchpoint/v1/info").json() for client in (town.mine, town.owner))
+    assert (mine["home"], mine["host"]) == ("", "")
+    assert owners["home"]
+    assert owners["host"]
+
+
 def test_nothing_was_left_open_for_others_on_the_disk(town: Town) -> None:
     assert os.stat(town.callers.settings.home / "audit.log").st_mode & 0o777 == 0o600

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from batchpoint.server.identity.home import home_id_of
-from batchpoint.server.routers.asked import AtPlane
+from batchpoint.server.routers.asked import AtPlane, By
 
 router = APIRouter()
 
@@ -19,12 +19,13 @@ def health() -> dict[str, str]:
 
 
 @router.get("/batchpoint/v1/info")
-def info(plane: AtPlane) -> dict[str, Any]:
+def info(plane: AtPlane, by: By) -> dict[str, Any]:
     settings = plane.settings
     return {
         "version": _version(),
-        "home": home_id_of(settings.home),
-        "host": socket.gethostname(),
+        # Only the owner may name paths on this machine: everybody else is far away, wherever they sit.
+        "home": home_id_of(settings.home) if by.is_owner else "",
+        "host": socket.gethostname() if by.is_owner else "",
         "subscription": settings.subscription,
         "resource_group": settings.resource_group,
         "workspace": settings.workspace,
