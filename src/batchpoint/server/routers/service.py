@@ -23,8 +23,8 @@ def info(plane: AtPlane, by: By) -> dict[str, Any]:
     settings = plane.settings
     return {
         "version": _version(),
+        "home": home_id_of(settings.home),
         # Only the owner may name paths on this machine: everybody else is far away, wherever they sit.
-        "home": home_id_of(settings.home) if by.is_owner else "",
         "host": socket.gethostname() if by.is_owner else "",
         "subscription": settings.subscription,
         "resource_group": settings.resource_group,
