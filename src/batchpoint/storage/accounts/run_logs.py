@@ -4,6 +4,7 @@ They are links to the files of the job's folder, and go with them. The run histo
 """
 
 import contextlib
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -15,12 +16,24 @@ from batchpoint.storage.atomic import aside_path
 from batchpoint.storage.discarding import discard, set_aside
 from batchpoint.storage.job_folder import job_folder
 
+log = logging.getLogger(__name__)
+
 #: The folders of a job that are its logs.
 LOG_FOLDERS = ("logs", "user_logs")
 
 
 def show_logs(home: Path, workspace: Workspace, job: str) -> None:
-    """Have the logs of an ended job stand in the artifact store of its workspace, as they are now."""
+    """Have the logs of an ended job stand in the artifact store of its workspace, as they are now.
+
+    A disk without room keeps nobody from the output: then logs are missing there, and stand in the job's folder only.
+    """
+    try:
+        _show(home, workspace, job)
+    except OSError as error:
+        log.warning("the logs of job %s cannot be shown in the artifact store: %s", job, error)
+
+
+def _show(home: Path, workspace: Workspace, job: str) -> None:
     source = job_folder(home, job).path
     target = opened(home, workspace).container(CONTAINER_OF[ARTIFACT_STORE]) / artifact_folder(job)
     for name in LOG_FOLDERS:
