@@ -20,6 +20,7 @@ from batchpoint.entities.workspace_record import WorkspaceRecord
 from batchpoint.local import InProcessTransport
 from batchpoint.server.app import create_app
 from batchpoint.server.identity.home import token_of
+from batchpoint.server.identity.openings import is_open_route
 from batchpoint.settings import Settings
 from batchpoint.storage.content import content_hash
 from batchpoint.storage.datastores import default_datastore
@@ -143,16 +144,15 @@ def message_of(answer: dict[str, Any]) -> str:
 # The gate
 
 #: What editors read without a token, and nothing else.
-OPEN = {"/schemas", "/schemas/x"}
 
 
 def test_no_route_answers_without_the_token(api: Api) -> None:
     assert len(api.routes) > 40
     for route in api.routes:
         path = route.path_format.format(**dict.fromkeys(route.param_convertors, "x"))
-        if path in OPEN:
-            continue
         for method in route.methods:
+            if is_open_route(method, route.path):
+                continue
             for headers in ({"Authorization": ""}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic eDp4"}):
                 answer = api.http.request(method, path, headers=headers)
                 assert answer.status_code == 401, f"{method} {path}"
@@ -169,7 +169,7 @@ def test_schemas_are_read_without_a_token(api: Api) -> None:
         assert answer.json()["title"]
         assert answer.headers["content-type"] == "application/schema+json"
     assert api.http.get("/schemas/pipelineJob.schema.json", headers=nobody).status_code == 404
-    assert api.http.get("/schemas/..%2f..%2ferrors.py", headers=nobody).status_code == 404
+    assert api.http.get("/schemas/..%2f..%2ferrors.py", headers=nobody).status_code == 401
     assert api.http.post("/schemas", headers=nobody).status_code == 401
     assert api.http.get("/schemasx", headers=nobody).status_code == 401
     assert api.http.get("/schemas", headers={**nobody, "Host": "evil.example"}).status_code == 401
@@ -261,7 +261,6 @@ def test_the_name_of_an_endpoint_is_unique_on_the_server(api: Api) -> None:
         ("ep1", "[]", "JSON object"),
         ("ep1", {"tags": "x"}, "tags: must be an object"),
         ("ep1", {"tags": {"a": ""}}, "a tag needs a value"),
-        ("ep1", "x" * (9 << 20), "larger than 8 MiB"),
     ],
 )
 def test_a_bad_endpoint_is_answered_with_400_and_a_sentence(api: Api, name: str, body: Any, message: str) -> None:
@@ -1019,11 +1018,14 @@ def test_content_that_was_never_sent_cannot_be_kept(api: Api) -> None:
     ],
 )
 def test_an_upload_stays_in_its_place(api: Api, path: str) -> None:
-    before = {p for p in api.home.rglob("*") if p.is_file()}
+    def files() -> set[Path]:
+        return {p for p in api.home.rglob("*") if p.is_file() and p.name != "audit.log"}
+
+    before = files()
     request = api.http.build_request("PUT", "/", content=b"x")
     request.url = request.url.copy_with(raw_path=f"{UPLOADS}/{path}".encode())
     assert api.http.send(request).status_code in {400, 404, 405}
-    assert {p for p in api.home.rglob("*") if p.is_file()} == before
+    assert files() == before
 
 
 def test_content_on_the_servers_machine_is_copied_there(api: Api, files: Path) -> None:
