@@ -40,7 +40,9 @@ def _show(home: Path, workspace: Workspace, job: str) -> None:
         for here, _, files in os.walk(source / name):
             for file in files:
                 path = Path(here, file)
-                _linked(path, target / path.relative_to(source))
+                # A link of a script may lead anywhere.
+                if not path.is_symlink():
+                    _linked(path, target / path.relative_to(source))
 
 
 def forget_logs(home: Path, workspace: Workspace, job: str) -> None:
