@@ -85,5 +85,9 @@ ROLE = NameRule(
 )
 #: Long enough for a sha256: official clients name the version of an environment written in place by its content.
 VERSION = NameRule(
-    "a version", 1, 64, re.compile(r"[a-zA-Z0-9._-]+"), "only letters, digits, dashes, underscores and dots"
+    "a version",
+    1,
+    64,
+    re.compile(r"(?!\.+$)[a-zA-Z0-9._-]+"),
+    "only letters, digits, dashes, underscores and dots, not dots alone",
 )
