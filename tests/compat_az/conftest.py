@@ -108,10 +108,15 @@ def registered(shell: Shell, server: Server) -> Shell:
 def signed_in(registered: Shell, robot: dict[str, str]) -> Shell:
     """As the robot, and with the extension."""
     registered.az(login(robot, robot["tenant"]))
-    (wheel,) = (ROOT / "dist").glob("batchpoint_az-*.whl")
-    registered.az(f"extension add --yes --source {wheel}")
+    registered.az(f"extension add --yes --source {wheel()}")
     return registered
 
 
 def login(robot: Mapping[str, str], tenant: str) -> str:
     return f"login --service-principal -u {robot['client_id']} -p {robot['secret']} --tenant {tenant}"
+
+
+def wheel() -> Path:
+    """The extension, as ``make az-extension`` built it."""
+    (found,) = (ROOT / "dist").glob("batchpoint_az-*.whl")
+    return found

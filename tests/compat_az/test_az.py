@@ -10,7 +10,7 @@ import pytest
 
 from batchpoint.settings import DEFAULT_SUBSCRIPTION
 from tests.acceptance.typed import ROWS
-from tests.compat_az.conftest import Shell, login
+from tests.compat_az.conftest import Shell, login, wheel
 from tests.process.servers import SPACE, Server
 
 ML = "https://ml.azure.com"
@@ -52,6 +52,8 @@ def test_what_connect_prints_is_enough_to_log_in_as_a_managed_identity(shell: Sh
     assert json.loads(az.az("login --identity").stdout)[0]["environmentName"] == variables["AZUREML_CURRENT_CLOUD"]
     assert az.json("account get-access-token")["tokenType"] == "Bearer"
     assert az.json(f'rest --url "{server.https}{SPACE}"')["name"] == "default"
+    az.az(f"extension add --yes --source {wheel()}")
+    assert az.json("ml workspace show")["name"] == "default"
 
 
 def test_scripts_with_the_hosts_of_azure_in_them_run_through_the_proxy(
