@@ -15,7 +15,7 @@ from pathlib import Path
 
 from batchpoint.compute.machine import gpus
 from batchpoint.entities.job import JobStatus
-from batchpoint.errors import StoreUnavailable
+from batchpoint.errors import StoreDamaged, StoreUnavailable
 from batchpoint.server.capacity import Capacity
 from batchpoint.server.supervision.drivers import LocalDrivers, start_detached
 from batchpoint.server.supervision.watch import Patience, Watch
@@ -41,6 +41,7 @@ class Supervisor:
 
     def __init__(self, store: Store, settings: Settings, *, keeps_idle: bool) -> None:
         self._store = store
+        self._is_a_servers = keeps_idle
         self._capacity = Capacity(store, settings.home, gpus(), keeps_idle=keeps_idle)
         patience = Patience(settings.driver_lease_s, settings.driver_deaths_max)
         drivers = LocalDrivers(settings)
@@ -78,6 +79,8 @@ class Supervisor:
             waiting = self._capacity.settle()
             return self._watch.look() or waiting
         except StoreUnavailable as error:
+            if isinstance(error, StoreDamaged) and not self._is_a_servers:
+                raise
             log.warning("store unavailable, looking again: %s", error)
             return True
 
@@ -155,7 +158,11 @@ def _supervise_when_free(supervisor: Supervisor, settings: Settings, stopping: t
 def main() -> int:
     """The detached supervisor; its home and patience come with the environment."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    supervise_until_idle(Settings.load())
+    try:
+        supervise_until_idle(Settings.load())
+    except StoreDamaged as error:
+        log.error("nothing can be supervised: %s", error)
+        return 1
     return 0
 
 
