@@ -274,10 +274,11 @@ def test_an_assertion_must_fit_in_issuer_subject_and_audience(
 
 
 def test_a_user_of_a_trusted_issuer_comes_in_with_its_token_and_has_no_secret_here(
-    owner: httpx.Client, anybody: httpx.Client, reads: Callable[..., int]
+    server: Server, owner: httpx.Client, anybody: httpx.Client, reads: Callable[..., int]
 ) -> None:
     token = vouched(sub="eve-at-ci", aud="api://batchpoint")
     assert reads(token) == 401
+    assert '"object_id": "eve-at-ci"' in server.said()
     eve = {"name": "eve", "issuer": "https://ci.example", "id": "eve-at-ci"}
     assert "password" not in owner.post("/batchpoint/v1/users", json=eve).raise_for_status().json()
     assert reads(token) == 403
@@ -311,6 +312,8 @@ def test_whoever_guesses_learns_nothing_and_must_wait(server: Server, owner: htt
         assert 0 < int(limited.headers["Retry-After"]) <= 61
         login = {name: ci[name] for name in ("client_id", "client_secret")}
         assert asks(guesser, **login, scope="https://ml.azure.com/.default").status_code == 200
+    told = [json.loads(line)["client"] for line in server.said().splitlines() if "login refused" in line]
+    assert 1 <= len(told) <= 20
 
 
 def test_who_is_disabled_is_out_at_once_and_for_good(

@@ -280,7 +280,8 @@ def test_a_program_is_vouched_for_by_issuer_subject_and_audience_together(world:
     good = {"sub": "repo:x", "aud": "api://y"}
     assert authority.federated(world.issuer.token(good)) == ci
     for wrong in ({"sub": "repo:x2"}, {"aud": "api://here"}, {"sub": None}):
-        assert authority.federated(world.issuer.token({**good, **wrong})) is None
+        with pytest.raises(AccessDenied, match=r"No \[\[federation\]\]"):
+            authority.federated(world.issuer.token({**good, **wrong}))
     for wrong in ({"iss": "https://evil"}, {"exp": 1}, {"aud": None}):
         with pytest.raises(AccessDenied):
             authority.federated(world.issuer.token({**good, **wrong}))

@@ -14,6 +14,8 @@ from batchpoint.server.transport.request_ids import current_request_id
 _TEXT_MAX = 3000
 #: Loggers whose events are the server's.
 _LOGGERS = ("batchpoint", "uvicorn")
+#: What is not said of the event in particular.
+_OF_EVERY_RECORD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 
 class JsonLines(logging.Formatter):
@@ -28,8 +30,7 @@ class JsonLines(logging.Formatter):
         }
         if request_id := current_request_id():
             said["request_id"] = request_id
-        if path := getattr(record, "path", None):
-            said["path"] = _cut(str(path))
+        said |= {name: _cut(str(value)) for name, value in vars(record).items() if name not in _OF_EVERY_RECORD}
         if record.exc_info:
             said["traceback"] = _cut(self.formatException(record.exc_info))
         return json.dumps(said)

@@ -71,6 +71,8 @@ class Authority:
         self.owner = Principal(id=str(uuid.uuid5(uuid.UUID(self.tenant), "owner")), name=OWNER.name)
         #: At the token endpoints.
         self.attempts = Attempts()
+        #: Refusals that the log has told of: whoever likes must not fill a disk.
+        self.told = Attempts()
         self._remembered: dict[tuple[bytes, Audience], _Remembered] = {}
 
     def issue(self, principal: Principal, audience: Audience) -> tuple[str, int]:
@@ -134,18 +136,22 @@ class Authority:
         return kid
 
     def federated(self, assertion: str) -> Principal | None:
-        """Who is known by this token of a trusted issuer. Raises AccessDenied when the token is no good."""
+        """Whom this token of a trusted issuer stands for; None for one that is gone.
+
+        Raises AccessDenied when the token is no good, or stands for nobody; the reason is for the log.
+        """
         token = checks.read(assertion)
         keys = self._issuer_of(token)
         checks.verify(token, keys.key(token.kid))
         checks.check_times(token.claims, self._now())
-        aud = checks.audiences_of(token.claims)
-        for one in self.federations:
-            if (one.issuer, one.subject) == (keys.issuer.url, token.claims.get("sub")) and one.audience in aud:
-                return self.store.find_principal(one.principal)
-        shown = {name: str(token.claims.get(name))[:200] for name in ("iss", "sub", "aud")}
-        log.warning("no [[federation]] of issuers.toml fits this token of a trusted issuer", extra=shown)
-        return None
+        aud, subject = checks.audiences_of(token.claims), token.claims.get("sub")
+        wanted = (keys.issuer.url, subject)
+        fitting = (f for f in self.federations if (f.issuer, f.subject) == wanted and f.audience in aud)
+        found = next(fitting, None)
+        if found is None:
+            shown = f"the issuer {keys.issuer.url}, the subject {str(subject)[:200]!r} and one of the audiences "
+            checks.refuse(f"No [[federation]] of issuers.toml has {shown}{', '.join(sorted(aud))[:200]!r}.")
+        return self.store.find_principal(found.principal)
 
     def _believed(self, text: str, wanted: Audience) -> tuple[dict[str, Any], Principal]:
         token = checks.read(text)

@@ -5,17 +5,14 @@ Routers hand it the form; what they answer with is theirs.
 
 import base64
 import binascii
-import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import unquote_plus
 
 from batchpoint.entities.identity.principal import Principal
 from batchpoint.errors import AccessDenied
 from batchpoint.server.identity.secrets import SecretKind, holder_of, proves
 from batchpoint.server.identity.tokens.authority import Authority
-
-log = logging.getLogger(__name__)
 
 _ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 #: One sentence for whatever was wrong: who guesses learns nothing from it.
@@ -30,6 +27,8 @@ class Refusal:
     error: str
     description: str
     status: int = 400
+    #: For the log alone: more than a stranger may know.
+    reason: str = ""
 
 
 def log_in(authority: Authority, form: Mapping[str, str], authorization: str = "") -> Principal | Refusal:
@@ -60,13 +59,12 @@ def managed(authority: Authority, identity_header: str) -> Principal | None:
 def _client(authority: Authority, form: Mapping[str, str]) -> Principal | Refusal:
     client_id = form.get("client_id", "")
     if "client_assertion" in form:
-        found = _federated(authority, form, client_id)
-    elif "client_secret" in form:
+        return _federated(authority, form, client_id)
+    if "client_secret" in form:
         known = authority.store.find_client(client_id)
         found = _proven(authority, known, "client_secret", form["client_secret"])
-    else:
-        return Refusal("invalid_client", "Show a client_secret or a client_assertion.", 401)
-    return found or Refusal("invalid_client", _WRONG_CLIENT, 401)
+        return found or Refusal("invalid_client", _WRONG_CLIENT, 401)
+    return Refusal("invalid_client", "Show a client_secret or a client_assertion.", 401)
 
 
 def _user(authority: Authority, form: Mapping[str, str]) -> Principal | Refusal:
@@ -83,17 +81,22 @@ def _proven(authority: Authority, known: Principal | None, kind: SecretKind, sec
     return known if is_proven and is_welcome else None
 
 
-def _federated(authority: Authority, form: Mapping[str, str], client_id: str) -> Principal | None:
+def _federated(authority: Authority, form: Mapping[str, str], client_id: str) -> Principal | Refusal:
+    refusal = Refusal("invalid_client", _WRONG_CLIENT, 401)
     if form.get("client_assertion_type") != _ASSERTION:
-        return None
+        return replace(refusal, reason=f"client_assertion_type is not {_ASSERTION}")
     try:
         found = authority.federated(form["client_assertion"])
     except AccessDenied as error:
-        log.warning("a client assertion was refused", extra={"client": client_id[:64], "reason": error.message})
-        return None
-    is_welcome = found is not None and not found.disabled and found.issuer is None
-    is_same = found is not None and (found.client_id or found.id).lower() == client_id.lower()
-    return found if is_welcome and is_same else None
+        return replace(refusal, reason=error.message)
+    if found is None:
+        return replace(
+            refusal, reason="no [[federation]] of issuers.toml fits issuer, subject and audience of the token"
+        )
+    is_same = (found.client_id or found.id).lower() == client_id.lower()
+    if found.disabled or found.issuer is not None or not is_same:
+        return replace(refusal, reason=f"the token stands for {found.name}, which is disabled or has another client id")
+    return found
 
 
 def _basic(authorization: str) -> dict[str, str]:

@@ -5,6 +5,7 @@ Who somebody is, ``logins`` finds out; the shapes of the answers are those that 
 
 import base64
 import json
+import logging
 from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import parse_qsl
@@ -19,6 +20,8 @@ from batchpoint.server.identity.tokens.logins import Refusal, log_in, managed, n
 from batchpoint.server.routers.asked import plane
 from batchpoint.server.routers.cloud.metadata import AtAuthority
 from batchpoint.server.transport.names import answers_to, extra_names
+
+log = logging.getLogger(__name__)
 
 router = APIRouter()
 
@@ -126,9 +129,17 @@ def _issued(request: Request, authority: Authority, form: Mapping[str, str]) -> 
     principal = log_in(authority, form, authorization)
     if isinstance(principal, Refusal):
         authority.attempts.failed(address, who)
+        _tell(authority, address, who, principal)
         return principal
     audience = _audience(request, authority, _resource(form))
     return audience if isinstance(audience, Refusal) else _given(authority, principal, audience)
+
+
+def _tell(authority: Authority, address: str, who: str, refusal: Refusal) -> None:
+    if not authority.told.wait_s(address, ""):
+        authority.told.failed(address, "")
+        reason = refusal.reason or refusal.error
+        log.warning("login refused", extra={"client": who[:64], "address": address, "reason": reason})
 
 
 def _given(authority: Authority, principal: Principal, audience: Audience) -> dict[str, Any]:
