@@ -87,7 +87,7 @@ def test_a_job_is_a_pipeline_of_one_step(deployed: dict[str, Any]) -> None:
     assert deployed["studio"].startswith("https://localhost:") and f"/runs/{name}?wsid=" in deployed["studio"]
     assert [one[1:] for one in deployed["children"]] == [["batchscoring", "Completed"]]
     assert deployed["child"] == ["Completed", "batchscoring"]
-    assert deployed["services"] == {}
+    assert deployed["services"] is None
 
 
 def test_job_and_step_are_downloaded_row_by_row(sdk: Sdk, deployed: dict[str, Any]) -> None:
