@@ -149,6 +149,22 @@ def test_a_signature_in_an_address_is_not_kept(account: StorageAccount, http: ht
     assert "sig=" not in made.raise_for_status().text
 
 
+def test_an_account_is_also_the_first_word_of_a_host(account: StorageAccount, http: httpx.Client) -> None:
+    (account.folder(STORE) / "hosted").write_text("1")
+    query = account.signature(STORE)
+    with account.http() as nobody:
+        for host, status in (
+            ("batchpoint.blob.localhost", 200),
+            ("batchpoint.blob.core.windows.net:443", 200),
+            ("other.blob.localhost", 401),
+            ("bp0123456789abcdef.blob.localhost", 401),
+        ):
+            answer = nobody.get(f"/{STORE}/hosted?{query}", headers={"Host": host})
+            assert answer.status_code == status, host
+        there = {"Host": "batchpoint.blob.localhost"}
+        assert nobody.get(f"/{STORE}/hosted", headers=there).headers["x-ms-error-code"] == "NoAuthenticationInformation"
+
+
 def test_what_is_registered_never_changes(account: StorageAccount, http: httpx.Client) -> None:
     place = f"{STORE}/LocalUpload/{'5a' * 32}/m"
     client = account.client()
