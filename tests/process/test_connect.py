@@ -259,7 +259,7 @@ def test_garbage_does_not_end_the_proxy(proxy: Proxy) -> None:
     for sent in (b"", b"\0" * 100, b"CONNECT\r\n\r\n", b"\xff\xfe a b\r\n\r\n", b"A" * (1 << 20)):
         try:
             assert proxy.said(sent).startswith(b"HTTP/1.1 400")
-        except (ConnectionResetError, BrokenPipeError):
+        except OSError:
             # It hung up before all was sent.
             assert len(sent) > 1 << 16
     said = proxy.said(b"CONNECT management.azure.com:443 HTTP/1.1\r\n\r\nthis is no TLS")
