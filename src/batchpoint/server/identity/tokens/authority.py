@@ -186,10 +186,15 @@ class Authority:
         found = token.claims.get("oid" if issuer.profile == "entra" else "sub")
         principal = self.store.get_principal(found) if isinstance(found, str) else None
         if principal is None or principal.disabled or principal.issuer != issuer.url:
-            message = "nobody here is known by this token of a trusted issuer; create the user with this object id"
-            log.warning(message, extra={"issuer": issuer.url, "object_id": str(found)[:200]})
+            self._tell(issuer.url, str(found)[:200])
             checks.refuse("The token is good, but whom it was issued to is not known here, or disabled.")
         return principal
+
+    def _tell(self, issuer: str, object_id: str) -> None:
+        if not self.told.wait_s("", issuer):
+            self.told.failed("", issuer)
+            message = "nobody here is known by this token of a trusted issuer; create the user with this object id"
+            log.warning(message, extra={"issuer": issuer, "object_id": object_id})
 
     def _issuer_of(self, token: checks.Token) -> IssuerKeys:
         issuer = token.claims.get("iss")
