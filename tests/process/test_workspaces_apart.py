@@ -148,6 +148,18 @@ def test_an_output_needs_more_in_another_workspace_than_to_look_there(town: Town
     assert town.invoke(looking, "azureml:d:1", at.format("here")).status_code == 201
 
 
+def test_no_output_is_written_beside_code_or_a_model(town: Town) -> None:
+    own = town.callers.store.find_job(town.invoke(town.owner, "azureml:d:1").json()["name"])
+    assert own is not None
+    code = Path(own.settings.code_path)
+    below = code.as_posix().partition("/LocalUpload/")[2]
+    assert below
+    for spelling in ("LocalUpload", "localupload", "/LocalUpload", "x/../LocalUpload"):
+        uri = f"azureml://datastores/workspaceblobstore/paths/{spelling}/{below}/"
+        assert error(town.invoke(town.invoker, "azureml:d:1", uri))[:2] == (400, "InvalidReference"), spelling
+    assert error(town.invoke(town.owner, "azureml:d:1", str(code)))[0] == 400
+
+
 def test_data_and_jobs_of_others_are_not_reached_by_name(town: Town) -> None:
     theirs = town.owner.post(
         "/endpoints/end-there/jobs",

@@ -11,6 +11,7 @@ from batchpoint.entities.datastore import Datastore
 from batchpoint.errors import NotSupported, Problem, ReferenceInvalid, ValidationFailed
 from batchpoint.server.intake.locations import Location, resolve
 from batchpoint.server.lookup import Desk
+from batchpoint.storage.content import UPLOADS
 from batchpoint.storage.datastores import DEFAULT_DATASTORE, StoredPath
 from batchpoint.storage.uri import (
     AssetReference,
@@ -57,8 +58,17 @@ def frozen_output(desk: Desk, job: str, wanted: str | None) -> FrozenOutput:
         raise ReferenceInvalid(message, target="output_path")
     if isinstance(place, StoredPath):
         return FrozenOutput("/".join(relative_parts(place.path)), place.datastore, place.uri)
+    _refuse_uploads(desk, place, uri)
     # An address may carry a signature, which nobody needs to see once its place is known.
     return FrozenOutput(str(place), None, text.partition("?")[0] if text.lower().startswith("http") else text)
+
+
+def _refuse_uploads(desk: Desk, place: Path, uri: str) -> None:
+    """What lies by its content must stay what it is: a file beside a script could be taken for a module of it."""
+    home = desk.settings.home
+    if place.is_relative_to(home) and UPLOADS.lower() in (part.lower() for part in place.relative_to(home).parts):
+        message = f"The output path {uri!r} is below {UPLOADS}, where models, code and data lie. Choose another folder."
+        raise ReferenceInvalid(message, target="output_path")
 
 
 def frozen_input(desk: Desk, given: Input | None) -> FrozenInput:
