@@ -27,6 +27,7 @@ SDK = {"User-Agent": "azure-ai-ml/1.35.2 azsdk-python-mgmt-machinelearningservic
 @pytest.fixture(scope="module")
 def account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StorageAccount]:
     with storage_account(tmp_path_factory.mktemp("accounts") / "home") as account:
+        account.folder(STORE).mkdir(parents=True)
         yield account
 
 
@@ -147,6 +148,37 @@ def test_a_signature_in_an_address_is_not_kept(account: StorageAccount, http: ht
     address = f"{account.url}/{STORE}/LocalUpload/s/m?{account.signature(STORE)}"
     made = http.put(f"{SPACE}/models/signed/versions/1", json={"properties": {"modelUri": address}})
     assert "sig=" not in made.raise_for_status().text
+
+
+def test_a_token_opens_what_its_role_allows_where_it_was_given(account: StorageAccount, http: httpx.Client) -> None:
+    (account.folder(STORE) / "read-me").write_text("1")
+    program = got(http.post("/batchpoint/v1/principals", json={"name": "reporter"}))
+    given = {"principal": "reporter", "role": "Reader", "scope": SPACE}
+    http.post("/batchpoint/v1/assignments", json=given).raise_for_status()
+    form = {"grant_type": "client_credentials", "client_id": program["clientId"], "client_secret": program["password"]}
+
+    def token(resource: str) -> str:
+        asked = http.post(f"/{program['tenant']}/oauth2/v2.0/token", data={**form, "scope": f"{resource}/.default"})
+        return str(got(asked)["access_token"])
+
+    elsewhere = got(http.get(f"{OTHER}/datastores/workspaceblobstore"))["properties"]["accountName"]
+    with account.http(token("https://storage.azure.com")) as reader:
+        assert reader.get(f"/batchpoint/{STORE}/read-me").content == b"1"
+        assert reader.get(f"/batchpoint/{STORE}?restype=container&comp=list").status_code == 200
+        block = {"x-ms-blob-type": "BlockBlob"}
+        for refused in (
+            reader.put(f"/batchpoint/{STORE}/read-me", content=b"2", headers=block),
+            reader.delete(f"/batchpoint/{STORE}/read-me"),
+            reader.put("/batchpoint/another?restype=container"),
+            reader.get(f"/{elsewhere}/azureml/x"),
+        ):
+            assert refused.status_code == 403, refused.text
+    with account.http(token("https://management.azure.com")) as manager:
+        assert manager.get(f"/batchpoint/{STORE}/read-me").headers["x-ms-error-code"] == "InvalidAuthenticationInfo"
+        assert got(manager.get(f"{SPACE}/datastores/workspaceblobstore"))["name"] == "workspaceblobstore"
+        assert manager.post(f"{SPACE}/datastores/workspaceblobstore/listSecrets").status_code == 403
+        keys = f"{GROUP}/providers/Microsoft.Storage/storageAccounts/batchpoint/listKeys"
+        assert manager.post(keys).status_code == 403
 
 
 def test_an_account_is_also_the_first_word_of_a_host(account: StorageAccount, http: httpx.Client) -> None:
