@@ -241,13 +241,6 @@ def test_methods_that_a_route_does_not_have_are_named(server: Server) -> None:
     assert "GET" in answer.headers["allow"]
 
 
-def test_one_part_of_a_file_can_be_asked_for_and_many_are_no_burden(server: Server) -> None:
-    ranges = "bytes=" + ",".join(f"{n}-{n}" for n in range(0, 4000, 2))
-    with server.client() as client:
-        answer = client.get("/schemas/latest/batchEndpoint.schema.json", headers={"Range": ranges})
-    assert answer.status_code in (200, 404, 416)
-
-
 def test_what_clients_do_is_no_fault_of_the_server(server: Server) -> None:
     """Runs last: whatever the tests above did, the server has logged no fault, and still answers."""
     assert not [line for line in server.said().splitlines() if '"ERROR"' in line]

@@ -48,9 +48,7 @@ def test_behind_a_trusted_proxy_each_client_has_a_limit_of_its_own(tmp_path: Pat
     trusting = {"BATCHPOINT_REQUESTS_PER_SECOND": "0.2", "BATCHPOINT_TRUSTED_PROXIES": "127.0.0.1"}
     with serving(tmp_path / "home", **trusting) as server, httpx.Client(base_url=server.url) as proxy:
         said = [f"203.0.113.9, 192.0.2.{number}" for number in range(8)]
-        statuses = {
-            proxy.get("/schemas/job.schema.json", headers={"X-Forwarded-For": one}).status_code for one in said
-        }
+        statuses = {proxy.get("/schemas/job.schema.json", headers={"X-Forwarded-For": one}).status_code for one in said}
         assert 429 not in statuses
         same = [proxy.get("/schemas/x", headers={"X-Forwarded-For": "192.0.2.1"}).status_code for _ in range(8)]
         assert 429 in same
