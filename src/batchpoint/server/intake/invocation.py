@@ -178,8 +178,7 @@ def as_deployed(desk: Desk, deployment: Deployment, invocation: Invocation, data
 
 def _chaos(desk: Desk, deployment: Deployment, invocation: Invocation) -> dict[str, float]:
     """Refuses harm to processes that are not on this machine."""
-    place = desk.compute(deployment.compute).place
-    if invocation.chaos and place.type == "ray":
+    if invocation.chaos and desk.compute(deployment.compute).place.type == "ray":
         raise UserError(
             f"chaos is done to processes of this machine, and the workers of compute {deployment.compute} are on the "
             "nodes of a Ray cluster. Try the deployment on another compute: batch-deployment update "
