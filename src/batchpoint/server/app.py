@@ -62,6 +62,7 @@ from batchpoint.server.routers.people import audit, principals, roles
 from batchpoint.server.transport.ascii_json import AsciiJson
 from batchpoint.server.transport.audit import Audit, audit_file
 from batchpoint.server.transport.canonical_paths import CanonicalPaths
+from batchpoint.server.transport.limits.crowds import Crowds
 from batchpoint.server.transport.limits.rates import RateLimit
 from batchpoint.server.transport.names import extra_names
 from batchpoint.server.transport.request_ids import RequestIds, current_request_id
@@ -139,6 +140,7 @@ def create_app(
     _route(app)
     hosts = frozenset(extra_names(settings))
     app.add_middleware(CanonicalPaths)
+    app.add_middleware(Crowds, most=settings.requests_in_progress if keeps_idle else 0)
     app.add_middleware(RateLimit, per_second=settings.requests_per_second)
     app.state.visitors = visitors = Visitors(authority, settings.home)
     app.add_middleware(

@@ -21,7 +21,7 @@ _BURST_S = 2.0
 #: Callers that are remembered; of more, those who have been quiet long enough to have all their tokens go first.
 _CALLERS_MAX = 10_000
 #: Each of these brings a file: what it costs is its bytes, and they have a pace of their own.
-_UPLOADS = "/batchpoint/v1/uploads/"
+UPLOADS = "/batchpoint/v1/uploads/"
 
 
 class Rates:
@@ -59,31 +59,36 @@ class RateLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         caller = scope.get("state", {}).get("caller", NOBODY) if scope["type"] == "http" else None
-        if caller is None or caller.is_owner or scope["path"].startswith(_UPLOADS):
+        if caller is None or caller.is_owner or scope["path"].startswith(UPLOADS):
             await self._app(scope, receive, send)
             return
-        wait_s = self._rates.wait_s(caller.id or _address(scope))
+        wait_s = self._rates.wait_s(caller.id or address_of(scope))
         if wait_s:
-            await self._refuse(caller, math.ceil(wait_s), scope, send)
+            await refuse(self._refusal(caller, math.ceil(wait_s), scope), math.ceil(wait_s), send)
         else:
             await self._app(scope, receive, send)
 
-    async def _refuse(self, caller: Caller, wait_s: int, scope: Scope, send: Send) -> None:
-        whose = caller.name or _address(scope)
-        message = (
+    def _refusal(self, caller: Caller, wait_s: int, scope: Scope) -> TooManyRequests:
+        whose = caller.name or address_of(scope)
+        return TooManyRequests(
             f"There were more than {self._per_second:g} requests a second from {whose}. Send the next one in {wait_s} "
             "s, or have the setting requests_per_second of the server raised."
         )
-        body = json.dumps(error_body.to_json(TooManyRequests(message), current_request_id())).encode("ascii")
-        headers = [
-            (b"content-type", b"application/json"),
-            (b"content-length", str(len(body)).encode()),
-            (b"retry-after", str(wait_s).encode()),
-        ]
-        await send({"type": "http.response.start", "status": 429, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
 
 
-def _address(scope: Scope) -> str:
+async def refuse(error: TooManyRequests, wait_s: int, send: Send) -> None:
+    """Answer 429: ask again in ``wait_s`` seconds."""
+    body = json.dumps(error_body.to_json(error, current_request_id())).encode("ascii")
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode()),
+        (b"retry-after", str(wait_s).encode()),
+    ]
+    await send({"type": "http.response.start", "status": 429, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def address_of(scope: Scope) -> str:
+    """Where a request comes from; empty for one of this process."""
     client = scope.get("client")
     return str(client[0]) if client else ""
