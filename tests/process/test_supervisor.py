@@ -57,6 +57,22 @@ def test_a_job_is_scored_without_a_server_and_nobody_stays(client: Client, setti
     eventually(lambda: not is_locked(lock_of(settings.home)), "the supervisor to go")
 
 
+def test_who_follows_a_job_hears_what_its_driver_says_after_the_end(
+    client: Client, settings: Settings, tmp_path: Path
+) -> None:
+    job = client.endpoints.invoke("ep1", deploy(client, tmp_path / "files", "good.py"))
+    heard = [line for event in client.jobs.stream_events(job.name) for line in event.lines]
+    assert heard[-1].endswith("4 of 4 items scored.")
+    folder = job_folder(settings.home, job.name)
+    with try_lock(folder.lock) as is_ours:
+        assert is_ours
+        following = client.jobs.stream_events(job.name)
+        assert next(following).job.status is JobStatus.COMPLETED
+        with folder.execution_log.open("a") as log:
+            log.write("One more word.")
+    assert [line for event in following for line in event.lines] == ["One more word."]
+
+
 def test_a_driver_that_is_killed_gets_a_successor(client: Client, store: Store, tmp_path: Path) -> None:
     wanted = deploy(
         client, tmp_path / "files", "sleeps_in_run.py", files=12, SLEEP_S="0.2", CALLS=str(tmp_path / "calls")

@@ -117,23 +117,28 @@ class Jobs:
         """
         offset, rest, pause, before = 0, b"", poll_s, None
         while True:
-            # The job first: what it logged before it ended is then in the log.
+            # The job first: what it logged before it ended is then in the log. It says how it ended when it has.
             job = self.get(name)
             if job.parent_job_name:
                 raise step_refusal(name, "streamed", "job stream")
+            is_over = job.status.is_terminal and self._has_said_all(name)
             chunk = self._all_from(name, offset)
             offset += len(chunk)
             *whole, rest = (rest + chunk).split(b"\n")
-            if job.status.is_terminal and rest:
+            if is_over and rest:
                 whole, rest = [*whole, rest], b""
             if whole or job != before:
                 yield JobEvent(job, tuple(line.decode("utf-8", "replace") for line in whole))
                 pause = poll_s
-            if job.status.is_terminal:
+            if is_over:
                 return
             before = job
             time.sleep(pause)
             pause = min(pause * 1.3, slowest_poll_s)
+
+    def _has_said_all(self, name: str) -> bool:
+        """Whether nothing is added to the logs of a job that has ended."""
+        return self._requests.json("GET", f"{_ours(name)}/logs").boolean("isComplete") is not False
 
     def _all_from(self, name: str, offset: int) -> bytes:
         """The execution log from ``offset`` to its present end."""

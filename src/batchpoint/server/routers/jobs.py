@@ -1,6 +1,7 @@
 """Jobs of a workspace: list, get, change, archive, cancel, delete; and what a job left here: logs and output files."""
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, AtPlane, Sen
 from batchpoint.server.transport.ascii_json import AsciiJson
 from batchpoint.storage.datastores import open_datastore
 from batchpoint.storage.job_folder import job_folder
+from batchpoint.storage.lock import is_locked
 from batchpoint.storage.published import recall
 
 router = APIRouter()
@@ -30,6 +32,8 @@ _OURS = "/batchpoint/v1/jobs/{job}"
 _LOG_FOLDERS, _DRIVER_LOG = ("logs", "user_logs"), "driver.log"
 #: Bytes of a log in one answer; whoever wants more asks again.
 _LOG_CHUNK = 1 << 20
+#: A driver that stays longer than this after the end of its job is not waited for.
+_LAST_LINES_S = 30.0
 
 
 @router.get(_ARM)
@@ -123,11 +127,15 @@ def _whole_job(desk: Desk, name: str, done: str, command: str) -> Job:
 
 @router.get(f"{_OURS}/logs")
 def list_logs(plane: AtPlane, job: str) -> dict[str, Any]:
-    root = job_folder(plane.settings.home, found_job(plane, job).name).path
+    """The files, and whether all is in them that there will be."""
+    found = found_job(plane, job)
+    # First of all: what is written after this look is in no file that is listed as complete.
+    is_complete = found.status.is_terminal and not is_still_written(plane, found)
+    root = job_folder(plane.settings.home, found.name).path
     paths = [path for folder in _LOG_FOLDERS for path in sorted((root / folder).rglob("*")) if path.is_file()]
     if (root / _DRIVER_LOG).is_file():
         paths.append(root / _DRIVER_LOG)
-    return {"value": [_entry(path, root) for path in paths]}
+    return {"value": [_entry(path, root) for path in paths], "isComplete": is_complete}
 
 
 @router.get(f"{_OURS}/logs/{{path:path}}")
@@ -201,6 +209,15 @@ def found_job(plane: ControlPlane, name: str) -> Job:
     if job is None:
         raise no_job(name)
     return job
+
+
+def is_still_written(plane: ControlPlane, job: Job) -> bool:
+    """Whether a job that has just ended still has its driver, which writes the last lines of the logs."""
+    if not job.status.is_terminal or job.ended_at is None:
+        return False
+    age_s = (datetime.now(UTC) - job.ended_at).total_seconds()
+    folder = job_folder(plane.settings.home, job.parent_job_name or job.name)
+    return age_s < _LAST_LINES_S and is_locked(folder.lock)
 
 
 def _ended(plane: ControlPlane, name: str) -> Job:

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,10 +15,9 @@ from batchpoint.errors import ResourceNotFound
 from batchpoint.server.lookup import Desk
 from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, Sent, page
 from batchpoint.server.routers.dataplane.outputs import output_place
-from batchpoint.server.routers.jobs import edit_job, path_inside
+from batchpoint.server.routers.jobs import edit_job, is_still_written, path_inside
 from batchpoint.storage.accounts.run_logs import LOG_FOLDERS, show_logs
-from batchpoint.storage.job_folder import JobFolder, job_folder
-from batchpoint.storage.lock import is_locked
+from batchpoint.storage.job_folder import job_folder
 
 #: The part of every address of the run history before the workspace.
 HISTORY = "/history/v1.0"
@@ -31,8 +29,6 @@ router = APIRouter(prefix=_RUNS)
 _OF_THE_JOB = "logs/azureml/executionlogs.txt"
 _OF_THE_STEP = "user_logs/std_log_0.txt"
 _BLOCK_BYTES = 1 << 18
-#: A driver that stays longer than this after the end of its job is not waited for.
-_LAST_LINES_S = 30.0
 
 
 @router.get("/runs/{run}")
@@ -47,7 +43,7 @@ def get_details(desk: AtDesk, run: str) -> dict[str, Any]:
     logs = {name: _link(desk, found.name, name) for name in _log_names(desk, found)}
     details = wire.details_to_json(_shown(desk, found), logs)
     # Clients read no log after the end: the last lines are written when the output stands already.
-    return {**details, "status": str(JobStatus.FINALIZING)} if _is_still_written(desk, found) else details
+    return {**details, "status": str(JobStatus.FINALIZING)} if is_still_written(desk.plane, found) else details
 
 
 @router.get("/runs/{run}/children")
@@ -118,14 +114,6 @@ def _log_names(desk: Desk, job: Job) -> list[str]:
         (Path(here) / name).relative_to(root).as_posix() for tree in walked for here, _, names in tree for name in names
     }
     return sorted((found - {_OF_THE_JOB}) | {_OF_THE_STEP})
-
-
-def _is_still_written(desk: Desk, job: Job) -> bool:
-    """Whether a job that has just ended still has its driver."""
-    if not job.status.is_terminal or job.ended_at is None:
-        return False
-    age_s = (datetime.now(UTC) - job.ended_at).total_seconds()
-    return age_s < _LAST_LINES_S and is_locked(JobFolder(_folder(desk, job)).lock)
 
 
 def _length(file: Path, is_final: bool) -> int:
