@@ -80,8 +80,6 @@ _EXCEPTIONS: tuple[tuple[str, str, Need], ...] = (
     ("GET", "/subscriptions/{subscription}/providers", _SIGHT),
     ("GET", "/subscriptions/{subscription}/providers/{provider}", _SIGHT),
     ("GET", f"/subscriptions/{{subscription}}/providers/{PROVIDER}/locations/{{location}}/vmSizes", _SIGHT),
-    # The name of an operation is known to whom it was given.
-    ("GET", f"/subscriptions/{{subscription}}/providers/{PROVIDER}/locations/{{location}}/operationsStatus/*", _SIGHT),
     ("GET", "/subscriptions/{subscription}/resourceGroups", _SIGHT),
     ("GET", f"/subscriptions/{{subscription}}*/providers/{PROVIDER}/workspaces", _SIGHT),
     # Whose account it is, says which workspace counts.

@@ -18,9 +18,6 @@ from batchpoint.server.identity.openings import is_open_route
 from batchpoint.server.identity.roles import BUILT_IN
 from batchpoint.server.lookup import ControlPlane, no_endpoint, no_job
 
-#: Routes that check themselves who may what, because it stands in their body or in a signature; each with the reason.
-CHECK_THEMSELVES: dict[str, str] = {}
-
 #: Who may read this of a workspace knows that its endpoints and jobs exist.
 _SIGHT_OF = {Place.ENDPOINT: f"{ML}/batchEndpoints/read", Place.JOB: f"{ML}/experiments/runs/read"}
 
@@ -28,7 +25,7 @@ _SIGHT_OF = {Place.ENDPOINT: f"{ML}/batchEndpoints/read", Place.JOB: f"{ML}/expe
 def authorised(request: Request) -> None:
     """Lets a request pass or raises AuthorizationFailed; ResourceNotFound where the caller may not know of the noun."""
     caller, template, state = caller_of(request), request.scope["route"].path, request.scope["state"]
-    if is_open_route(request.method, template) or template in CHECK_THEMSELVES:
+    if is_open_route(request.method, template):
         return
     need = need_of(request.method, filled(template, request.path_params))
     # For the audit log, whose middleware lies further out.
@@ -90,7 +87,7 @@ def refuse_unguarded(routers: Iterable[APIRouter]) -> None:
 
 
 def _refuse_undecided(method: str, template: str) -> None:
-    if is_open_route(method, template) or template in CHECK_THEMSELVES:
+    if is_open_route(method, template):
         return
     kinds = KIND if "{segment}" in template else ("",)
     if any(need_of(method, filled(template, {"segment": kind})) is None for kind in kinds):

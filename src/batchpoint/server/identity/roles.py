@@ -1,20 +1,12 @@
-"""The roles that exist from the start, and what a principal has been given where. ``grants_of`` is asked per request.
+"""The roles that exist from the start, and what a principal has been given where.
 
-Which route needs which action stands in ``policy``.
+Which route needs which action stands in ``policy``; ``Authority`` remembers for a moment who may do what.
 """
-
-import time
-from weakref import WeakKeyDictionary
 
 from batchpoint.entities.identity.role import Role
 from batchpoint.entities.workspace import PROVIDER
 from batchpoint.server.identity.caller import Grant
 from batchpoint.store.store import Store
-
-#: Seconds for which a server may go by what it knew: a role that is taken away elsewhere has ended by then.
-FRESH_S = 5.0
-#: Principals that are remembered at most.
-_REMEMBERED = 4096
 
 #: What is in a workspace.
 _ML = f"{PROVIDER}/workspaces"
@@ -75,8 +67,6 @@ BUILT_IN = (
 )
 _BUILT_IN = {role.name.lower(): role for role in BUILT_IN}
 
-_known: "WeakKeyDictionary[Store, dict[str, tuple[float, tuple[Grant, ...]]]]" = WeakKeyDictionary()
-
 
 def find_role(store: Store, name: str) -> Role | None:
     """One that is built in, or that somebody created."""
@@ -88,23 +78,7 @@ def is_built_in(name: str) -> bool:
 
 
 def grants_of(store: Store, principal_id: str) -> tuple[Grant, ...]:
-    """What a principal may do; nothing for one that is unknown or disabled. At most FRESH_S old."""
-    known = _known.setdefault(store, {})
-    until, grants = known.get(principal_id, (0.0, ()))
-    if until < time.monotonic():
-        grants = _read(store, principal_id)
-        if len(known) >= _REMEMBERED:
-            known.clear()
-        known[principal_id] = (time.monotonic() + FRESH_S, grants)
-    return grants
-
-
-def forget_grants(store: Store) -> None:
-    """Somebody's rights have changed: the next request is judged by the new ones."""
-    _known.pop(store, None)
-
-
-def _read(store: Store, principal_id: str) -> tuple[Grant, ...]:
+    """What a principal may do; nothing for one that is unknown or disabled."""
     principal = store.get_principal(principal_id)
     if principal is None or principal.disabled:
         return ()

@@ -40,8 +40,9 @@ class Credential:
 class IdentityTable:
     """Who may come in, with what, and what each may do."""
 
-    #: Grows whenever this process changes who may come in or do what: what was remembered before may be wrong then.
-    identity_changes = 0
+    #: Another object whenever this process has changed who may come in or do what: what was remembered before may be
+    #: wrong then.
+    identity_state = object()
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -163,7 +164,7 @@ class IdentityTable:
     def _changing(self) -> Iterator[Connection]:
         with self._database.writing() as connection:
             yield connection
-        self.identity_changes += 1
+        self.identity_state = object()
 
     def _identity(self, kind: type[N], table: Table, which: ColumnElement[bool]) -> N | None:
         with self._database.reading() as connection:

@@ -29,7 +29,8 @@ log = logging.getLogger(__name__)
 
 _DAY_S = 86_400.0
 _LIFETIMES_S = (60, 86_400)
-#: Seconds for which a token is not looked at again, unless this process has changed who may do what.
+#: Seconds for which a token is not looked at again, unless this process has changed who may do what: a role that is
+#: taken away by another process has ended by then.
 _REMEMBERED_S = 5.0
 _REMEMBERED_MOST = 4096
 
@@ -45,7 +46,8 @@ _TYPES_OF_OTHER_TOKENS = frozenset({"id", "refresh", "logout", "offline"})
 class _Remembered:
     caller: Caller
     until: float
-    changes: int
+    #: Of the store, when it was read.
+    state: object
 
 
 class Authority:
@@ -104,7 +106,7 @@ class Authority:
     def remembered(self, text: str, path: str) -> Caller | None:
         """Whose token this is, if ``identify`` has said so a moment ago; costs next to nothing."""
         found = self._remembered.get(_place(text, path))
-        if found is None or found.until <= self._now() or found.changes != self.store.identity_changes:
+        if found is None or found.until <= self._now() or found.state is not self.store.identity_state:
             return None
         return found.caller
 
@@ -113,13 +115,13 @@ class Authority:
 
         Reads the store, and may ask an external issuer for its keys.
         """
-        changes = self.store.identity_changes
+        state = self.store.identity_state
         claims, principal = self._believed(text, wanted_by(path))
         caller = OWNER if principal is self.owner else self._caller(principal)
         if len(self._remembered) >= _REMEMBERED_MOST:
             self._remembered.clear()
         until = min(self._now() + _REMEMBERED_S, claims["exp"] + checks.LEEWAY_S)
-        self._remembered[_place(text, path)] = _Remembered(caller, until, changes)
+        self._remembered[_place(text, path)] = _Remembered(caller, until, state)
         return caller
 
     def caller_by_id(self, principal_id: str) -> Caller | None:

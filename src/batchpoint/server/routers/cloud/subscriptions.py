@@ -6,7 +6,6 @@ from fastapi import APIRouter, Request
 
 from batchpoint.arm.cloud import subscription as wire
 from batchpoint.errors import ResourceNotFound
-from batchpoint.server.identity.caller import Caller
 from batchpoint.server.identity.home import home_id_of
 from batchpoint.server.identity.tokens.authority import tenant_of
 from batchpoint.server.lookup import ControlPlane
@@ -26,13 +25,13 @@ def list_subscriptions(request: Request, plane: AtPlane, caller: By) -> dict[str
     """Those in which the caller may do anything, the home's own first."""
     own = plane.settings.subscription.lower()
     known = {own: None, **dict.fromkeys(plane.store.list_subscriptions())}
-    return page(request, [_shown(plane, one) for one in known if _may_see(caller, one)])
+    return page(request, [_shown(plane, one) for one in known if caller.knows_of(_id(one))])
 
 
 @router.get("/subscriptions/{subscription}")
 def get_subscription(plane: AtPlane, caller: By, subscription: str) -> dict[str, Any]:
     """Any id is a subscription: each has its default workspace without anybody creating it."""
-    if not _may_see(caller, subscription):
+    if not caller.knows_of(_id(subscription)):
         raise ResourceNotFound(f"There is no subscription {subscription}.", target=subscription)
     return _shown(plane, subscription)
 
@@ -66,8 +65,5 @@ def _tenant(plane: ControlPlane) -> str:
     return tenant_of(home_id_of(plane.settings.home))
 
 
-def _may_see(caller: Caller, subscription: str) -> bool:
-    """Whether any role of the caller is about the subscription, or about something in it."""
-    here = f"/subscriptions/{subscription}/".lower()
-    scopes = [f"{grant.scope.rstrip('/')}/".lower() for grant in caller.grants]
-    return caller.is_owner or any(here.startswith(scope) or scope.startswith(here) for scope in scopes)
+def _id(subscription: str) -> str:
+    return f"/subscriptions/{subscription}"

@@ -13,7 +13,6 @@ from batchpoint.entities.naming import names
 from batchpoint.errors import ReferenceInvalid, ResourceConflict, ResourceNotFound
 from batchpoint.server.identity.caller import Caller
 from batchpoint.server.identity.delegation import refuse_stronger
-from batchpoint.server.identity.roles import forget_grants
 from batchpoint.server.identity.secrets import create_secret
 from batchpoint.server.intake.creation import context
 from batchpoint.server.lookup import ControlPlane
@@ -67,7 +66,6 @@ def create_principal(plane: AtPlane, by: By, kind: OfKind, tenant: Tenant, sent:
         raise ResourceConflict(f"There is a principal with the id {made.id} already.", target="id")
     lifetime = _lifetime(sent)
     plane.store.create_principal(made)
-    forget_grants(plane.store)
     return wire.principal_to_json(made) | ({} if issuer else _secret(plane, made, lifetime, tenant))
 
 
@@ -95,7 +93,6 @@ def delete_principal(plane: AtPlane, by: By, kind: OfKind, name: str) -> Respons
         return Response(status_code=204)
     _check_stronger(plane, by, found)
     plane.store.delete_principal(found.id)
-    forget_grants(plane.store)
     return Response(status_code=200)
 
 
@@ -152,7 +149,6 @@ def _switched(plane: ControlPlane, by: Caller, principal: Principal, *, disabled
         update={"disabled": disabled, "creation_context": context(by, principal.creation_context)}
     )
     plane.store.replace_principal(changed)
-    forget_grants(plane.store)
     return wire.principal_to_json(changed)
 
 

@@ -14,7 +14,7 @@ from batchpoint.server.identity.actions import AUTHORIZATION
 from batchpoint.server.identity.caller import Caller
 from batchpoint.server.identity.delegation import checked_scope, refuse_more
 from batchpoint.server.identity.policy import refusal
-from batchpoint.server.identity.roles import BUILT_IN, find_role, forget_grants, is_built_in
+from batchpoint.server.identity.roles import BUILT_IN, find_role, is_built_in
 from batchpoint.server.intake.creation import context
 from batchpoint.server.lookup import ControlPlane
 from batchpoint.server.routers.asked import AtPlane, By, Sent, page
@@ -46,7 +46,6 @@ def put_role(plane: AtPlane, by: By, name: str, sent: Sent, response: Response) 
     refuse_more(by, role, "/")
     response.status_code = 200 if plane.store.get_role(name) else 201
     plane.store.put_role(role)
-    forget_grants(plane.store)
     return wire.role_to_json(role)
 
 
@@ -58,9 +57,7 @@ def delete_role(plane: AtPlane, name: str) -> Response:
     if held:
         message = f"Assignments of the role {name}: {held}. Take it away first: role assignments, then role unassign."
         raise ResourceConflict(message, target=name)
-    gone = plane.store.delete_role(name)
-    forget_grants(plane.store)
-    return Response(status_code=200 if gone else 204)
+    return Response(status_code=200 if plane.store.delete_role(name) else 204)
 
 
 @router.get("/assignments")
@@ -97,7 +94,6 @@ def assign(plane: AtPlane, by: By, sent: Sent, response: Response) -> dict[str, 
         id=str(uuid.uuid4()), principal_id=principal.id, role=role.name, scope=scope, creation_context=context(by)
     )
     plane.store.put_assignment(made)
-    forget_grants(plane.store)
     return wire.assignment_to_json(made, principal.name)
 
 
@@ -110,7 +106,6 @@ def unassign(plane: AtPlane, by: By, assignment: str) -> Response:
     if not by.may(_DELETE, found.scope):
         raise refusal(by, _DELETE, found.scope)
     plane.store.delete_assignment(assignment)
-    forget_grants(plane.store)
     return Response(status_code=200)
 
 
