@@ -71,6 +71,14 @@ def test_a_page_leads_to_the_login_and_the_login_back_to_it(browser: httpx.Clien
     assert "Anna" in page.text
 
 
+def test_the_bare_address_and_the_web_view_of_a_job_lead_to_pages(browser: httpx.Client) -> None:
+    front = browser.get("/")
+    assert (front.status_code, front.headers["location"]) == (303, "/docs")
+    run = browser.get("/runs/batchjob-1?wsid=/subscriptions/1")
+    assert (run.status_code, run.headers["location"]) == (303, "/login?next=/runs/batchjob-1")
+    assert browser.get("/runs/batchjob-1", headers={"Accept": "*/*"}).status_code == 401
+
+
 def test_the_cookie_is_kept_from_scripts_and_from_other_sites(browser: httpx.Client, passwords: dict[str, str]) -> None:
     said = logged_in(browser, str(ROBOT.client_id), passwords["robot"])
     cookie = said.headers["set-cookie"].lower()
@@ -173,6 +181,8 @@ def test_the_pages_run_no_script_but_ours_and_store_nothing(browser: httpx.Clien
         assert "default-src 'none'" in policy and "frame-ancestors 'none'" in policy and "unsafe" not in policy
         assert not re.search(r"<script(?![^>]* src=)|<style| style=| on\w+=|javascript:", page.text)
         assert page.headers["cache-control"] == "no-store"
+        # Under "no-referrer" browsers send the form of the page with the origin "null", which is refused.
+        assert page.headers["referrer-policy"] == "same-origin"
         for file in re.findall(r'(?:src|href)="(/pages/[^"]+)"', page.text):
             found = browser.get(file)
             assert found.status_code == 200 and found.headers["x-content-type-options"] == "nosniff"

@@ -5,9 +5,10 @@ from functools import lru_cache
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
-from fastapi.responses import Response
+from fastapi.responses import RedirectResponse, Response
 
 from batchpoint.server.browser import pages
+from batchpoint.server.browser.origins import FRONT_PAGE
 from batchpoint.server.routers.asked import By
 from batchpoint.server.routers.browser.login import AtVisitors
 
@@ -26,6 +27,11 @@ def session(request: Request, by: By, visitors: AtVisitors) -> dict[str, Any]:
     cookie = visitors.cookie(request)
     proof = visitors.sessions.proof(cookie) if cookie and "authorization" not in request.headers else None
     return {"id": by.id, "name": by.name, "kind": by.kind, "isOwner": by.is_owner, "proof": proof}
+
+
+@router.get("/", include_in_schema=False)
+def front() -> Response:
+    return RedirectResponse(FRONT_PAGE, 303)
 
 
 @router.get("/docs", include_in_schema=False)
