@@ -23,7 +23,13 @@ from batchpoint.entities.deployment import Deployment
 from batchpoint.entities.endpoint import Endpoint, EndpointDefaults
 from batchpoint.entities.job import JobError, JobStatus, Progress
 from batchpoint.entities.noun import created_now
-from batchpoint.errors import IdempotencyKeyReused, ResourceConflict, ResourceNotFound, StoreUnavailable
+from batchpoint.errors import (
+    IdempotencyKeyReused,
+    ResourceConflict,
+    ResourceNotFound,
+    StoreUnavailable,
+    ValidationFailed,
+)
 from batchpoint.store.migrations.upgrade import configuration
 from batchpoint.store.records import RequestKey
 from batchpoint.store.schema import REVISIONS, idempotency_keys, metadata
@@ -43,9 +49,20 @@ def test_an_endpoint_comes_back_as_it_was_put(store: Store) -> None:
     endpoint = Endpoint(name="digits", tags={"a": "é"}, creation_context=created_now("ada"))
     store.put_endpoint(W, endpoint)
     assert store.get_endpoint(W, "digits") == endpoint
-    changed = endpoint.model_copy(update={"defaults": EndpointDefaults(deployment_name="first")})
+    changed = endpoint.model_copy(update={"description": "of hands"})
     store.put_endpoint(W, changed)
     assert store.list_endpoints(W) == [changed]
+
+
+def test_the_default_of_an_endpoint_is_a_deployment_that_is_there(store: Store) -> None:
+    store.put_endpoint(W, Endpoint(name="digits"))
+    store.put_endpoint(W, Endpoint(name="letters"))
+    store.put_deployment(W, deployment("first", "letters"))
+    changed = Endpoint(name="digits", defaults=EndpointDefaults(deployment_name="first"))
+    with pytest.raises(ValidationFailed, match="There is no deployment first"):
+        store.put_endpoint(W, changed)
+    store.put_deployment(W, deployment("first"))
+    assert store.put_endpoint(W, changed) == store.get_endpoint(W, "digits") == changed
 
 
 def test_names_of_endpoints_are_unique_per_server_whatever_their_case(store: Store) -> None:

@@ -43,10 +43,6 @@ def create_endpoint(desk: Desk, wanted: Endpoint) -> Endpoint:
             target="auth_mode",
         )
     existing = desk.store.get_endpoint(desk.key, name)
-    default = wanted.defaults.deployment_name
-    if default and not desk.store.get_deployment(desk.key, name, default):
-        message = f"There is no deployment {default}; the default can be set when the deployment has been created."
-        raise ValidationFailed("endpoint", (Problem("properties.defaults.deploymentName", message),))
     arm_id = existing.id if existing and existing.id else ids.endpoint_id(desk.workspace, name)
     service = {"BatchEndpointCreationApiVersion": ENDPOINT_CREATION_API, "azureml.onlineendpointid": arm_id}
     complete = wanted.model_copy(

@@ -13,7 +13,7 @@ from batchpoint.entities.datastore import Datastore
 from batchpoint.entities.deployment import Deployment
 from batchpoint.entities.endpoint import Endpoint
 from batchpoint.entities.noun import Noun
-from batchpoint.errors import ResourceConflict, ResourceNotFound
+from batchpoint.errors import Problem, ResourceConflict, ResourceNotFound, ValidationFailed
 from batchpoint.store.database import Database
 from batchpoint.store.schema import computes, datastores, deployments, endpoints
 
@@ -29,7 +29,8 @@ class NounTables:
     def put_endpoint(self, w: str, endpoint: Endpoint, admit: Callable[[int], None] | None = None) -> Endpoint:
         """Create or replace; ResourceConflict if another workspace has the name.
 
-        ``admit`` raises what keeps out one more, told how many endpoints the subscription has.
+        ValidationFailed for a default deployment that is not there. ``admit`` raises what keeps out one more, told how
+        many endpoints the subscription has.
         """
         key = {"name": endpoint.name.lower()}
         with self._database.writing() as connection:
@@ -42,6 +43,7 @@ class NounTables:
                 )
             if owner is None and admit is not None:
                 admit(_count(connection, endpoints, w.partition("/")[0]))
+            _refuse_missing_default(connection, w, endpoint)
             _put(connection, endpoints, {**key, "workspace": w}, endpoint)
         return endpoint
 
@@ -184,6 +186,14 @@ def _is_default(endpoint: str, deployment: str, others: list[str]) -> ResourceCo
         f"{switch}. Or delete the endpoint with all its deployments: batch-endpoint delete --name {endpoint}",
         target=deployment,
     )
+
+
+def _refuse_missing_default(connection: Connection, w: str, endpoint: Endpoint) -> None:
+    name = endpoint.defaults.deployment_name
+    key = {"workspace": w, "endpoint": endpoint.name.lower(), "name": name or ""}
+    if name and connection.scalar(select(deployments.c.name).where(_is(deployments, key))) is None:
+        message = f"There is no deployment {name}; the default can be set when the deployment has been created."
+        raise ValidationFailed("endpoint", (Problem("properties.defaults.deploymentName", message),))
 
 
 def _count(connection: Connection, table: Table, subscription: str) -> int:
