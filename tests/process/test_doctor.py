@@ -124,6 +124,21 @@ def test_a_home_that_others_may_read_is_a_problem_and_is_closed(wrong: Look, hom
     assert wrong() == []
 
 
+def test_every_file_that_holds_a_secret_is_looked_at_and_no_certificate(wrong: Look, home: Path) -> None:
+    secret = [home / "audit.log", home / "keys/links", home / "keys/tokens/1-a.pem", home / "tls/server.pem"]
+    for path in (*secret, home / "tls/ca.pem", home / "tls/bundle.pem"):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.write_text("x")
+        path.chmod(0o644)
+    (home / "keys").chmod(0o700)
+    (home / "keys/tokens").chmod(0o700)
+    found = wrong()
+    assert [finding.remedy for finding in found] == [f"chmod 600 {path}" for path in secret]
+    for finding in found:
+        mended(finding)
+    assert wrong() == []
+
+
 def test_a_full_disk_is_a_problem_and_a_small_one_a_warning(home: Path) -> None:
     assert [home_checks.room(home, free).level for free in (10**8, 10**9, 10**11)] == ["problem", "warning", "ok"]
     assert "prune" in home_checks.room(home, 0).remedy

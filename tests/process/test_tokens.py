@@ -446,6 +446,21 @@ def test_revoking_ends_all_tokens_at_once(tmp_path: Path) -> None:
         assert [(file.stat().st_mode & 0o777, file.suffix) for file in files] == [(0o600, ".pem")]
 
 
+def test_a_damaged_key_file_is_told_and_another_key_made(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with open_store(tmp_path) as store:
+        store.create_principal(ANA)
+        token, _ = Authority(store, Settings(home=tmp_path)).issue(ANA, "management")
+        (damaged,) = (tmp_path / "keys/tokens").iterdir()
+        damaged.write_bytes(damaged.read_bytes()[:200])
+        authority = Authority(store, Settings(home=tmp_path))
+        with pytest.raises(AccessDenied):
+            authority.identify(token, HERE)
+        assert str(damaged) in caplog.text and "put it back from a copy" in caplog.text
+        new, _ = authority.issue(ANA, "management")
+        assert authority.identify(new, HERE).name == "ana"
+        assert [key["kid"] for key in authority.keys.jwks()["keys"]] == [parts_of(new)[0]["kid"]]
+
+
 def test_others_can_check_our_tokens_with_what_we_show(world: World) -> None:
     token, _ = world.authority.issue(ANA, "ml")
     keys = jwt.PyJWKSet.from_dict(world.authority.keys.jwks())

@@ -11,7 +11,10 @@ from batchpoint.store.file_system import DOUBTFUL, UNSAFE, kind_of_file_system
 from batchpoint.upkeep.findings import Finding, ok, problem, warning
 
 #: What holds secrets, or every record.
-_PRIVATE = ("token", "batchpoint.db", "config.toml", "secrets", "keys", "tls")
+_PRIVATE = ("token", "batchpoint.db", "config.toml", "audit.log", "secrets", "keys", "tls")
+#: Folders whose every file is secret, but for certificates that anybody may have.
+_OF_SECRETS = ("secrets", "keys", "tls")
+_CERTIFICATES = ("ca.pem", "bundle")
 _SCARCE_B, _LITTLE_B = 200 * 10**6, 5 * 10**9
 #: Clocks of one machine go back by so much without anybody noticing.
 _DRIFT_S = 120.0
@@ -52,7 +55,9 @@ def clock(store: Path, now: float) -> Finding:
 
 
 def _permissions(home: Path) -> Iterator[Finding]:
-    places = [home, *(home / name for name in _PRIVATE)]
+    inside = (path for folder in _OF_SECRETS for path in sorted((home / folder).rglob("*")))
+    secret = (path for path in inside if not path.name.startswith(_CERTIFICATES))
+    places = [home, *(home / name for name in _PRIVATE), *secret]
     found = [_permission(path, 0o700 if path.is_dir() else 0o600) for path in places if path.exists()]
     wrong = [finding for finding in found if finding is not None]
     yield from wrong or [ok("home", f"{home} is open to its owner only.")]

@@ -4,7 +4,7 @@
 """
 
 import itertools
-import os
+import logging
 import secrets
 import threading
 import time
@@ -13,21 +13,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchpoint.server.identity.tokens.checks import LEEWAY_S, Key
+from batchpoint.storage.atomic import sweep, write_atomically
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+log = logging.getLogger(__name__)
 
 #: The one algorithm of our own tokens.
 ALGORITHM = "RS256"
 _BITS = 2048
 _SUFFIX = ".pem"
+#: What a crash in the middle of writing has left is removed after this time.
+_LEFT_BEHIND_S = 3600.0
 
 
 class SigningKeys:
     """The keys in one folder, each a file named ``<when it was made>-<random>.pem`` that its owner alone can read.
 
     A key is made when there is none, or when the youngest is ``rotation_s`` old. Older ones stay for as long as a token
-    that they signed is good. Safe for threads, and for several processes on one home.
+    that they signed is good. A file that is damaged counts as none. Safe for threads, and for several processes on one
+    home.
     """
 
     def __init__(
@@ -38,31 +44,32 @@ class SigningKeys:
         self._kept_s = token_lifetime_s + LEEWAY_S
         self._now = now
         self._lock = threading.Lock()
-        self._private: dict[str, RSAPrivateKey] = {}
+        #: None for a file that holds no key.
+        self._private: dict[str, RSAPrivateKey | None] = {}
         self._public: dict[str, Key] = {}
 
     def signing(self) -> "tuple[str, RSAPrivateKey]":
         """The id of the youngest key, and the key."""
         with self._lock:
-            names = self._names()
-            if not names or self._now() - _made_at(names[-1]) >= self._rotation_s:
-                names = [*names, self._make()]
-            return names[-1], self._loaded(names[-1])
+            usable = self._usable()
+            if usable and self._now() - _made_at(usable[-1][0]) < self._rotation_s:
+                return usable[-1]
+            return self._make()
 
     def public(self, kid: str) -> Key | None:
         """The key with this id, if tokens signed with it may still be good."""
         with self._lock:
             if kid not in self._names():
                 return None
-            if kid not in self._public:
-                self._public[kid] = Key(kid, ALGORITHM, self._loaded(kid).public_key())
-            return self._public[kid]
+            if kid not in self._public and (private := self._loaded(kid)):
+                self._public[kid] = Key(kid, ALGORITHM, private.public_key())
+            return self._public.get(kid)
 
     def rotate(self, *, revoke: bool = False) -> str:
         """Sign with a new key from now on, and answer its id; ``revoke``: all tokens given out so far end at once."""
         with self._lock:
             before = self._names()
-            new = self._make()
+            new, _ = self._make()
             for name in before if revoke else ():
                 (self._folder / f"{name}{_SUFFIX}").unlink(missing_ok=True)
             return new
@@ -73,11 +80,11 @@ class SigningKeys:
 
         self.signing()
         with self._lock:
-            loaded = [(kid, self._loaded(kid).public_key()) for kid in self._names()]
+            usable = self._usable()
         return {
             "keys": [
-                {**RSAAlgorithm.to_jwk(key, as_dict=True), "kid": kid, "use": "sig", "alg": ALGORITHM}
-                for kid, key in loaded
+                {**RSAAlgorithm.to_jwk(key.public_key(), as_dict=True), "kid": kid, "use": "sig", "alg": ALGORITHM}
+                for kid, key in usable
             ]
         }
 
@@ -96,7 +103,11 @@ class SigningKeys:
                 counted.append(name)
         return counted
 
-    def _make(self) -> str:
+    def _usable(self) -> "list[tuple[str, RSAPrivateKey]]":
+        loaded = [(name, self._loaded(name)) for name in self._names()]
+        return [(name, key) for name, key in loaded if key is not None]
+
+    def _make(self) -> "tuple[str, RSAPrivateKey]":
         from cryptography.hazmat.primitives.asymmetric import rsa
         from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -104,24 +115,31 @@ class SigningKeys:
         key = rsa.generate_private_key(public_exponent=65537, key_size=_BITS)
         # Milliseconds, so that two in one second are told apart by age.
         name = f"{int(self._now() * 1000):015d}-{secrets.token_hex(8)}"
-        aside = self._folder / f".{name}"
-        descriptor = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-            file.flush()
-            os.fsync(file.fileno())
-        aside.rename(self._folder / f"{name}{_SUFFIX}")
+        pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        sweep(self._folder, _LEFT_BEHIND_S)
+        write_atomically(self._folder / f"{name}{_SUFFIX}", pem, 0o600)
         self._private[name] = key
-        return name
+        return name, key
 
-    def _loaded(self, name: str) -> "RSAPrivateKey":
+    def _loaded(self, name: str) -> "RSAPrivateKey | None":
         from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
         if name not in self._private:
-            key = load_pem_private_key((self._folder / f"{name}{_SUFFIX}").read_bytes(), password=None)
-            assert isinstance(key, RSAPrivateKey)
-            self._private[name] = key
+            path, key = self._folder / f"{name}{_SUFFIX}", None
+            try:
+                key = load_pem_private_key(path.read_bytes(), password=None)
+            except FileNotFoundError:
+                # Another process has just revoked it.
+                return None
+            except (OSError, ValueError, TypeError) as error:
+                log.error(
+                    "%s holds no key (%s). Tokens that it signed are refused and others are signed with a new one; put "
+                    "it back from a copy and start the server again, or remove it",
+                    path,
+                    error,
+                )
+            self._private[name] = key if isinstance(key, RSAPrivateKey) else None
         return self._private[name]
 
 
