@@ -72,11 +72,10 @@ class Notes:
         kept = None if file is None else self._path(name, file).name
         folder, start = self._place(name)
         with contextlib.suppress(FileNotFoundError):
-            for entry in list(os.scandir(folder)):
-                if entry.name.startswith(start) and entry.name != kept:
-                    with contextlib.suppress(FileNotFoundError):
-                        (folder / entry.name).unlink()
-            folder.rmdir() if kept is None and not any(os.scandir(folder)) else None
+            # The folder stays: somebody may be about to write what is known of another blob into it.
+            for entry in os.listdir(folder):
+                if entry.startswith(start) and entry != kept:
+                    (folder / entry).unlink(missing_ok=True)
 
     def _path(self, name: str, file: os.stat_result) -> Path:
         folder, start = self._place(name)
