@@ -3,6 +3,7 @@
 import base64
 import hmac
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -190,6 +191,27 @@ def test_no_name_leads_anywhere_else(account: StorageAccount, name: str) -> None
     for method in ("GET", "HEAD", "DELETE"):
         assert raw(account, method, place) in (400, 404), method
     assert everything(account) == before
+
+
+@pytest.mark.parametrize(
+    "prefix", ["../", "in/../../", "../../../../../../etc/", "./", "..%2f", "%00/", "in//", "%ff/"]
+)
+@pytest.mark.parametrize("delimiter", ["", "/"])
+def test_no_list_leads_anywhere_else(account: StorageAccount, owner: httpx.Client, prefix: str, delimiter: str) -> None:
+    (account.server.home.parent / "beside" / "deeper").mkdir(parents=True, exist_ok=True)
+    (account.server.home.parent / "beside" / "deeper" / "x").touch()
+    query = f"restype=container&comp=list&prefix={prefix}&delimiter={delimiter}"
+    listed = owner.get(f"/batchpoint/{STORE}?{query}")
+    assert listed.status_code == 200, listed.text
+    assert "<Blobs></Blobs>" in listed.text
+    shutil.rmtree(account.server.home.parent / "beside")
+
+
+def test_what_says_who_may_read_a_container_is_short(owner: httpx.Client) -> None:
+    path = f"/batchpoint/{STORE}?restype=container&comp=acl"
+    assert owner.put(path, content=b"<SignedIdentifiers />").status_code == 200
+    answer = owner.put(path, content=(b" " * (1 << 20) for _ in range(64)))
+    assert (answer.status_code, answer.headers["x-ms-error-code"]) == (413, "RequestBodyTooLarge")
 
 
 @pytest.mark.parametrize("name", ["..", ".about", "%2e%2e", "A", "a", "a--b", "-ab", "workspace.json", "x" * 64])

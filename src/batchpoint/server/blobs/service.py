@@ -180,7 +180,7 @@ async def _set_acl(exchange: Exchange) -> Response:
     exchange.access.require("w", "c")
     if exchange.headers.get("x-ms-blob-public-access"):
         raise refused(409, "PublicAccessNotPermitted", "Nothing is open to everybody here; containers are private.")
-    body = b"".join([piece async for piece in exchange.request.stream()])
+    body = await writing.body_of(exchange.request)
     if b"<SignedIdentifier>" in body:
         raise refused(400, "InvalidXmlDocument", "Stored access policies are not offered; sign each address.")
     return await _get_container(exchange)

@@ -99,15 +99,21 @@ async def put_block(request: Request, places: Places, address: Address) -> Respo
 
 async def put_block_list(request: Request, target: Target) -> Response:
     """Makes a blob of blocks that were sent, and of blocks of the blob that is there."""
+    body = await body_of(request)
+    conditions.md5_of(request.headers)
+    listed = _listed(body.decode("utf-8", "replace"))
+    blob = await run_in_threadpool(_assemble, target, listed)
+    return _created(blob, {})
+
+
+async def body_of(request: Request) -> bytes:
+    """The whole of a body that says something, and is not kept. BlobRefused where it is too long for that."""
     body = bytearray()
     async for piece in request.stream():
         body += piece
         if len(body) > _LIST_BYTES:
             raise _too_large(_LIST_BYTES)
-    conditions.md5_of(request.headers)
-    listed = _listed(body.decode("utf-8", "replace"))
-    blob = await run_in_threadpool(_assemble, target, listed)
-    return _created(blob, {})
+    return bytes(body)
 
 
 def _assemble(target: Target, listed: list[tuple[str, str]]) -> Blob:
