@@ -210,6 +210,14 @@ class Own:
         self.key.write_bytes(pair.pem.removesuffix(pair.certificate_pem))
 
 
+def version_nobody_knows(certificate: x509.Certificate) -> bytes:
+    """The certificate, of a version that the library does not read."""
+    der = certificate.public_bytes(serialization.Encoding.DER).replace(
+        b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x07", 1
+    )
+    return ssl.DER_cert_to_PEM_cert(der).encode("ascii")
+
+
 @pytest.fixture
 def own(tmp_path: Path) -> Own:
     return Own(tmp_path)
@@ -233,7 +241,10 @@ def test_a_change_that_cannot_be_used_leaves_the_old_certificate_until_it_is_men
     certificates.refresh()
     certificates.refresh()
     assert shown(certificates) == first
-    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    own.certificate.write_bytes(version_nobody_knows(first))
+    certificates.refresh()
+    assert shown(certificates) == first
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
     own.put(second)
     certificates.refresh()
     assert shown(certificates) == second.certificate
@@ -253,6 +264,10 @@ def test_a_certificate_that_cannot_be_used_is_refused_with_what_is_wrong(own: Ow
         with pytest.raises(UserError, match=said) as refused:
             Certificates(own.settings)
         assert str(own.key) in refused.value.message
+    own.put(pair)
+    own.certificate.write_bytes(b"nonsense")
+    with pytest.raises(UserError, match=r"own\.pem, .* does not begin with a certificate"):
+        Certificates(own.settings)
     own.key.unlink()
     with pytest.raises(UserError, match=r"own\.key: No such file"):
         Certificates(own.settings)

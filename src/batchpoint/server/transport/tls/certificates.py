@@ -16,6 +16,7 @@ from batchpoint.server.transport import names
 from batchpoint.server.transport.tls.issuing import (
     LEAF_LIFETIME,
     LEAF_RENEWAL,
+    UNREADABLE,
     Pair,
     end_of,
     names_in,
@@ -180,7 +181,7 @@ class _OwnFiles:
         self.certificate = certificate
         self.paths = tuple(Path(name).expanduser() for name in (certificate, key) if name)
         self._seen: list[tuple[int, int, int]] = []
-        self._chain = b""
+        self._ends, self._names = datetime.max.replace(tzinfo=UTC), frozenset[str]()
 
     def read(self) -> bytes:
         """Chain and key. Raises UserError when a file cannot be read."""
@@ -195,17 +196,27 @@ class _OwnFiles:
                     "tls_certificate and tls_key.",
                     target=str(path),
                 ) from error
-        self._chain = texts[0]
+        self._ends, self._names = self._read_certificate(texts[0])
         return b"\n".join(texts)
 
+    def _read_certificate(self, pem: bytes) -> tuple[datetime, frozenset[str]]:
+        try:
+            return end_of(pem), names_in(pem)
+        except UNREADABLE as error:
+            raise UserError(
+                f"{self.paths[0]}, which the setting tls_certificate names, does not begin with a certificate in PEM "
+                f"that can be read ({error}).",
+                target="tls_certificate",
+            ) from error
+
     def ends(self) -> datetime:
-        return end_of(self._chain)
+        return self._ends
 
     def have_changed(self) -> bool:
         return self._state() != self._seen
 
     def names(self) -> frozenset[str]:
-        return names_in(self._chain)
+        return self._names
 
     def _state(self) -> list[tuple[int, int, int]]:
         found = (path.stat() for path in self.paths if path.exists())

@@ -19,6 +19,8 @@ AUTHORITY_LIFETIME = datetime.timedelta(days=3652)
 LEAF_LIFETIME = datetime.timedelta(days=90)
 #: How long before its end a leaf is replaced.
 LEAF_RENEWAL = datetime.timedelta(days=30)
+#: What comes of a certificate that others have made, and that cannot be read.
+UNREADABLE = (ValueError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
 #: Clocks of clients may be behind.
 _BACKDATED = datetime.timedelta(days=1)
 
@@ -59,12 +61,12 @@ class Pair:
 
 
 def end_of(pem: bytes) -> datetime.datetime:
-    """Until when the first certificate in ``pem`` is good."""
+    """Until when the first certificate in ``pem`` is good. Raises one of UNREADABLE."""
     return x509.load_pem_x509_certificate(pem).not_valid_after_utc
 
 
 def names_in(pem: bytes) -> frozenset[str]:
-    """Host names and addresses that the first certificate in ``pem`` is made out to."""
+    """Host names and addresses that the first certificate in ``pem`` is made out to. Raises one of UNREADABLE."""
     return _names_of(x509.load_pem_x509_certificate(pem))
 
 
