@@ -3,6 +3,7 @@
 The gate asks it for requests without a token; the pages ask it to open and end sessions.
 """
 
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -29,10 +30,15 @@ class Visitors:
 
     def __init__(self, authority: Authority, home: Path) -> None:
         self._authority = authority
+        self._home = home
         self._owner_token = token_of(home)
-        self.sessions = Sessions(drawn_once(home / "keys" / "sessions"), self._owner_token)
         # Browsers give cookies to all ports of a host: two servers on one must not take each other's.
         self._name = f"batchpoint-{authority.tenant[:8]}"
+
+    @cached_property
+    def sessions(self) -> Sessions:
+        """With a key that is drawn when the first browser comes."""
+        return Sessions(drawn_once(self._home / "keys" / "sessions"), self._owner_token)
 
     def owner_by(self, token: str) -> Principal | None:
         """The owner of the home, for its token."""
