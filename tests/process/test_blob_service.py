@@ -318,6 +318,10 @@ def test_a_checksum_that_is_wrong_keeps_a_blob_out(account: StorageAccount) -> N
         refused = http.put(address, content=b"1", headers=headers)
         assert (refused.status_code, refused.headers["x-ms-error-code"]) == (400, "Md5Mismatch")
         assert http.head(address).status_code == 404
+        listed = f"{address}&comp=blocklist"
+        refused = http.put(listed, content=b"<BlockList />", headers=headers)
+        assert (refused.status_code, refused.headers["x-ms-error-code"]) == (400, "Md5Mismatch")
+        assert http.head(address).status_code == 404
 
 
 def test_every_answer_carries_what_clients_look_for(account: StorageAccount) -> None:

@@ -18,7 +18,7 @@ from batchpoint.server.blobs import conditions, reading, writing
 from batchpoint.server.blobs.access import Access, access_of
 from batchpoint.server.blobs.address import Address, address_of
 from batchpoint.server.blobs.places import Places
-from batchpoint.server.blobs.refusals import VERSION, refused, response_of
+from batchpoint.server.blobs.refusals import PROLOGUE, VERSION, refused, response_of
 from batchpoint.server.identity.caller import Caller
 from batchpoint.storage.accounts.blobs import Blobs, Taken
 
@@ -129,8 +129,7 @@ async def _tell_account(exchange: Exchange) -> Response:
 
 async def _tell_service(exchange: Exchange) -> Response:
     exchange.access.require("r", "s")
-    body = '<?xml version="1.0" encoding="utf-8"?><StorageServiceProperties />'
-    return Response(body, 200, media_type="application/xml")
+    return Response(f"{PROLOGUE}<StorageServiceProperties />", 200, media_type="application/xml")
 
 
 async def _list_containers(exchange: Exchange) -> Response:
@@ -142,8 +141,7 @@ async def _list_containers(exchange: Exchange) -> Response:
 
 async def _create_container(exchange: Exchange) -> Response:
     exchange.access.require("cw", "c")
-    if exchange.headers.get("x-ms-blob-public-access"):
-        raise refused(409, "PublicAccessNotPermitted", "Nothing is open to everybody here; containers are private.")
+    _keep_private(exchange)
     metadata = conditions.metadata_of(exchange.headers)
     await run_in_threadpool(exchange.places.create, exchange.address, metadata)
     found = await run_in_threadpool(reading.get_container, exchange.places, exchange.address)
@@ -171,19 +169,22 @@ async def _describe_container(exchange: Exchange) -> Response:
 
 async def _get_acl(exchange: Exchange) -> Response:
     found = await _get_container(exchange)
-    body = '<?xml version="1.0" encoding="utf-8"?><SignedIdentifiers />'
     known = {name: found.headers[name] for name in ("etag", "last-modified")}
-    return Response(body, 200, known, media_type="application/xml")
+    return Response(f"{PROLOGUE}<SignedIdentifiers />", 200, known, media_type="application/xml")
 
 
 async def _set_acl(exchange: Exchange) -> Response:
     exchange.access.require("w", "c")
-    if exchange.headers.get("x-ms-blob-public-access"):
-        raise refused(409, "PublicAccessNotPermitted", "Nothing is open to everybody here; containers are private.")
+    _keep_private(exchange)
     body = await writing.body_of(exchange.request)
     if b"<SignedIdentifier>" in body:
         raise refused(400, "InvalidXmlDocument", "Stored access policies are not offered; sign each address.")
     return await _get_container(exchange)
+
+
+def _keep_private(exchange: Exchange) -> None:
+    if exchange.headers.get("x-ms-blob-public-access"):
+        raise refused(409, "PublicAccessNotPermitted", "Nothing is open to everybody here; containers are private.")
 
 
 async def _list_blobs(exchange: Exchange) -> Response:

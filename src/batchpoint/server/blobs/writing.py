@@ -100,19 +100,22 @@ async def put_block(request: Request, places: Places, address: Address) -> Respo
 async def put_block_list(request: Request, target: Target) -> Response:
     """Makes a blob of blocks that were sent, and of blocks of the blob that is there."""
     body = await body_of(request)
-    conditions.md5_of(request.headers)
     listed = _listed(body.decode("utf-8", "replace"))
     blob = await run_in_threadpool(_assemble, target, listed)
     return _created(blob, {})
 
 
 async def body_of(request: Request) -> bytes:
-    """The whole of a body that says something, and is not kept. BlobRefused where it is too long for that."""
-    body = bytearray()
+    """The whole of a body that says something, and is not kept.
+
+    BlobRefused where it is too long for that, or not what was announced.
+    """
+    wanted, body = conditions.md5_of(request.headers), bytearray()
     async for piece in request.stream():
         body += piece
         if len(body) > _LIST_BYTES:
             raise _too_large(_LIST_BYTES)
+    _check_md5(hashlib.md5(body, usedforsecurity=False).digest(), wanted)
     return bytes(body)
 
 
@@ -221,9 +224,13 @@ async def _receive(request: Request, target: Path, limit: int, md5: bytes | None
                 await run_in_threadpool(take, bytes(ahead))
                 ahead.clear()
         await run_in_threadpool(take, bytes(ahead))
-    if md5 is not None and digest.digest() != md5:
-        raise refused(400, "Md5Mismatch", "The body is not what the header Content-MD5 says.")
+    _check_md5(digest.digest(), md5)
     return base64.b64encode(digest.digest()).decode("ascii")
+
+
+def _check_md5(found: bytes, wanted: bytes | None) -> None:
+    if wanted is not None and found != wanted:
+        raise refused(400, "Md5Mismatch", "The body is not what the header Content-MD5 says.")
 
 
 def _checked_id(block: str) -> str:
