@@ -8,7 +8,7 @@ import httpx
 from fastapi.routing import APIRoute
 
 from batchpoint.entities.workspace import PROVIDER
-from batchpoint.local import IN_PROCESS_URL, InProcessTransport
+from batchpoint.in_process import IN_PROCESS_URL, InProcessTransport
 from batchpoint.server.app import ROUTERS, create_app
 from batchpoint.server.identity.home import token_of
 from batchpoint.server.identity.tokens.audiences import wanted_by

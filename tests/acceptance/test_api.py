@@ -17,7 +17,7 @@ from batchpoint.arm.envelope import ids
 from batchpoint.entities.job import Job, JobError, JobStatus, Progress
 from batchpoint.entities.workspace import Workspace
 from batchpoint.entities.workspace_record import WorkspaceRecord
-from batchpoint.local import InProcessTransport
+from batchpoint.in_process import InProcessTransport
 from batchpoint.server.app import create_app
 from batchpoint.server.identity.home import token_of
 from batchpoint.server.identity.openings import is_open_route

@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from schemathesis.generation import GenerationMode
 
-from batchpoint.local import IN_PROCESS_URL, InProcessTransport
+from batchpoint.in_process import IN_PROCESS_URL, InProcessTransport
 from batchpoint.server.app import create_app
 from batchpoint.server.description import bodies
 from batchpoint.server.identity.home import token_of

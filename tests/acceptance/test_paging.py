@@ -12,7 +12,7 @@ import pytest
 
 from batchpoint.entities.data import Input
 from batchpoint.entities.job import Job, JobSettings
-from batchpoint.local import InProcessTransport
+from batchpoint.in_process import InProcessTransport
 from batchpoint.server.app import create_app
 from batchpoint.settings import Settings
 from batchpoint.store.store import Store, open_store, store_file

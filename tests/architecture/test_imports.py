@@ -42,8 +42,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     # It looks at everything that a home holds, but runs nothing: of the engine it reads plans, of the server it has
     # jobs deleted as the REST API does.
     "upkeep": {"store", "storage", "entities", "environments", "compute", "engine.preparation", "server.retention"},
+    # The store only to close it with the application that works on it.
+    "in_process": {"store"},
     # Joins client, server and engine in one process.
     "local": {
+        "in_process",
         *("client", "server", "engine", "store", "storage", "entities", "environments", "compute", "observability"),
         "trust",
     },
@@ -59,7 +62,7 @@ HOMES_OF: dict[str, set[str]] = {
     "fastapi": {"server", "local"},
     "starlette": {"server"},
     "uvicorn": {"server", "cli", "local"},
-    "httpx": {"client", "storage", "local", "cli"},
+    "httpx": {"client", "storage", "in_process", "local", "cli"},
     "rich": {"cli"},
     # Object stores: the libraries of the extras azure and s3.
     **{library: {"storage"} for library in ("fsspec", "adlfs", "azure", "s3fs", "botocore", "aiohttp")},

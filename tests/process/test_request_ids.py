@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from batchpoint.local import InProcessTransport
+from batchpoint.in_process import InProcessTransport
 from batchpoint.server.app import create_app
 from batchpoint.server.transport.log_lines import JsonLines
 from batchpoint.settings import Settings
