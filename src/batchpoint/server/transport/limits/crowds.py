@@ -1,7 +1,7 @@
 """How many requests of one caller may be in progress at once: more would only make all of them slow.
 
-``app`` puts ``Crowds`` inside ``RateLimit``. A server that has more to do than it can says so at once, and answers those
-that it takes in time.
+``app`` puts ``Crowds`` inside ``RateLimit``. A server that has more to do than it can says so at once, and answers
+those that it takes in time.
 """
 
 from collections import Counter
