@@ -9,8 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
+from batchpoint.entities.workspace import Workspace
 from batchpoint.server.identity.roles import grants_of
 from batchpoint.settings import DEFAULT_SUBSCRIPTION
+from batchpoint.storage.accounts.account import account_of
 from tests.callers import GROUP, Callers, callers_on, workspace
 
 HERE, THERE = workspace("here"), workspace("there")
@@ -225,6 +227,68 @@ def test_messages_name_nothing_that_a_caller_may_not_list(town: Town) -> None:
     for answer in told:
         assert error(answer)[0] == 404, answer.text
         assert not {"dep", "new", "lent", "workspaceblobstore"} & set(error(answer)[2].replace(",", " ").split())
+
+
+def test_nobody_says_of_a_job_what_the_service_says(town: Town) -> None:
+    """A job that repeats another one may be compared with it, whoever asks."""
+    noted = {"batchpoint.rerun_of": "somebody-elses", "batchpoint.pruned": "2026-01-01", "mine": "1"}
+    asked = {"inputData": {"i": {"jobInputType": "UriFolder", "uri": "azureml:d:1"}}, "properties": noted}
+    headers = {"azureml-model-deployment": "dep"}
+    answer = town.invoker.post("/endpoints/end-here/jobs", json={"properties": asked}, headers=headers)
+    job = town.callers.store.find_job(answer.json()["name"])
+    assert job is not None
+    assert job.properties["mine"] == "1"
+    assert not [key for key in job.properties if key.startswith("batchpoint.")]
+
+
+def test_an_account_that_a_workspace_does_not_have_yet_is_no_place_on_the_web(town: Town) -> None:
+    """Else whoever names it first could read in it later, with the rights of whoever looks after the asset."""
+    later = Workspace(DEFAULT_SUBSCRIPTION, "lab", "later")
+    name = account_of(town.callers.settings.home, later).name
+    for host in ("https://localhost", f"https://{name}.blob.core.windows.net", str(town.mine.base_url)):
+        url = f"{host}/azureml-blobstore/x/" if name in host else f"{host}/{name}/azureml-blobstore/x/"
+        body = {"properties": {"dataUri": url, "dataType": "uri_folder"}}
+        made = town.mine.put(f"{HERE}/data/early/versions/1", json=body)
+        assert error(made)[0] == 404, f"{url}: {made.text}"
+        assert error(town.invoke(town.mine, url))[0] == 404
+
+
+def test_an_output_on_the_machine_is_a_path_of_the_machine(town: Town) -> None:
+    """Others write into the folder, too."""
+    (town.folder / "out").mkdir(exist_ok=True)
+    job = town.invoke(town.owner, "azureml:d:1", str(town.folder / "out")).json()["name"]
+    uri = f"azureml://jobs/{job}/outputs/score/paths/"
+    assert error(town.invoke(town.invoker, uri))[:2] == (403, "LocalPathNotAllowed")
+    assert town.invoke(town.owner, uri).status_code == 201
+    opened = town.invoke(town.owner, "azureml:d:1", str(town.folder / "open")).json()["name"]
+    assert town.invoke(town.invoker, f"azureml://jobs/{opened}/outputs/score/paths/").status_code == 201
+
+
+def test_a_folder_that_is_open_to_all_opens_no_home_in_it(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with callers_on(tmp_path / "link" / "home", local_roots_allowed=str(tmp_path)) as callers:
+        made = callers.of("made", "Contributor", HERE)
+        callers.owner.put(HERE, json={"location": "local", "properties": {}})
+        for name in ("", "real", "link", "real/home", "link/home", "real/home/token", "link/home/token"):
+            body = {"properties": {"dataUri": f"{tmp_path}/{name}", "dataType": "uri_folder"}}
+            assert error(made.put(f"{HERE}/data/x/versions/1", json=body))[:2] == (403, "LocalPathNotAllowed"), name
+
+
+def test_kept_credentials_are_for_the_place_that_they_were_given_for(town: Town) -> None:
+    def store(**other: Any) -> dict[str, Any]:
+        usual = {"datastoreType": "AzureBlob", "accountName": "a", "containerName": "c"}
+        return {"properties": {**usual, **other}}
+
+    path = f"{HERE}/datastores/elsewhere?skipValidation=true"
+    sas = {"credentialsType": "Sas", "secrets": {"secretsType": "Sas", "sasToken": "sv=1&sig=canary"}}
+    assert town.mine.put(path, json=store(credentials=sas)).status_code == 201
+    assert town.mine.put(path, json=store(description="other")).status_code == 200
+    for moved in ({"accountName": "b"}, {"endpointUrl": "https://example.com"}):
+        refused = town.owner.put(path, json=store(**moved))
+        assert error(refused)[0] == 400, refused.text
+        assert "canary" not in refused.text
+    assert town.owner.put(path, json=store(accountName="b", credentials=sas)).status_code == 200
 
 
 def test_the_same_key_of_two_callers_makes_two_jobs(town: Town) -> None:

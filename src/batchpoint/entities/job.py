@@ -190,9 +190,13 @@ class JobEdit(Noun):
 FAILED_ITEMS_PATH = "batchpoint.failed_items_path"
 
 
+#: How properties begin in which the service notes something about a job itself.
+NOTES = "batchpoint."
+
+
 def is_of_the_service(key: str) -> bool:
     """True for a tag or property that users can neither change nor remove."""
-    return key.startswith(("azureml.", "batchpoint.")) or key in {"runSource", "runType"}
+    return key.startswith(("azureml.", NOTES)) or key in {"runSource", "runType"}
 
 
 def shown_properties(job: Job) -> dict[str, str]:

@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from batchpoint.arm.envelope import ids
-from batchpoint.entities.datastore import Datastore
+from batchpoint.entities.datastore import Credentials, Datastore
 from batchpoint.entities.naming import names
 from batchpoint.errors import JobFailed, Problem, ReferenceInvalid, ResourceConflict, UserError, ValidationFailed
 from batchpoint.server.intake.creation import context
@@ -21,7 +21,7 @@ from batchpoint.storage.web import hosts
 def create_datastore(desk: Desk, wanted: Datastore, *, skip_validation: bool = False) -> Datastore:
     """Create or replace a datastore; one elsewhere is opened and listed first, unless that is to be skipped.
 
-    Credentials that are kept stay when the request says nothing about credentials.
+    Credentials that are kept stay when the request says nothing about credentials, and means the same service.
     """
     names.DATASTORE.checked(wanted.name)
     if wanted.is_local and not (wanted.path and Path(wanted.path).is_absolute()):
@@ -31,7 +31,7 @@ def create_datastore(desk: Desk, wanted: Datastore, *, skip_validation: bool = F
     home, existing = desk.settings.home, desk.store.get_datastore(desk.key, wanted.name)
     wanted = wanted.model_copy(update={"id": ids.datastore_id(desk.workspace, wanted.name)})
     says_nothing = wanted.credentials is None and wanted.credentials_type is None
-    credentials = secrets.recall(home, wanted) if says_nothing and existing else wanted.credentials
+    credentials = _kept(home, existing, wanted) if says_nothing and existing else wanted.credentials
     if not wanted.is_local and not skip_validation:
         _try_out(desk, wanted.model_copy(update={"credentials": credentials}))
     complete = wanted.model_copy(
@@ -82,6 +82,19 @@ def _check_allowed(desk: Desk, datastore: Datastore) -> None:
     except ConnectionError as error:
         message = f"The address {hosts.shown(url)} leads nowhere: {error}. Check it."
         raise ReferenceInvalid(message, target="endpoint_url") from error
+
+
+def _kept(home: Path, existing: Datastore, wanted: Datastore) -> Credentials | None:
+    """The credentials that are kept. ValidationFailed where they would be shown to another service than was meant."""
+    credentials = secrets.recall(home, wanted)
+    if credentials is not None and _service(existing) != _service(wanted):
+        message = "must be given anew: those that are kept were given for another account or address."
+        raise ValidationFailed("datastore", (Problem("properties.credentials", message),))
+    return credentials
+
+
+def _service(datastore: Datastore) -> tuple[str, str]:
+    return datastore.type, (datastore.endpoint_url or "") if datastore.type == "s3" else datastore.service_url
 
 
 def _try_out(desk: Desk, datastore: Datastore) -> None:

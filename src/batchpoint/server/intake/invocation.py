@@ -12,7 +12,7 @@ from batchpoint.entities.assets import Code, Environment, Model
 from batchpoint.entities.data import Invocation
 from batchpoint.entities.deployment import DEFAULT_OUTPUT_FILE_NAME, Deployment
 from batchpoint.entities.endpoint import Endpoint
-from batchpoint.entities.job import STEP, Job, JobSettings, job_of_step
+from batchpoint.entities.job import NOTES, STEP, Job, JobSettings, job_of_step
 from batchpoint.entities.naming import names
 from batchpoint.errors import Problem, ReferenceInvalid, ResourceNotFound, UserError, ValidationFailed
 from batchpoint.server.identity.actions import ML
@@ -51,7 +51,8 @@ def create_job(
         compute=deployment.compute,
         tags={**invocation.tags, "azureml.batchrun": "true", "azureml.deploymentname": deployment.name},
         properties={
-            **{key: str(value) for key, value in invocation.properties.items()},
+            # What the service notes of a job itself, it believes later.
+            **{key: str(value) for key, value in invocation.properties.items() if not key.startswith(NOTES)},
             **_service_properties(deployment),
         },
         settings=_freeze(desk, name, deployment, invocation),

@@ -66,7 +66,10 @@ def allowed_path(desk: Desk, path: str) -> Path:
     # With every link followed: one that leads out of an allowed folder is a path outside.
     real = Path(os.path.realpath(path))
     roots = [os.path.realpath(root.strip()) for root in desk.settings.local_roots_allowed.split(",") if root.strip()]
-    if any(real.is_relative_to(root) for root in roots) and not real.is_relative_to(desk.settings.home):
+    home = Path(os.path.realpath(desk.settings.home))
+    # A folder around the home is a way into it.
+    is_apart = not real.is_relative_to(home) and not home.is_relative_to(real)
+    if is_apart and any(real.is_relative_to(root) for root in roots):
         return real
     raise LocalPathNotAllowed(
         f"{path} is a path on the server's machine, and only the owner of its home may name those. Upload the files, "
@@ -86,7 +89,10 @@ def in_datastore(desk: Desk, datastore: Datastore, path: str) -> Path | StoredPa
 def _job_output(desk: Desk, job: str, path: str) -> Path | StoredPath:
     settings = desk.job(job).settings
     if settings.output_store is None:
-        return LocalFolder(Path(settings.output_folder)).local_path(path)
+        place = LocalFolder(Path(settings.output_folder)).local_path(path)
+        # What others keep in such a folder is no output of the job.
+        is_named = bool(settings.output_uri) and isinstance(parse_uri(settings.output_uri), LocalPath)
+        return allowed_path(desk, str(place)) if is_named else place
     tail = "/" if path.endswith("/") or not path else ""
     inside = "/".join(relative_parts(f"{settings.output_folder}/{path}"))
     return StoredPath(settings.output_store, inside + tail)

@@ -9,7 +9,7 @@ from pathlib import Path
 from batchpoint.arm.envelope import ids
 from batchpoint.entities.data import Invocation
 from batchpoint.entities.deployment import Deployment
-from batchpoint.entities.job import Job, JobSettings, JobStatus, step_refusal
+from batchpoint.entities.job import NOTES, Job, JobSettings, JobStatus, step_refusal
 from batchpoint.errors import Problem, ResourceConflict, UserError, ValidationFailed
 from batchpoint.server.intake.creation import context
 from batchpoint.server.intake.data_places import frozen_output
@@ -24,8 +24,6 @@ from batchpoint.store.tables.retention import PRUNED
 REDRIVEN_WITH = "batchpoint.redriven_with"
 #: Property of a job that repeats another one: the name of that one.
 RERUN_OF = "batchpoint.rerun_of"
-#: What the service has noted about a job itself.
-_OURS = "batchpoint."
 _COMPUTE = "azureml.defaultComputeName"
 #: What belongs to the plan, the output or the job, and the key that a request has for it.
 _STAYS = {
@@ -106,7 +104,7 @@ def rerun(desk: Desk, name: str, idempotency_key: RequestKey | None = None) -> J
     new = new_job_name()
     place = frozen_output(desk, new, None)
     output = {"output_folder": place.folder, "output_store": place.store, "output_uri": place.uri}
-    kept = {key: value for key, value in before.properties.items() if not key.startswith(_OURS)}
+    kept = {key: value for key, value in before.properties.items() if not key.startswith(NOTES)}
     job = Job(
         name=new,
         display_name=friendly_name(),

@@ -6,10 +6,11 @@
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from batchpoint.errors import ResourceNotFound
 from batchpoint.server.identity.actions import ML
 from batchpoint.server.lookup import Desk
 from batchpoint.server.transport.names import answers_to, extra_names, is_public
-from batchpoint.storage.accounts.account import Account, account_of, is_container_name, named
+from batchpoint.storage.accounts.account import Account, account_of, is_account_name, is_container_name, named
 from batchpoint.storage.accounts.container_names import container_of
 from batchpoint.storage.datastores import LocalFolder, local_path
 
@@ -18,6 +19,7 @@ def own_place(desk: Desk, url: str, use: str) -> Path | None:
     """The path on this machine that ``url`` means; None for what is on another server.
 
     A signature in the address counts for nothing: the caller must be allowed ``use`` of the workspace's datastores.
+    Raises ResourceNotFound for an account that is not here, and in the same words for one that the caller may not use.
     """
     found = _account(desk, url)
     if found is None:
@@ -26,7 +28,10 @@ def own_place(desk: Desk, url: str, use: str) -> Path | None:
     container, _, path = inside.partition("/")
     if not is_container_name(container):
         return None
-    here = desk.at(account.workspace() or desk.workspace, f"{ML}/datastores/{use}")
+    try:
+        here = desk.at(account.workspace() or desk.workspace, f"{ML}/datastores/{use}")
+    except ResourceNotFound as error:
+        raise _no_account(account.name) from error
     for datastore in here.datastores():
         if datastore.is_local and container_of(datastore) == container:
             return local_path(datastore, path)
@@ -46,6 +51,15 @@ def _account(desk: Desk, url: str) -> tuple[Account, str] | None:
         name, _, inside = inside.partition("/")
         # Clients that were given the account with our address in front of it append its domain as a fragment.
         inside = inside or unquote(parts.fragment, errors="surrogateescape").partition("/")[2]
+    if not is_account_name(name):
+        return None
     own = account_of(desk.settings.home, desk.workspace)
     account = own if own.name == name else named(desk.settings.home, name)
-    return None if account is None else (account, inside)
+    if account is None:
+        # As a place on the web it would lead into the account as soon as its workspace has it.
+        raise _no_account(name)
+    return account, inside
+
+
+def _no_account(name: str) -> ResourceNotFound:
+    return ResourceNotFound(f"There is no storage account {name} on this server.", target=name)

@@ -20,6 +20,8 @@ from batchpoint.storage.job_folder import job_folder
 
 router = APIRouter(prefix="/batchpoint/v1/jobs/{job}")
 
+_READ = f"{ML}/experiments/runs/read"
+
 
 @router.get("/manifest")
 def manifest(plane: AtPlane, job: str) -> FileResponse:
@@ -39,7 +41,7 @@ def failed_items(plane: AtPlane, job: str) -> FileResponse:
 def verify(plane: AtPlane, by: By, job: str, against: str = "") -> dict[str, Any]:
     """Reads everything again; with ``against``, and for a job that repeats another one, compares the outputs too."""
     found = found_job(plane, job)
-    other = _other(plane, by, against) if against else _repeated(plane, found)
+    other = _other(plane, by, against) if against else _repeated(plane, by, found)
     checks = verification.verify(plane, found)
     compared = verification.compare(plane, found, other) if other is not None else None
     return {
@@ -52,15 +54,15 @@ def verify(plane: AtPlane, by: By, job: str, against: str = "") -> dict[str, Any
 def _other(plane: ControlPlane, by: Caller, name: str) -> Job:
     """The job to compare with, which the caller must be allowed to read as well."""
     found = found_job(plane, name)
-    if not by.may(f"{ML}/experiments/runs/read", found.id or "/"):
+    if not by.may(_READ, found.id or "/"):
         raise no_job(name)
     return found
 
 
-def _repeated(plane: ControlPlane, job: Job) -> Job | None:
-    """The job that this one repeats, where both have an output."""
+def _repeated(plane: ControlPlane, by: Caller, job: Job) -> Job | None:
+    """The job that this one repeats, where both have an output and the caller may read both."""
     other = plane.store.find_job(job.properties.get(RERUN_OF, ""))
-    both = (job, other) if other is not None else ()
+    both = (job, other) if other is not None and by.may(_READ, other.id or "/") else ()
     comparable = both and all(
         one.status is JobStatus.COMPLETED and one.settings.output_action == "append_row" for one in both
     )
