@@ -40,16 +40,33 @@ def write_atomically(path: Path, data: bytes | bytearray, mode: int = 0o666) -> 
     """Replace ``path`` by a file that holds ``data``; after a crash either the old or the new file is there."""
     aside = aside_path(path.parent)
     try:
-        descriptor = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, mode)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
+        _write(aside, data, mode)
         aside.replace(path)
     finally:
         with contextlib.suppress(OSError):
             aside.unlink()
     fsync_folder(path.parent)
+
+
+def write_once(path: Path, data: bytes, mode: int) -> bytes:
+    """What ``path`` holds: ``data``, unless a file stood there already or another process has just put one there."""
+    if not path.exists():
+        aside = aside_path(path.parent)
+        try:
+            _write(aside, data, mode)
+            publish_without_clobber(aside, path)
+        finally:
+            with contextlib.suppress(OSError):
+                aside.unlink()
+    return path.read_bytes()
+
+
+def _write(path: Path, data: bytes | bytearray, mode: int) -> None:
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, mode)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def publish_without_clobber(finished: Path, final: Path) -> bool:

@@ -202,7 +202,7 @@ def _folders(folder: Path) -> list[Path]:
 def _asides(home: Path) -> Iterator[Thing]:
     uploads = upload_folders(home)
     containers = [account.container(name) for account in accounts(home) for name in account.containers()]
-    places = [home, *uploads, *containers, home / "jobs", home / "environments", home / "uploads"]
+    places = [home, home / "keys", *uploads, *containers, home / "jobs", home / "environments", home / "uploads"]
     places += [inner for place in (home / "environments", home / "uploads", *uploads) for inner in _folders(place)]
     places += [inner for job in job_folders(home) for inner in (job, job / "input")]
     for place in places:

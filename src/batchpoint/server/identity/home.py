@@ -1,10 +1,14 @@
 """The secrets of a home that need no store: the token of its owner, and the name by which two sides recognise it."""
 
-import os
+import re
 import secrets
 from pathlib import Path
 
-from batchpoint.storage.atomic import publish_without_clobber
+from batchpoint.errors import UserError
+from batchpoint.storage.atomic import write_once
+
+#: What is shorter was not drawn here: an empty one would let everybody in.
+_DRAWN = re.compile(r"[!-~]{16,}")
 
 
 def token_of(home: Path) -> str:
@@ -18,14 +22,16 @@ def home_id_of(home: Path) -> str:
 
 
 def drawn_once(path: Path) -> str:
-    """256 random bits as text, the same for whoever asks: drawn on first use, in a file of mode 0600."""
+    """256 random bits as text, the same for whoever asks: drawn on first use, in a file of mode 0600.
+
+    Raises UserError when the file holds no such text.
+    """
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if not path.exists():
-        aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-        descriptor = os.open(aside, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)
-        with os.fdopen(descriptor, "w", encoding="ascii") as file:
-            file.write(secrets.token_urlsafe(32) + "\n")
-        # Another process may have drawn one meanwhile: then that one counts.
-        publish_without_clobber(aside, path)
-        aside.unlink(missing_ok=True)
-    return path.read_text(encoding="ascii").strip()
+    text = write_once(path, f"{secrets.token_urlsafe(32)}\n".encode("ascii"), 0o600).decode("latin-1").strip()
+    if not _DRAWN.fullmatch(text):
+        raise UserError(
+            f"{path} is damaged: it does not hold the text that was drawn for it. Put it back from a copy, or remove "
+            "it to have another drawn; what was given out with the old one counts no more then.",
+            target=str(path),
+        )
+    return text

@@ -73,9 +73,9 @@ class Notes:
         folder, start = self._place(name)
         with contextlib.suppress(FileNotFoundError):
             # The folder stays: somebody may be about to write what is known of another blob into it.
-            for entry in os.listdir(folder):
-                if entry.startswith(start) and entry != kept:
-                    (folder / entry).unlink(missing_ok=True)
+            for path in list(folder.iterdir()):
+                if path.name.startswith(start) and path.name != kept:
+                    path.unlink(missing_ok=True)
 
     def _path(self, name: str, file: os.stat_result) -> Path:
         folder, start = self._place(name)
