@@ -49,6 +49,24 @@ def test_a_user_is_let_in_and_out_and_one_of_another_issuer_has_no_secret(az: Az
     assert "UUID" in az("user create --name 6a1f0000-0000-4000-8000-000000000000", code=1).err
 
 
+def test_a_role_that_cannot_be_given_costs_nobody_a_name(az: Az) -> None:
+    said = az('user create --name anna --role "Data Scientist"', code=1).err
+    assert "There is no role Data Scientist; roles are: Reader," in said
+    assert "secret is shown" not in said
+    assert az("user list").json == []
+    assert "is no scope" in az("principal create --name nightly --role Reader --scope here", code=1).err
+    assert "secret" in az("principal create --name nightly --role Reader --only-show-errors").json
+    assert "See: user list" in az("user show --name nightly", code=3).err
+
+
+def test_tables_say_who_did_what_within_a_screen(az: Az) -> None:
+    az("user create --name anna --role Reader -o none")
+    assert az("role assignments -o table").out.split()[:3] == ["Principal_name", "Role", "Scope"]
+    header, _, first, *_ = az("audit list -o table").out.splitlines()
+    assert header.split() == ["Time", "Status", "Caller", "Action", "Scope", "Method", "Path", "Address"]
+    assert first.split()[2:4] == ["owner", "Microsoft.Authorization/principals/write"]
+
+
 def test_roles_are_made_given_listed_and_taken_away(az: Az) -> None:
     built_in = ["Reader", "Invoker", "AzureML Data Scientist", "Contributor", "Owner"]
     assert [role["name"] for role in az("role list").json] == built_in

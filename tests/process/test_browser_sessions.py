@@ -71,12 +71,9 @@ def test_a_page_leads_to_the_login_and_the_login_back_to_it(browser: httpx.Clien
     assert "Anna" in page.text
 
 
-def test_the_bare_address_and_the_web_view_of_a_job_lead_to_pages(browser: httpx.Client) -> None:
+def test_the_bare_address_leads_to_a_page(browser: httpx.Client) -> None:
     front = browser.get("/")
     assert (front.status_code, front.headers["location"]) == (303, "/docs")
-    run = browser.get("/runs/batchjob-1?wsid=/subscriptions/1")
-    assert (run.status_code, run.headers["location"]) == (303, "/login?next=/runs/batchjob-1")
-    assert browser.get("/runs/batchjob-1", headers={"Accept": "*/*"}).status_code == 401
 
 
 def test_the_cookie_is_kept_from_scripts_and_from_other_sites(browser: httpx.Client, passwords: dict[str, str]) -> None:

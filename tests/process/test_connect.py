@@ -59,6 +59,8 @@ def refused(home: Path, *flags: str, **more: str) -> str:
 
 SHELLS = {
     "bash": ["bash", "-euc"],
+    "zsh": ["zsh", "-f", "-euc"],
+    "sh": ["sh", "-euc"],
     "fish": ["fish", "--no-config", "-c"],
     "powershell": ["pwsh", "-NoProfile", "-Command"],
     "python": [sys.executable, "-c"],
@@ -150,7 +152,7 @@ def test_nothing_is_printed_when_another_program_has_the_port(server: Server) ->
     token = (server.home / "token").read_text().strip()
     page = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
     with _answering(page, None) as (url, _):
-        assert "No Batchpoint server answers" in refused(server.home, "--server", url)
+        assert "speaks no TLS. Write http://" in refused(server.home, "--server", url)
     authority, files = new_authority(datetime.now(UTC), "theirs"), server.home.parent
     (files / "theirs.pem").write_bytes(authority.certificate_pem)
     leaf = new_leaf(authority, ["localhost"], datetime.now(UTC), timedelta(days=1))

@@ -90,7 +90,7 @@ def test_a_port_that_is_taken_is_refused_with_a_sentence(
     command = [sys.executable, "-m", "batchpoint.server", "--port", port]
     refused = subprocess.run(command, env=environ, capture_output=True, timeout=60)
     assert refused.returncode == 1
-    assert b"Cannot listen on" in refused.stderr
+    assert f"port {port}: another program does already. Choose another with --port".encode() in refused.stderr
     assert not is_locked(tmp_path / "other" / "server.lock")
 
 

@@ -160,11 +160,22 @@ def _reachable(http: httpx.Client) -> Iterator[None]:
                 "BATCHPOINT_SERVER_CA; a server of ours has it as ca.pem in the folder 'tls' of its home.",
                 target=str(http.base_url),
             ) from error
+        if said := _wrong_scheme(http.base_url, error):
+            raise ServerUnreachable(said, target=str(http.base_url)) from error
         raise ServerUnreachable(
             f"No Batchpoint server answers at {http.base_url} ({error or type(error).__name__}). Start one with "
             "'batchpoint serve', name another with --server or BATCHPOINT_SERVER, or unset it to work without one.",
             target=str(http.base_url),
         ) from error
+
+
+def _wrong_scheme(url: httpx.URL, error: httpx.TransportError) -> str:
+    """What to try where somebody answers in the other way; empty where nobody does."""
+    if "WRONG_VERSION_NUMBER" in str(error):
+        return f"What answers at {url} speaks no TLS. Write http:// if it is a server on this machine."
+    if url.scheme == "http" and isinstance(error, httpx.RemoteProtocolError):
+        return f"What answers at {url} hangs up on plain http. Write https:// if it is the port with TLS."
+    return ""
 
 
 def _asked_to_wait(response: httpx.Response) -> float | None:

@@ -5,6 +5,7 @@ Writes ``server.json`` for clients on the same home, which ``running_server`` re
 
 import contextlib
 import dataclasses
+import errno
 import json
 import os
 import shlex
@@ -33,6 +34,12 @@ if TYPE_CHECKING:
 
 #: The only address on which anything is said without TLS.
 LOOPBACK = "127.0.0.1"
+#: All addresses of the machine.
+_EVERYWHERE = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared, not bound
+_NAMELESS = (
+    "No other machine can use it yet: it answers to names that it was told. Say by which it is called on the network "
+    "with the setting server_hosts_allowed, BATCHPOINT_SERVER_HOSTS_ALLOWED=batch.example.org"
+)
 #: Clients hold the lock for an instant when they look whether it is taken.
 _PATIENCE_S = 1.0
 #: Seconds that requests in progress get when the server is told to stop.
@@ -95,6 +102,8 @@ def _run(settings: Settings, host: str, secure: socket.socket, plain: socket.soc
             create_app(settings, store, supervisor.wake, keeps_idle=True), settings, secure, certificates
         )
         with _found_by_clients(settings.home, url, https):
+            if host in _EVERYWHERE and not extra_names(settings):
+                print(_NAMELESS, file=sys.stderr, flush=True)
             server.run(sockets=[plain])
 
 
@@ -171,10 +180,21 @@ def _listening(host: str, port: int, flag: str) -> Iterator[socket.socket]:
         # Inherited by each connection: without it the second half of an answer waits 40 ms for the client.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except (OSError, OverflowError) as error:
-        message = f"Cannot listen on {host}, port {port}: {error}. Choose another with {flag}, or 0 for any free one."
-        raise UserError(message, target=flag.lstrip("-")) from error
+        raise UserError(_why_not_listening(host, port, flag, error), target=flag.lstrip("-")) from error
     with listener:
         yield listener
+
+
+def _why_not_listening(host: str, port: int, flag: str, error: OSError | OverflowError) -> str:
+    where = f"Cannot listen on {host}, port {port}"
+    if isinstance(error, OverflowError):
+        return f"{where}: ports go from 0 to 65535. Choose another with {flag}, or 0 for any free one."
+    if isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL:
+        return f"{where}: this machine has no such address. Name one that it has with --host, or 0.0.0.0 for all."
+    if error.errno == errno.EADDRINUSE:
+        return f"{where}: another program does already. Choose another with {flag}, or 0 for any free one."
+    reason = os.strerror(error.errno) if error.errno else str(error)
+    return f"{where}: {reason}. Choose another with {flag}, or 0 for any free one."
 
 
 @contextmanager
@@ -194,7 +214,7 @@ def _signals_ignored_later() -> Iterator[None]:
 
 def _shown_host(host: str, certificates: "Certificates", settings: Settings) -> str:
     """The name to speak to it by: one that its certificate proves, and that leads to the address it listens on."""
-    if not is_loopback(host) and host not in {"0.0.0.0", "::"}:  # noqa: S104 - compared, not bound
+    if not is_loopback(host) and host not in _EVERYWHERE:
         return f"[{host}]" if ":" in host else host
     extra = [name for name in extra_names(settings) if "*" not in name]
     candidates = ["localhost", *extra, LOOPBACK]

@@ -19,8 +19,18 @@ if TYPE_CHECKING:
     from batchpoint.entities.job import JobError
 
 #: Columns that a table leaves out, and those that it starts with.
-_TABLE_SKIPS = frozenset({"id", "type", "etag"})
-_TABLE_STARTS = ("name", "version", "latest_version", "display_name", "status", "items_failed", "provisioning_state")
+_TABLE_SKIPS = frozenset({"id", "type", "etag", "principal_id", "object_id", "request_id", "is_owner"})
+_TABLE_STARTS = (
+    "time",
+    "name",
+    "principal_name",
+    "version",
+    "latest_version",
+    "display_name",
+    "status",
+    "items_failed",
+    "provisioning_state",
+)
 
 
 def compiled(query: str | None) -> "ParsedResult | None":

@@ -27,6 +27,8 @@ def _python(name: str, value: str) -> str:
 
 _LINES: dict[str, Callable[[str, str], str]] = {
     "bash": _bash,
+    "zsh": _bash,
+    "sh": _bash,
     "fish": _fish,
     "powershell": _powershell,
     "python": _python,
@@ -35,6 +37,8 @@ SHELLS = tuple(_LINES)
 #: How a shell is made to run what a command prints.
 _RUNNERS = {
     "bash": 'eval "$({})"',
+    "zsh": 'eval "$({})"',
+    "sh": 'eval "$({})"',
     "fish": "{} | source",
     "powershell": "{} | Out-String | Invoke-Expression",
     "python": "exec(subprocess.check_output({!r}, shell=True))",

@@ -5,8 +5,6 @@ from urllib.parse import quote, urlsplit
 
 #: Pages that people open: who has to log in first is led there.
 PAGES = frozenset({"/docs"})
-#: The addresses of jobs, which clients print as *Web View*.
-_RUNS = "/runs/"
 #: Where a login leads that was not on the way to anything.
 FRONT_PAGE = "/docs"
 
@@ -21,7 +19,7 @@ def is_own(headers: Mapping[str, str], server: str) -> bool:
 
 def login_before(method: str, path: str, accept: str) -> str | None:
     """Where somebody who is not logged in is sent instead of to ``path``; None when it is no page that people open."""
-    if method != "GET" or "text/html" not in accept or not (path in PAGES or path.startswith(_RUNS)):
+    if method != "GET" or path not in PAGES or "text/html" not in accept:
         return None
     return f"/login?next={quote(path)}"
 

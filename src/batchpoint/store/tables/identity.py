@@ -57,7 +57,10 @@ class IdentityTable:
         }
         with self._changing() as connection:
             if connection.scalar(select(principals.c.id).where(principals.c.name == key)):
-                message = f"The name {principal.name} is taken by another user or service principal; choose another."
+                message = (
+                    f"The name {principal.name} is taken by another user or service principal. Choose another, or have "
+                    "a new secret made with reset-secret."
+                )
                 raise ResourceConflict(message, target=principal.name)
             connection.execute(insert(principals).values(name=key, **values))
         return principal

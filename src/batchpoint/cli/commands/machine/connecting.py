@@ -93,7 +93,7 @@ COMMANDS = (
         (
             Flag(
                 "--shell",
-                "Whose lines to print: bash (also for zsh and sh), fish, powershell or python; default bash.",
+                "Whose lines to print: bash, zsh, sh, fish, powershell or python; default bash.",
                 "SHELL",
                 choices=shells.SHELLS,
                 default="bash",

@@ -7,6 +7,7 @@ from batchpoint.cli import listing
 from batchpoint.cli.call import Call
 from batchpoint.cli.commands.people.scopes import SCOPE, scope_of
 from batchpoint.cli.grammar import YES, Command, Flag
+from batchpoint.errors import BatchpointError
 
 if TYPE_CHECKING:
     from batchpoint.client.access.people import NewPrincipal, Principals
@@ -21,17 +22,19 @@ def _collection(call: Call, word: str) -> "Principals":
 
 def _create(word: str) -> Callable[[Call], object]:
     def create(call: Call) -> object:
-        """With a role where one is named."""
-        flags = call.flags
-        made = _collection(call, word).create(
-            flags.name, days=flags.days, issuer=flags.issuer, object_id=flags.object_id
-        )
-        # The secret first: a role that cannot be given must not cost it.
-        shown = _shown(call, made)
+        """With a role where one is named, and not at all where that cannot be given."""
+        flags, collection = call.flags, _collection(call, word)
+        made = collection.create(flags.name, days=flags.days, issuer=flags.issuer, object_id=flags.object_id)
+        role: dict[str, str] = {}
         if flags.role:
-            given = call.client.roles.assign(made.principal.id, flags.role, scope_of(call))
-            shown |= {"role": given.role, "scope": given.scope}
-        return shown
+            try:
+                given = call.client.roles.assign(made.principal.id, flags.role, scope_of(call))
+            except BatchpointError:
+                # Its secret is not shown to anybody: the same line with another role must find the name free.
+                collection.delete(made.principal.id)
+                raise
+            role = {"role": given.role, "scope": given.scope}
+        return _shown(call, made) | role
 
     return create
 

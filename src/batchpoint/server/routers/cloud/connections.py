@@ -54,7 +54,8 @@ def _principal(authority: Authority, by: Caller, name: str | None) -> Principal:
         found = authority.store.find_principal(name) if by.may(SPEAK_FOR_OTHERS) else None
     if found is None or found.disabled or found.issuer is not None:
         raise ResourceNotFound(
-            f"There is no user or service principal {name or by.name} of this server that you may connect as.",
+            f"There is no user or service principal {name or by.name} of this server that you may connect as. "
+            "See: user list, principal list",
             target="principal",
         )
     if found is not itself:

@@ -134,7 +134,8 @@ def delete_secrets(plane: AtPlane, by: By, kind: OfKind, name: str) -> Response:
 def _found(plane: ControlPlane, kind: PrincipalKind, name: str) -> Principal:
     found = plane.store.get_principal(name) or plane.store.find_principal(name)
     if found is None or found.kind != kind:
-        raise ResourceNotFound(f"There is no {_WORD[kind]} {name}.", target=name)
+        group = "user" if kind == "user" else "principal"
+        raise ResourceNotFound(f"There is no {_WORD[kind]} {name}. See: {group} list", target=name)
     return found
 
 
