@@ -1,5 +1,6 @@
 """``user`` and ``principal``: who may use a server. Their secrets are printed once, when they are made."""
 
+import shlex
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -92,8 +93,8 @@ def _shown(call: Call, made: "NewPrincipal") -> dict[str, Any]:
         )
     else:
         call.say(
-            "The secret is shown this once. It is the password of the login page, and of az login --username NAME "
-            "--password SECRET --tenant TENANT."
+            "The secret is shown this once. It is the password of the server's login page, and of the token endpoint. "
+            f"Lines for a shell that speaks for this user: batchpoint connect --principal {shlex.quote(who.name)}"
         )
     return {
         "name": who.name,
