@@ -72,6 +72,8 @@ class Settings:
     deployments_per_endpoint: int = 20
     #: Instances that one job may ask for, however many its compute has.
     instances_per_job: int = 100
+    #: Worker processes that a job may ask for on each of its instances.
+    workers_per_instance: int = 256
     #: Seconds that a job may hold its instances; then it fails. 21 days.
     job_lifetime_s: float = 1_814_400.0
     #: The same on a compute of tier low_priority. 7 days.

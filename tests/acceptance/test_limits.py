@@ -32,9 +32,10 @@ class Place:
     def invoke(self, **changes: object) -> None:
         self.client.endpoints.invoke("ep1", self.invocation.model_copy(update=changes))
 
-    def deploy(self, name: str = "dp2", instances: int = 1) -> None:
+    def deploy(self, name: str = "dp2", instances: int = 1, workers: int = 1) -> None:
         found = self.client.deployments.get("ep1", "dp1")
-        changes = {"name": name, "resources": Resources(instance_count=instances)}
+        resources = Resources(instance_count=instances)
+        changes = {"name": name, "resources": resources, "max_concurrency_per_instance": workers}
         self.client.deployments.create_or_update(found.model_copy(update=changes), skip_script_validation=True)
 
 
@@ -80,6 +81,14 @@ CASES = [
         lambda place: place.invoke(instance_count=2),
     ),
     Case("instances_per_job", 2, lambda place: place.deploy(instances=3), "instance_count is 3"),
+    Case(
+        "workers_per_instance",
+        2,
+        lambda place: place.invoke(max_concurrency_per_instance=3),
+        "max_concurrency_per_instance is 3, and an instance may have 2 workers",
+        lambda place: place.invoke(max_concurrency_per_instance=2),
+    ),
+    Case("workers_per_instance", 2, lambda place: place.deploy(workers=3), "max_concurrency_per_instance is 3"),
     Case(
         "tags_per_job",
         2,

@@ -425,5 +425,21 @@ def test_a_client_of_somebody_else_uploads_although_it_is_on_the_same_machine(to
     assert owners["home"] == mine["home"]
 
 
+def test_what_is_sent_piece_by_piece_is_one_tree_and_a_refusal_names_no_path_of_the_server(town: Town) -> None:
+    place = f"/batchpoint/v1/uploads/{DEFAULT_SUBSCRIPTION}/lab/here/{'a' * 64}"
+    send = town.invoker.put
+    assert send(f"{place}/file", content=b"x").status_code == 201
+    assert send(f"{place}/tree/leaf", content=b"x").status_code == 201
+    told = [
+        send(f"{place}/{path}", content=b"x")
+        for path in ("file/leaf", "file/more/leaf", "tree", "tree/" + "n" * 256, "tree/" + "/".join(["n" * 200] * 40))
+    ]
+    assert [error(answer)[:2] for answer in told] == [(400, "InvalidReference")] * len(told)
+    told.append(town.invoker.post(f"{place}/never-sent"))
+    assert error(told[-1])[0] == 404
+    assert not [answer.text for answer in told if str(town.folder) in answer.text]
+    assert town.invoker.get(f"/batchpoint/v1/jobs/x/logs/logs/{'n' * 300}").status_code == 404
+
+
 def test_nothing_was_left_open_for_others_on_the_disk(town: Town) -> None:
     assert os.stat(town.callers.settings.home / "audit.log").st_mode & 0o777 == 0o600

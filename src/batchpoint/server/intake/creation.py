@@ -71,6 +71,7 @@ def create_deployment(desk: Desk, wanted: Deployment) -> Deployment:
         check_output_file_name("deployment", wanted.output_file_name)
     existing = desk.store.get_deployment(desk.key, endpoint.name, wanted.name)
     limits.check_instance_count(desk.settings, wanted.resources.instance_count)
+    limits.check_workers(desk.settings, wanted.max_concurrency_per_instance)
     complete = wanted.model_copy(
         update={
             "endpoint_name": endpoint.name,

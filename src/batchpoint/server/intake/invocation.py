@@ -155,6 +155,7 @@ def as_deployed(desk: Desk, deployment: Deployment, invocation: Invocation, data
     vouched = desk.vouched
     script, model = vouched.referenced(Code, code.code), vouched.referenced(Model, deployment.model)
     concurrency = _either(invocation.max_concurrency_per_instance, deployment.max_concurrency_per_instance)
+    limits.check_workers(desk.settings, concurrency)
     said: dict[str, object] = {
         "code_path": str(local_path_of(desk.keeping(script), script.path)),
         "scoring_script": code.scoring_script,

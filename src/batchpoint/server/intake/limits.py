@@ -50,6 +50,14 @@ def check_instance_count(settings: Settings, count: int) -> None:
         raise _reached(there, "Ask for fewer", "instances_per_job")
 
 
+def check_workers(settings: Settings, count: int) -> None:
+    """Raises LimitExceeded for more workers on an instance than any job may ask for."""
+    limit = settings.workers_per_instance
+    if count > limit:
+        there = f"max_concurrency_per_instance is {count}, and an instance may have {limit} workers."
+        raise _reached(there, "Ask for fewer", "workers_per_instance")
+
+
 def check_words(
     settings: Settings,
     tags: Mapping[str, str] | None = None,

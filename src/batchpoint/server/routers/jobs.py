@@ -1,5 +1,6 @@
 """Jobs of a workspace: list, get, change, archive, cancel, delete; and what a job left here: logs and output files."""
 
+import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,6 +33,8 @@ _OURS = "/batchpoint/v1/jobs/{job}"
 _LOG_FOLDERS, _DRIVER_LOG = ("logs", "user_logs"), "driver.log"
 #: Bytes of a log in one answer; whoever wants more asks again.
 _LOG_CHUNK = 1 << 20
+#: Of a path and of one name in it, at most.
+_PATH_BYTES, _NAME_BYTES = 3000, 255
 #: A driver that stays longer than this after the end of its job is not waited for.
 _LAST_LINES_S = 30.0
 
@@ -235,8 +238,10 @@ def _entry(path: Path, root: Path) -> dict[str, Any]:
 def path_inside(root: Path, path: str) -> Path:
     """The file ``path`` under ``root``; ReferenceInvalid for a path that leads out, by dots or by a link."""
     segments = path.split("/")
-    if any(segment in {"", ".", ".."} or "\0" in segment for segment in segments):
-        raise ReferenceInvalid(f"{path!r} is not a path inside the folder.", target=path)
+    # Of a longer name no file system tells whether it is there.
+    is_long = len(os.fsencode(path)) > _PATH_BYTES or any(len(os.fsencode(one)) > _NAME_BYTES for one in segments)
+    if is_long or any(segment in {"", ".", ".."} or "\0" in segment for segment in segments):
+        raise ReferenceInvalid(f"{path[:200]!r} is not a path inside the folder.", target=path[:200])
     file = root.joinpath(*segments)
     if not file.resolve().is_relative_to(root.resolve()):
         raise ReferenceInvalid(f"{path!r} leads out of the folder.", target=path)

@@ -51,8 +51,8 @@ async def put_file(request: Request, desk: AtDesk, content_hash: str, path: str,
     _check(content_hash, path.split("/")[0])
     staging = _staging(desk, content_hash)
     target = await run_in_threadpool(path_inside, staging, path)
-    await run_in_threadpool(target.parent.mkdir, parents=True, exist_ok=True)
     aside = aside_path(staging)
+    await run_in_threadpool(_make_room, target)
     try:
         with aside.open("wb") as file:
             async for chunk in request.stream():
@@ -73,6 +73,8 @@ def commit(desk: AtDesk, content_hash: str, name: str) -> dict[str, Any]:
         # Sent twice at once, and the other was first: it may have taken some of our files along.
         shutil.rmtree(staging, ignore_errors=True)
         return find(desk, content_hash, name)
+    if not (staging / name).exists():
+        raise ResourceNotFound(f"Nothing of {name} has been sent yet.", target=name)
     try:
         stored = store_content(staging / name, _datastore(desk))
     finally:
@@ -92,6 +94,16 @@ def _datastore(desk: Desk) -> Path:
 def _staging(desk: Desk, content_hash: str) -> Path:
     # One of another workspace may be sending the same, and must not get hold of what is sent here.
     return desk.settings.home / "uploads" / f"{account_of(desk.settings.home, desk.workspace).name}-{content_hash}"
+
+
+def _make_room(target: Path) -> None:
+    """Have the folder of a file that is sent. ReferenceInvalid where a folder and a file would have one name."""
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ReferenceInvalid(f"A folder that {target.name} would be in was sent as a file.", target="path") from error
+    if target.is_dir():
+        raise ReferenceInvalid(f"{target.name} was sent as a folder, and cannot be a file as well.", target="path")
 
 
 def _uri(path: str) -> str:
