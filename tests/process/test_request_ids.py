@@ -9,6 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from batchpoint.entities.identity.principal import Principal
+from batchpoint.errors import StoreUnavailable
 from batchpoint.in_process import InProcessTransport
 from batchpoint.server.app import create_app
 from batchpoint.server.transport.log_lines import JsonLines
@@ -71,6 +73,24 @@ def test_a_fault_of_ours_is_in_the_log_by_its_id_and_tells_strangers_nothing_of_
     assert "/secret" not in answer.text
     assert "Traceback" not in answer.text + owner.text
     assert answer.headers["x-ms-request-id"] in answer.text
+    assert "/secret/place" in caplog.text
+
+
+def test_a_store_that_cannot_say_who_asks_is_told_without_its_place_and_when_to_ask_again(
+    home: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(_: str) -> None:
+        raise StoreUnavailable("/secret/place/batchpoint.db is locked")
+
+    with open_store(home) as store:
+        app = create_app(Settings(home=home), store)
+        ana = store.create_principal(Principal(id="11111111-1111-1111-1111-111111111111", name="ana"))
+        token, _ = app.state.authority.issue(ana, "management")
+        monkeypatch.setattr(store, "get_principal", broken)
+        client = httpx.Client(transport=InProcessTransport(app, store), base_url="http://localhost")
+        answer = client.get("/subscriptions", headers={"Authorization": f"Bearer {token}"})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "2")
+    assert "/secret" not in answer.text and answer.headers["x-ms-request-id"] in answer.text
     assert "/secret/place" in caplog.text
 
 

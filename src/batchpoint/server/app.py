@@ -20,7 +20,6 @@ from batchpoint.errors import (
     InternalError,
     MethodNotAllowed,
     Problem,
-    QueueFull,
     ResourceNotFound,
     UserError,
     ValidationFailed,
@@ -62,6 +61,7 @@ from batchpoint.server.routers.people import audit, principals, roles
 from batchpoint.server.transport.ascii_json import AsciiJson
 from batchpoint.server.transport.audit import Audit, audit_file
 from batchpoint.server.transport.canonical_paths import CanonicalPaths
+from batchpoint.server.transport.error_answers import error_answer
 from batchpoint.server.transport.limits.crowds import Crowds
 from batchpoint.server.transport.limits.rates import RateLimit
 from batchpoint.server.transport.names import extra_names
@@ -75,11 +75,6 @@ if TYPE_CHECKING:
     from batchpoint.store.store import Store
 
 log = logging.getLogger(__name__)
-
-#: What an answer of "not now" tells its client, in seconds.
-RETRY_AFTER_S = 2
-#: The same for what takes longer to pass.
-_RETRY_AFTER_S = {QueueFull.code: 30}
 
 # Assets come last: their routes have the kind as a variable.
 ROUTERS = (
@@ -183,30 +178,15 @@ class Application(FastAPI):
 
 def _answer(request: Request, error: Exception) -> JSONResponse:
     known = error if isinstance(error, BatchpointError) else InternalError()
-    status = error_body.status_of(known)
-    if status >= error_body.OURS:
-        known = _for_caller(request, known)
-    headers = (
-        {"Retry-After": str(_RETRY_AFTER_S.get(known.code, RETRY_AFTER_S))} if status in error_body.AGAIN else None
-    )
-    return AsciiJson(_error_body(request, known), status_code=status, headers=headers)
+    is_owner = request.scope.get("state", {}).get("caller", NOBODY).is_owner
+    return error_answer(known, is_owner=is_owner, widened=lambda body: _widened(request, body))
 
 
-def _error_body(request: Request, error: BatchpointError) -> dict[str, Any]:
-    body = error_body.to_json(error, current_request_id())
+def _widened(request: Request, body: dict[str, Any]) -> dict[str, Any]:
     if not request.url.path.startswith(data_plane_error.PREFIXES):
         return body
     location = request.app.state.plane.settings.location
     return data_plane_error.widened(body, current_request_id(), location, datetime.now(UTC))
-
-
-def _for_caller(request: Request, error: BatchpointError) -> BatchpointError:
-    """What went wrong on this machine, with its paths, is told to its owner and to the log; others get the id of it."""
-    if request.scope.get("state", {}).get("caller", NOBODY).is_owner:
-        return error
-    log.error("%s: %s", error.code, error.message)
-    kind = type(error)
-    return kind(f"{(kind.__doc__ or '').strip()} The operator of the server finds why in its log, by the request id.")
 
 
 def _answer_unrouted(request: Request, error: Exception) -> JSONResponse:
@@ -215,7 +195,8 @@ def _answer_unrouted(request: Request, error: Exception) -> JSONResponse:
     known = {404: ResourceNotFound, 405: MethodNotAllowed}.get(status, UserError)(
         message if status in {404, 405} else str(getattr(error, "detail", message))
     )
-    return AsciiJson(_error_body(request, known), status_code=status, headers=headers)
+    body = _widened(request, error_body.to_json(known, current_request_id()))
+    return AsciiJson(body, status_code=status, headers=headers)
 
 
 def _answer_invalid(request: Request, error: Exception) -> JSONResponse:

@@ -4,7 +4,6 @@
 """
 
 import hmac
-import json
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import Headers, QueryParams
@@ -12,7 +11,6 @@ from starlette.requests import HTTPConnection
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from batchpoint.arm.envelope import error_body
 from batchpoint.entities.identity.role import Role
 from batchpoint.errors import AccessDenied, BatchpointError
 from batchpoint.server.blobs.service import BlobService
@@ -22,12 +20,12 @@ from batchpoint.server.identity.caller import NOBODY, OWNER, Caller, Grant
 from batchpoint.server.identity.links import Links
 from batchpoint.server.identity.openings import is_open
 from batchpoint.server.identity.tokens.authority import Authority
+from batchpoint.server.transport.error_answers import error_answer
 from batchpoint.server.transport.names import BY_PUBLIC_NAME, answers_to, is_public
-from batchpoint.server.transport.request_ids import current_request_id
 
 #: A link opens the one path that it was signed for, whatever its route asks for.
 _OF_A_LINK = Role(name="link", actions=["*"])
-_UNAUTHORIZED, _SEE_OTHER = 401, 303
+_SEE_OTHER = 303
 
 
 class Gate:
@@ -139,18 +137,9 @@ async def _refuse(error: BatchpointError, scope: Scope, send: Send) -> None:
     if page is not None and error.target == "Authorization":
         await RedirectResponse(page, _SEE_OTHER)(scope, _nothing, send)
         return
-    body = json.dumps(error_body.to_json(error, current_request_id())).encode()
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-    ]
-    status = error_body.status_of(error)
-    if status == _UNAUTHORIZED:
-        headers.append((b"www-authenticate", b"Bearer"))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    await error_answer(error, is_owner=False)(scope, _nothing, send)
 
 
 async def _nothing() -> Message:
-    """A redirection reads nothing of its request."""
+    """Neither answer reads anything of its request."""
     return {"type": "http.request"}
