@@ -7,8 +7,14 @@ from pathlib import Path
 import httpx
 import pytest
 
+from batchpoint.in_process import IN_PROCESS_URL, InProcessTransport
+from batchpoint.server.app import create_app
+from batchpoint.server.identity.home import token_of
 from batchpoint.server.identity.secrets import proves
+from batchpoint.server.identity.tokens.attempts import FAILURES_MOST
 from batchpoint.server.transport.audit import LINE_BYTES, line_of
+from batchpoint.settings import Settings
+from batchpoint.store.store import open_store
 from tests.callers import GROUP, Callers, callers_on, workspace
 
 HERE, THERE = workspace("here"), workspace("there")
@@ -184,6 +190,18 @@ def test_every_change_and_every_refusal_stands_in_the_log_and_no_reading(callers
     assert b"secret" not in log.read_bytes().splitlines()[-2]
     assert callers.owner.get("/batchpoint/v1/audit?top=1").json()["value"][0]["requestId"] == unknown["requestId"]
     assert code(client.get("/batchpoint/v1/audit")) == (403, "AuthorizationFailed")
+
+
+def test_strangers_who_are_refused_again_and_again_fill_no_disk(home: Path) -> None:
+    with open_store(home) as store:
+        transport = InProcessTransport(create_app(Settings(home=home), store), store)
+        stranger = httpx.Client(base_url=IN_PROCESS_URL, transport=transport)
+        for _ in range(FAILURES_MOST + 5):
+            assert stranger.post("/endpoints/e/jobs").status_code == 401
+        assert len((home / "audit.log").read_bytes().splitlines()) == FAILURES_MOST
+        owner = {"Authorization": f"Bearer {token_of(home)}"}
+        stranger.delete("/batchpoint/v1/users/nobody", headers=owner)
+        assert json.loads((home / "audit.log").read_bytes().splitlines()[-1])["isOwner"]
 
 
 @pytest.mark.parametrize("text", ["\n", "\r\n{}", "\x1b[31m", "\u2028", '"', "\x7f", "\udc80", "\U0001f600", "x"])

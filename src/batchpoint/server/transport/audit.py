@@ -1,4 +1,4 @@
-"""The audit log of a home: one line of JSON for each request that changes something or was refused, never rewritten.
+"""The audit log of a home: one line of JSON for each request that changes something or was refused to, never rewritten.
 
 ``create_app`` puts the middleware around the gate; whoever runs a server reads the file, or asks for its end.
 """
@@ -14,12 +14,14 @@ from typing import Any
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from batchpoint.server.identity.caller import NOBODY, OWNER
+from batchpoint.server.identity.tokens.attempts import Attempts
 from batchpoint.server.transport.request_ids import current_request_id
 
 log = logging.getLogger(__name__)
 
 #: Methods that change nothing.
 _READS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+_REFUSED = 400
 #: Bytes of a line at most, its end included: a line of that length is appended whole or not at all.
 LINE_BYTES = 8192
 #: Characters that are kept of a text, and of one in a line that would be too long.
@@ -33,11 +35,15 @@ def audit_file(home: Path) -> Path:
 
 
 class Audit:
-    """ASGI middleware: notes who did what, with which result; no query and no body, where secrets may be."""
+    """ASGI middleware: notes who did what, with which result; no query and no body, where secrets may be.
+
+    Of requests of strangers that were refused a few a minute from each address: whoever likes must not fill the disk.
+    """
 
     def __init__(self, app: ASGIApp, file: Path) -> None:
         self._app = app
         self._file = file
+        self._strangers = Attempts()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in _READS:
@@ -56,7 +62,17 @@ class Audit:
         try:
             await self._app(scope, receive, noting)
         finally:
-            self._append(_entry(scope, state, statuses[-1]))
+            entry = _entry(scope, state, statuses[-1])
+            if not self._is_one_of_many(state, entry):
+                self._append(entry)
+
+    def _is_one_of_many(self, state: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
+        if state.get("caller", NOBODY) is not NOBODY or entry["status"] < _REFUSED:
+            return False
+        if self._strangers.wait_s(entry["address"], ""):
+            return True
+        self._strangers.failed(entry["address"], "")
+        return False
 
     def _append(self, entry: Mapping[str, Any]) -> None:
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
