@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Header, Request, Response
 
 from batchpoint.arm import invocation as invocation_wire
 from batchpoint.arm import job as wire
+from batchpoint.entities.endpoint import Endpoint
 from batchpoint.entities.job import Job
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import ResourceNotFound
@@ -40,7 +41,7 @@ def desk_of_endpoint(request: Request, endpoint: str) -> Desk:
     return Desk(found, workspace, server_of(request), caller_of(request))
 
 
-def _workspace(endpoint: Any, key: str) -> Workspace:
+def _workspace(endpoint: Endpoint | None, key: str) -> Workspace:
     """In the spelling of the endpoint's id."""
     segments = (endpoint.id or "").split("/") if endpoint else []
     return Workspace(segments[2], segments[4], segments[8]) if len(segments) > 8 else Workspace(*key.split("/"))

@@ -7,7 +7,8 @@ import base64
 import json
 import logging
 from collections.abc import Mapping
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Depends, Request
@@ -31,6 +32,18 @@ _FIELDS_MOST = 50
 _UNKEPT = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 #: What stands behind the resource in a scope of Azure.
 _SCOPES = ("/.default", "/user_impersonation")
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A token that was just given out."""
+
+    principal: Principal
+    text: str
+    #: Seconds since the epoch.
+    expires_on: int
+    #: Seconds from now on.
+    expires_in: int
 
 
 async def sent_form(request: Request) -> dict[str, str] | Refusal:
@@ -63,12 +76,12 @@ def token(request: Request, authority: AtAuthority, form: Form) -> JSONResponse:
         return _refused(found)
     answer = {
         "token_type": "Bearer",
-        "expires_in": found["expires_in"],
-        "ext_expires_in": found["expires_in"],
-        "access_token": found["access_token"],
+        "expires_in": found.expires_in,
+        "ext_expires_in": found.expires_in,
+        "access_token": found.text,
     }
     if form.get("grant_type") == "password" and "client_info" in form:
-        who = {"uid": found["principal"].id, "utid": authority.tenant}
+        who = {"uid": found.principal.id, "utid": authority.tenant}
         answer["client_info"] = base64.urlsafe_b64encode(json.dumps(who).encode()).decode().rstrip("=")
     return JSONResponse(answer, headers=_UNKEPT)
 
@@ -83,12 +96,12 @@ def older_token(request: Request, authority: AtAuthority, form: Form) -> JSONRes
         return _refused(found)
     answer = {
         "token_type": "Bearer",
-        "expires_in": str(found["expires_in"]),
-        "ext_expires_in": str(found["expires_in"]),
-        "expires_on": str(found["expires_on"]),
-        "not_before": str(found["expires_on"] - found["expires_in"]),
+        "expires_in": str(found.expires_in),
+        "ext_expires_in": str(found.expires_in),
+        "expires_on": str(found.expires_on),
+        "not_before": str(found.expires_on - found.expires_in),
         "resource": form.get("resource", ""),
-        "access_token": found["access_token"],
+        "access_token": found.text,
     }
     return JSONResponse(answer, headers=_UNKEPT)
 
@@ -121,7 +134,7 @@ def managed_identity(request: Request, authority: AtAuthority) -> JSONResponse:
     return JSONResponse(answer, headers=_UNKEPT)
 
 
-def _issued(request: Request, authority: Authority, form: Mapping[str, str]) -> dict[str, Any] | Refusal:
+def _issued(request: Request, authority: Authority, form: Mapping[str, str]) -> Issued | Refusal:
     authorization = request.headers.get("authorization", "")
     address, who = request.client.host if request.client else "", named(form, authorization)
     if authority.attempts.wait_s(address, who):
@@ -142,10 +155,9 @@ def _tell(authority: Authority, address: str, who: str, refusal: Refusal) -> Non
         log.warning("login refused", extra={"client": who[:64], "address": address, "reason": reason})
 
 
-def _given(authority: Authority, principal: Principal, audience: Audience) -> dict[str, Any]:
+def _given(authority: Authority, principal: Principal, audience: Audience) -> Issued:
     text, expires_on = authority.issue(principal, audience)
-    lifetime = authority.lifetime_s
-    return {"access_token": text, "expires_on": expires_on, "expires_in": lifetime, "principal": principal}
+    return Issued(principal, text, expires_on, authority.lifetime_s)
 
 
 def _resource(form: Mapping[str, str]) -> str:
