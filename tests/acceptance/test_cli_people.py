@@ -1,5 +1,6 @@
 """Users, service principals and roles from the command line: made, shown, given, taken away, and logged."""
 
+import re
 from pathlib import Path
 
 from batchpoint.server.identity.secrets import proves
@@ -64,6 +65,7 @@ def test_tables_say_who_did_what_within_a_screen(az: Az) -> None:
     assert az("role assignments -o table").out.split()[:3] == ["Principal_name", "Role", "Scope"]
     header, _, first, *_ = az("audit list -o table").out.splitlines()
     assert header.split() == ["Time", "Status", "Caller", "Action", "Scope", "Method", "Path", "Address"]
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", first.split()[0])
     assert first.split()[2:4] == ["owner", "Microsoft.Authorization/principals/write"]
 
 

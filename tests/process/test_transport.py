@@ -58,6 +58,7 @@ def asked(server: Server, name: str, host: str, path: str = INFO) -> httpx.Respo
 
 def test_with_the_bundle_the_server_is_believed_and_without_it_is_not(server: Server) -> None:
     assert server.https.startswith("https://localhost:")
+    assert "No other machine can use it yet" in server.said()
     for address in (server.https, server.https.replace("localhost", "127.0.0.1")):
         believing = httpx.get(address + INFO, verify=client_context([bundle(server)]), headers=token(server))
         assert believing.status_code == 200

@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 import sys
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -31,6 +32,8 @@ _TABLE_STARTS = (
     "items_failed",
     "provisioning_state",
 )
+#: Nobody reads a table for fractions of a second.
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(?:\+00:00|Z)")
 
 
 def compiled(query: str | None) -> "ParsedResult | None":
@@ -161,6 +164,8 @@ def _table_row(row: Any) -> dict[str, str]:
 
 def _table_cell(value: Any) -> str:
     text = _one_line(value)
+    if moment := _MOMENT.fullmatch(text):
+        return f"{moment[1]}Z"
     if not text.removeprefix("azureml:").startswith("/subscriptions/"):
         return text
     # An id of six names would push the other columns out of sight; its last name says enough, with its version.

@@ -103,4 +103,4 @@ def _try_out(desk: Desk, datastore: Datastore) -> None:
             break
     except UserError as error:
         hint = "To register it all the same, add --skip-validation (skipValidation=true)."
-        raise type(error)(f"{error.message} {hint}", target=datastore.name) from error
+        raise type(error)(f"{error.message.rstrip('.')}. {hint}", target=datastore.name) from error
