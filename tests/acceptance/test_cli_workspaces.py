@@ -181,6 +181,8 @@ def test_a_home_of_before_knows_the_workspaces_that_are_in_use(home: Path, az: A
         file.execute("DROP TABLE resource_groups")
         for later in ("principals", "credentials", "roles", "role_assignments"):
             file.execute(f"DROP TABLE {later}")
+        for later in ("jobs_by_workspace", "jobs_by_endpoint"):
+            file.execute(f"DROP INDEX {later}")
         for table, column in (("ledger", "error_type"), ("ledger", "fingerprint"), ("idempotency_keys", "asks")):
             file.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
         file.execute("UPDATE alembic_version SET version_num = '0002'")
