@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,13 @@ class Town:
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     folder = tmp_path_factory.mktemp("apart")
     (folder / "home").mkdir(mode=0o700)
-    for name, text in (("code/score.py", SCRIPT), ("model/weights", "w"), ("input/a.txt", "a"), ("open/b.txt", "b")):
+    for name, text in (
+        ("code/score.py", SCRIPT),
+        ("model/weights", "w"),
+        ("input/a.txt", "a"),
+        ("open/b.txt", "b"),
+        ("open/in/b.txt", "b"),
+    ):
         (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_text(text)
     (folder / "open" / "out").symlink_to(folder / "input")
@@ -260,7 +267,7 @@ def test_an_output_on_the_machine_is_a_path_of_the_machine(town: Town) -> None:
     uri = f"azureml://jobs/{job}/outputs/score/paths/"
     assert error(town.invoke(town.invoker, uri))[:2] == (403, "LocalPathNotAllowed")
     assert town.invoke(town.owner, uri).status_code == 201
-    opened = town.invoke(town.owner, "azureml:d:1", str(town.folder / "open")).json()["name"]
+    opened = town.invoke(town.owner, "azureml:d:1", str(town.folder / "open" / "in")).json()["name"]
     assert town.invoke(town.invoker, f"azureml://jobs/{opened}/outputs/score/paths/").status_code == 201
 
 
@@ -273,6 +280,32 @@ def test_a_folder_that_is_open_to_all_opens_no_home_in_it(tmp_path: Path) -> Non
         for name in ("", "real", "link", "real/home", "link/home", "real/home/token", "link/home/token"):
             body = {"properties": {"dataUri": f"{tmp_path}/{name}", "dataType": "uri_folder"}}
             assert error(made.put(f"{HERE}/data/x/versions/1", json=body))[:2] == (403, "LocalPathNotAllowed"), name
+
+
+def test_no_link_in_a_folder_that_is_open_to_all_leads_out_of_it(tmp_path: Path) -> None:
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "key").write_text("canary")
+    for name in ("fine/venv/bin", "file", "folder", "chain", "beside"):
+        (tmp_path / "open" / name).mkdir(parents=True)
+        (tmp_path / "open" / name / "a.txt").write_text("a")
+    (tmp_path / "open" / "fine" / "inside").symlink_to(tmp_path / "open" / "beside")
+    (tmp_path / "open" / "fine" / "around").symlink_to(tmp_path / "open" / "fine")
+    (tmp_path / "open" / "file" / "key").symlink_to(tmp_path / "secret" / "key")
+    (tmp_path / "open" / "folder" / "all").symlink_to(tmp_path / "secret")
+    (tmp_path / "open" / "chain" / "next").symlink_to(tmp_path / "open" / "folder")
+    with callers_on(tmp_path / "home", local_roots_allowed=str(tmp_path / "open")) as callers:
+        callers.owner.put(HERE, json={"location": "local", "properties": {}})
+        made = callers.of("made", "Contributor", HERE)
+        for name in ("file", "folder", "chain", ""):
+            body = {"properties": {"modelUri": f"{tmp_path}/open/{name}"}}
+            told = made.put(f"{HERE}/models/m-{name}/versions/1", json=body)
+            assert error(told)[:2] == (403, "LocalPathNotAllowed"), name
+        assert not [path for path in (tmp_path / "home").rglob("key") if path.read_text() == "canary"]
+        body = {"properties": {"modelUri": f"{tmp_path}/open/fine"}}
+        assert made.put(f"{HERE}/models/fine/versions/1", json=body).status_code == 201
+        (tmp_path / "open" / "fine" / "venv" / "bin" / "python").symlink_to(sys.executable)
+        body = {"properties": {"python": f"{tmp_path}/open/fine/venv"}}
+        assert made.put(f"{HERE}/environments/e/versions/1", json=body).status_code == 201
 
 
 def test_kept_credentials_are_for_the_place_that_they_were_given_for(town: Town) -> None:
@@ -339,7 +372,7 @@ def test_a_path_of_the_machine_is_the_owner_s_to_name(town: Town, path: str) -> 
 
 
 def test_a_folder_that_is_open_to_all_may_be_named_by_all_and_what_the_owner_registered_is_used(town: Town) -> None:
-    answer = town.invoke(town.invoker, str(town.folder / "open"))
+    answer = town.invoke(town.invoker, str(town.folder / "open" / "in"))
     assert answer.status_code == 201, answer.text
     assert town.invoke(town.owner, str(town.folder / "input")).status_code == 201
     # The data asset d is a folder that is not open.

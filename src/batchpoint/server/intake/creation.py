@@ -123,7 +123,7 @@ def _pinned_environment(desk: Desk, environment: str | Environment | None) -> st
         name = environment.name or ANONYMOUS_ENVIRONMENT
         version = environment.version or environment_version(environment)
         if environment.python:
-            allowed_path(desk, environment.python)
+            allowed_path(desk, environment.python, is_read=False)
         _check_buildable(environment)
         found = create_asset(desk, environment.model_copy(update={"name": name, "version": version}))
     else:
@@ -181,7 +181,7 @@ def create_asset(desk: Desk, wanted: A) -> A:
     if isinstance(wanted, DataAsset):
         _check_place(desk, wanted.path)
     elif isinstance(wanted, Environment) and wanted.python:
-        allowed_path(desk, wanted.python)
+        allowed_path(desk, wanted.python, is_read=False)
         # One that is registered may be archived and described although its interpreter has gone.
         if desk.store.get_asset(desk.key, Environment, wanted.name or "", wanted.version or "") is None:
             _check_interpreter(wanted.python)

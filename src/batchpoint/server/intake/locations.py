@@ -10,6 +10,7 @@ from batchpoint.entities.datastore import Datastore
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import LocalPathNotAllowed, NotSupported, ReferenceInvalid
 from batchpoint.server.identity.actions import ML
+from batchpoint.server.intake.addresses.opened_folders import OpenedFolders
 from batchpoint.server.intake.addresses.own_blobs import own_place
 from batchpoint.server.lookup import Desk
 from batchpoint.storage.datastores import LocalFolder, StoredPath, local_path
@@ -59,22 +60,23 @@ def resolve(desk: Desk, uri: str, use: str = "read") -> Location:
             raise ReferenceInvalid(f"{uri} names an asset where a place is needed. Give {SUPPORTED_FORMS}.", target=uri)
 
 
-def allowed_path(desk: Desk, path: str) -> Path:
-    """A path on this machine. Raises LocalPathNotAllowed where it is not for the caller to name it."""
+def allowed_path(desk: Desk, path: str, *, is_read: bool = True) -> Path:
+    """A path on this machine. Raises LocalPathNotAllowed where it is not for the caller to name it.
+
+    ``is_read``: what lies below it is read, so that no link in it may lead out either.
+    """
     if desk.caller.is_owner:
         return Path(path)
     # With every link followed: one that leads out of an allowed folder is a path outside.
     real = Path(os.path.realpath(path))
-    roots = [os.path.realpath(root.strip()) for root in desk.settings.local_roots_allowed.split(",") if root.strip()]
-    home = Path(os.path.realpath(desk.settings.home))
-    # A folder around the home is a way into it.
-    is_apart = not real.is_relative_to(home) and not home.is_relative_to(real)
-    if is_apart and any(real.is_relative_to(root) for root in roots):
+    opened = OpenedFolders(desk.settings)
+    stray = path if not opened.has(real) else opened.way_out(real) if is_read else None
+    if stray is None:
         return real
     raise LocalPathNotAllowed(
-        f"{path} is a path on the server's machine, and only the owner of its home may name those. Upload the files, "
-        "or name them in a datastore (azureml://datastores/<name>/paths/<path>); the operator of the server can open a "
-        "folder to all with the setting local_roots_allowed.",
+        f"{stray} is a path on the server's machine, or a link to one, and only the owner of its home may name those. "
+        "Upload the files, or name them in a datastore (azureml://datastores/<name>/paths/<path>); the operator of the "
+        "server can open a folder to all with the setting local_roots_allowed.",
         target=path,
     )
 
