@@ -421,6 +421,16 @@ def test_a_role_that_is_taken_away_ends_at_once_what_a_job_may_do_it_goes_on_doi
     assert town.invoke(passing, "azureml:d:1").status_code == 401
 
 
+def test_roles_in_a_workspace_end_with_it(town: Town) -> None:
+    place = workspace("short-lived")
+    town.owner.put(place, json={"location": "local", "properties": {}})
+    before, above = town.callers.of("before", "Contributor", place), town.callers.of("above", "Reader", GROUP)
+    assert before.get(place).status_code == 200
+    assert town.owner.delete(place).status_code == 200
+    town.owner.put(place, json={"location": "local", "properties": {}})
+    assert (before.get(place).status_code, above.get(place).status_code) == (403, 200)
+
+
 def test_a_signed_link_opens_its_own_path_for_reading_until_it_expires(town: Town) -> None:
     plane, nobody = town.callers.app.state.plane, httpx.Client(base_url=town.owner.base_url, transport=town.transport)
     own, other = (town.invoke(town.owner, "azureml:d:1").json()["name"] for _ in range(2))

@@ -11,6 +11,7 @@ from batchpoint.entities.workspace_record import ResourceGroup, WorkspaceRecord
 from batchpoint.errors import ReferenceInvalid, ResourceConflict, ResourceNotFound
 from batchpoint.server.identity.actions import ML
 from batchpoint.server.identity.caller import Caller
+from batchpoint.server.identity.roles import forget_grants
 from batchpoint.server.intake.creation import context
 from batchpoint.server.lookup import ControlPlane, Desk, no_workspace
 from batchpoint.storage.accounts.account import account_of
@@ -68,7 +69,10 @@ def put(plane: ControlPlane, caller: Caller, workspace: Workspace, wanted: Works
 
 
 def delete(plane: ControlPlane, workspace: Workspace) -> bool:
-    """Forget the workspace and all that it holds but its jobs and their outputs; False if there is none."""
+    """Forget the workspace and all that it holds but its jobs and their outputs, and who may do what in it.
+
+    False if there is none.
+    """
     if workspace.is_default:
         raise ResourceConflict(
             "The default workspace is always there and cannot be deleted. Delete what is in it one by one, for "
@@ -78,6 +82,11 @@ def delete(plane: ControlPlane, workspace: Workspace) -> bool:
     for datastore in plane.store.list_datastores(workspace.key):
         secrets.forget(plane.settings.home, datastore)
     forget_keys(account_of(plane.settings.home, workspace))
+    # Whoever makes another one of this name decides anew who may do what in it.
+    for given in plane.store.list_assignments():
+        if given.scope.lower() == workspace.arm_id.lower():
+            plane.store.delete_assignment(given.id)
+    forget_grants(plane.store)
     return plane.store.delete_workspace(workspace.key)
 
 
