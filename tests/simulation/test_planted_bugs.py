@@ -10,6 +10,8 @@ from tests.simulation.world.mutants import MUTANTS
 from tests.simulation.world.world import played
 
 SEEDS = 600
+#: Bugs that few worlds meet, and about where the first one does: those are played first, the others if need be.
+RARE = {"rows_after_the_freeze": 490}
 
 
 @pytest.fixture
@@ -24,7 +26,8 @@ def test_bugs_are_planted_in_every_layer() -> None:
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_a_planted_bug_is_noticed(name: str, root: Path) -> None:
-    for seed in range(SEEDS):
+    first = RARE.get(name, 0)
+    for seed in (*range(first, SEEDS), *range(first)):
         try:
             with MUTANTS[name]():
                 played(seed, root)
