@@ -11,7 +11,6 @@ from batchpoint.entities.workspace_record import ResourceGroup, WorkspaceRecord
 from batchpoint.errors import ReferenceInvalid, ResourceConflict, ResourceNotFound
 from batchpoint.server.identity.actions import ML
 from batchpoint.server.identity.caller import Caller
-from batchpoint.server.identity.roles import forget_grants
 from batchpoint.server.intake.creation import context
 from batchpoint.server.lookup import ControlPlane, Desk, no_workspace
 from batchpoint.storage.accounts.account import account_of
@@ -86,7 +85,6 @@ def delete(plane: ControlPlane, workspace: Workspace) -> bool:
     for given in plane.store.list_assignments():
         if given.scope.lower() == workspace.arm_id.lower():
             plane.store.delete_assignment(given.id)
-    forget_grants(plane.store)
     return plane.store.delete_workspace(workspace.key)
 
 
