@@ -13,7 +13,7 @@ from batchpoint.server.identity.home import token_of
 from batchpoint.server.identity.secrets import proves
 from batchpoint.server.identity.tokens.attempts import FAILURES_MOST
 from batchpoint.server.transport.audit import LINE_BYTES, line_of
-from batchpoint.settings import Settings
+from batchpoint.settings import DEFAULT_SUBSCRIPTION, Settings
 from batchpoint.store.store import open_store
 from tests.callers import GROUP, Callers, callers_on, workspace
 
@@ -190,6 +190,20 @@ def test_every_change_and_every_refusal_stands_in_the_log_and_no_reading(callers
     assert b"secret" not in log.read_bytes().splitlines()[-2]
     assert callers.owner.get("/batchpoint/v1/audit?top=1").json()["value"][0]["requestId"] == unknown["requestId"]
     assert code(client.get("/batchpoint/v1/audit")) == (403, "AuthorizationFailed")
+
+
+def test_an_upload_is_one_line_however_many_files_it_has(home: Path) -> None:
+    with open_store(home) as store:
+        transport = InProcessTransport(create_app(Settings(home=home), store), store)
+        owner = {"Authorization": f"Bearer {token_of(home)}"}
+        client = httpx.Client(base_url=IN_PROCESS_URL, transport=transport, headers=owner)
+        upload = f"/batchpoint/v1/uploads/{DEFAULT_SUBSCRIPTION}/default/default/{'a' * 64}"
+        for name in ("one", "two"):
+            assert client.put(f"{upload}/images/{name}.png", content=b"x").status_code == 201
+        assert client.put(f"{upload}/../images", content=b"x").status_code >= 400
+        assert client.post(f"{upload}/images").status_code >= 400
+        lines = [json.loads(line) for line in (home / "audit.log").read_bytes().splitlines()]
+        assert [(line["method"], line["status"] >= 400) for line in lines] == [("PUT", True), ("POST", True)]
 
 
 def test_strangers_who_are_refused_again_and_again_fill_no_disk(home: Path) -> None:

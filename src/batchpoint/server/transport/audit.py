@@ -22,6 +22,8 @@ log = logging.getLogger(__name__)
 #: Methods that change nothing.
 _READS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _REFUSED = 400
+#: Below it files are sent one by one, perhaps a million of them.
+_UPLOADS = "/batchpoint/v1/uploads/"
 #: Bytes of a line at most, its end included: a line of that length is appended whole or not at all.
 LINE_BYTES = 8192
 #: Characters that are kept of a text, and of one in a line that would be too long.
@@ -63,7 +65,7 @@ class Audit:
             await self._app(scope, receive, noting)
         finally:
             entry = _entry(scope, state, statuses[-1])
-            if not self._is_one_of_many(state, entry):
+            if not _is_part_of_upload(entry) and not self._is_one_of_many(state, entry):
                 self._append(entry)
 
     def _is_one_of_many(self, state: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
@@ -84,6 +86,11 @@ class Audit:
                 os.close(descriptor)
         except OSError as error:
             log.error("nothing can be written to %s: %s", self._file, error.strerror)
+
+
+def _is_part_of_upload(entry: Mapping[str, Any]) -> bool:
+    """A file that was sent: it counts for nothing before the request that ends its upload, which has a line."""
+    return entry["method"] == "PUT" and entry["status"] < _REFUSED and entry["path"].startswith(_UPLOADS)
 
 
 def line_of(entry: Mapping[str, Any]) -> bytes:
