@@ -14,6 +14,7 @@ from batchpoint.entities.job import Job, JobSettings
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import BatchpointError
 from batchpoint.server.identity.caller import OWNER
+from batchpoint.server.identity.links import Links
 from batchpoint.server.intake.creation import create_asset
 from batchpoint.server.intake.data_places import frozen_input, frozen_output
 from batchpoint.server.intake.datastores import create_datastore
@@ -38,7 +39,7 @@ def desk(root: Path) -> Iterator[Desk]:
     (root / "mine" / "in").mkdir(parents=True)
     (root / "mine" / "in" / "a.csv").write_text("a")
     with open_store(root / "home") as store:
-        desk = Desk(ControlPlane(store, Settings(home=root / "home"), lambda: None), WS, "", OWNER)
+        desk = Desk(ControlPlane(store, Settings(home=root / "home"), lambda: None, Links("k")), WS, "", OWNER)
         for datastore in (
             Datastore(name="blobs", type="azure_blob", account_name="acct", container_name="box"),
             Datastore(name="lake", type="azure_data_lake_gen2", account_name="acct", filesystem="files"),

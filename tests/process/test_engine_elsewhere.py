@@ -14,6 +14,7 @@ import pytest
 from batchpoint.entities.data import Input
 from batchpoint.entities.datastore import Credentials, Datastore
 from batchpoint.entities.job import JobStatus
+from batchpoint.server.identity.links import Links
 from batchpoint.server.lookup import ControlPlane
 from batchpoint.server.verification import verify
 from batchpoint.storage.datastores import OpenDatastore, open_datastore
@@ -380,7 +381,7 @@ def test_failed_items_stand_beside_the_output_and_go_when_they_are_healed(elsewh
     assert ended.status is JobStatus.COMPLETED, ended.job.error
     assert place.text("out/failed_items.jsonl") == ended.folder.failed_items.read_text()
     assert ended.job.properties["batchpoint.failed_items_path"] == place.uri("out/failed_items.jsonl")
-    plane = ControlPlane(engine.store, engine.settings, lambda: None)
+    plane = ControlPlane(engine.store, engine.settings, lambda: None, Links("k"))
     assert {(check.what, check.state) for check in verify(plane, ended.job)} >= {
         ("output", "ok"), ("failed items", "ok"), ("plan", "ok"), ("segments", "ok"),
     }  # fmt: skip

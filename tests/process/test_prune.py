@@ -13,6 +13,7 @@ from batchpoint.entities.job import JobStatus
 from batchpoint.environments.builder import ensure
 from batchpoint.environments.spec import read_spec
 from batchpoint.errors import ResourceConflict, ResourceNotFound
+from batchpoint.server.identity.links import Links
 from batchpoint.server.lookup import ControlPlane
 from batchpoint.server.routers.partial import describe
 from batchpoint.storage.atomic import aside_path
@@ -77,7 +78,7 @@ def test_a_pruned_job_says_why_it_cannot_be_downloaded_in_part(engine: Engine, h
     engine.job("good.py", engine.items(2))
     engine.store.request_cancel(W, "job")
     job_folder(home, "job").segments.mkdir()
-    plane = ControlPlane(engine.store, engine.settings, lambda: None)
+    plane = ControlPlane(engine.store, engine.settings, lambda: None, Links("k"))
     with pytest.raises(ResourceNotFound, match="had scored nothing"):
         describe(plane, "job")
     assert pruned(home) == [("segments", "job")]

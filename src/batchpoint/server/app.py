@@ -130,29 +130,34 @@ def create_app(
     # Drawn before the first question, so that a client on this home can compare.
     home_id_of(settings.home)
     links = Links(drawn_once(settings.home / "keys" / "links"))
-    app.state.plane = ControlPlane(store, settings, job_arrived, keeps_idle, links)
-    app.state.authority = authority = Authority(store, settings)
+    app.state.plane = ControlPlane(store, settings, job_arrived, links, keeps_idle)
+    app.state.authority = Authority(store, settings)
+    app.state.visitors = Visitors(app.state.authority, settings.home)
     _route(app)
-    hosts = frozenset(extra_names(settings))
+    _add_layers(app, app.state.plane)
+    _answer_errors(app)
+    return app
+
+
+def _add_layers(app: FastAPI, plane: ControlPlane) -> None:
+    """What a request passes before it reaches a route; the layer that is added last is the outermost."""
+    settings, hosts = plane.settings, frozenset(extra_names(plane.settings))
     app.add_middleware(CanonicalPaths)
-    app.add_middleware(Crowds, most=settings.requests_in_progress if keeps_idle else 0)
+    app.add_middleware(Crowds, most=settings.requests_in_progress if plane.keeps_idle else 0)
     app.add_middleware(RateLimit, per_second=settings.requests_per_second)
-    app.state.visitors = visitors = Visitors(authority, settings.home)
     app.add_middleware(
         Gate,
         owner_token=token_of(settings.home),
-        links=links,
+        links=plane.links,
         hosts=hosts,
-        authority=authority,
-        visitors=visitors,
-        blobs=BlobService(Places(settings.home, store)),
+        authority=app.state.authority,
+        visitors=app.state.visitors,
+        blobs=BlobService(Places(settings.home, plane.store)),
     )
     if settings.tls_certificate:
         # Under a certificate of our own making, a browser that was told so could not be let in any more.
         app.add_middleware(StrictTransport, hosts=hosts)
     app.add_middleware(Audit, file=audit_file(settings.home))
-    _answer_errors(app)
-    return app
 
 
 def _answer_errors(app: FastAPI) -> None:

@@ -49,10 +49,10 @@ class ControlPlane:
     store: Store
     settings: Settings
     job_arrived: Callable[[], None]
+    #: Signs addresses that open without a token.
+    links: Links
     #: Instances of computes may be there without a job, because this is a server.
     keeps_idle: bool = False
-    #: Signs addresses that open without a token.
-    links: Links | None = None
 
 
 @dataclass(frozen=True)

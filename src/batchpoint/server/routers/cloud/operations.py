@@ -22,7 +22,6 @@ _NAME = re.compile(r"(?P<drawn>[0-9a-f]{32})-(?P<proof>[0-9a-f]{64})")
 
 def answered(desk: Desk, response: Response, resource: dict[str, Any]) -> dict[str, Any]:
     """What a PUT answers: the resource, with the operation that made it in its body and in the headers."""
-    assert desk.plane.links is not None
     subscription, location = desk.workspace.subscription, desk.settings.location
     uri = wire.address(desk.server, subscription, location, _name(desk.plane.links, subscription))
     response.headers.update(wire.headers(uri))
@@ -33,7 +32,6 @@ def answered(desk: Desk, response: Response, resource: dict[str, Any]) -> dict[s
 def get_status(
     request: Request, response: Response, plane: AtPlane, subscription: str, location: str, operation: str
 ) -> dict[str, Any]:
-    assert plane.links is not None
     found = _NAME.fullmatch(operation)
     if found is None or not plane.links.proves(_fact(subscription, found["drawn"]), found["proof"]):
         raise ResourceNotFound(f"There is no operation {operation[:80]} in this subscription.", target="operation")

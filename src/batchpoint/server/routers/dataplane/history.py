@@ -95,7 +95,6 @@ def _shown(desk: Desk, job: Job) -> dict[str, Any]:
 
 def _link(desk: Desk, run: str, log: str) -> str:
     """An address that opens without a token for a while."""
-    assert desk.plane.links is not None
     path, _, query = desk.plane.links.signed(f"{HISTORY}{desk.workspace.arm_id}/runs/{run}/logs/{log}").rpartition("?")
     return f"{desk.server}{quote(path)}?{query}"
 
