@@ -90,7 +90,7 @@ class Audit:
 
 def _is_part_of_upload(entry: Mapping[str, Any]) -> bool:
     """A file that was sent: it counts for nothing before the request that ends its upload, which has a line."""
-    return entry["method"] == "PUT" and entry["status"] < _REFUSED and entry["path"].startswith(_UPLOADS)
+    return entry["method"] == "PUT" and int(entry["status"]) < _REFUSED and str(entry["path"]).startswith(_UPLOADS)
 
 
 def line_of(entry: Mapping[str, Any]) -> bytes:
