@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from batchpoint.errors import CancelRequested, InputUnreadable
-from batchpoint.storage.listing import list_file, list_folder
+from batchpoint.storage.listing import glob_filter, list_file, list_folder
 
 
 def make(root: Path, *names: bytes | str) -> None:
@@ -189,3 +189,12 @@ def test_whoever_lists_is_asked_folder_by_folder_whether_the_list_is_still_wante
     with pytest.raises(CancelRequested):
         list_folder(tmp_path, still_wanted=still_wanted)
     assert len(asked) == 3
+
+
+def test_a_pattern_of_many_stars_is_looked_for_once() -> None:
+    keep = glob_filter(["*a" * 20 + "b", "x*[0-9]*.c?v"], [])
+    assert not keep("a" * 200)
+    assert keep("a" * 200 + "b")
+    assert keep("deep/x-1.2.csv")
+    assert keep("x1.csv.cxv")
+    assert not keep("x.csv")

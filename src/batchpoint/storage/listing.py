@@ -222,15 +222,19 @@ def _glob_regex(glob: str) -> str:
 
 
 def _segment_regex(segment: str) -> str:
-    regex = ""
+    # What stands before, between and behind the stars.
+    parts = [""]
     for piece in re.findall(r"\[!?\]?[^\]]*\]|.", segment, re.DOTALL):
         if piece == "*":
-            regex += "[^/]*"
+            parts.append("")
         elif piece == "?":
-            regex += "[^/]"
+            parts[-1] += "[^/]"
         elif len(piece) > 2 and piece.startswith("["):
             inside = piece[1:-1].replace("\\", "\\\\").replace("[", "\\[")
-            regex += "[^/" + inside[1:] + "]" if inside.startswith("!") else "[" + inside.replace("^", "\\^") + "]"
+            parts[-1] += "[^/" + inside[1:] + "]" if inside.startswith("!") else "[" + inside.replace("^", "\\^") + "]"
         else:
-            regex += re.escape(piece)
-    return regex
+            parts[-1] += re.escape(piece)
+    first, *others = parts
+    # What stands between two stars may as well be the first that fits: to try all others would take for ever.
+    between = "".join(f"(?>[^/]*?{one})" for one in others[:-1])
+    return f"{first}{between}[^/]*{others[-1]}" if others else first
