@@ -194,8 +194,13 @@ def test_containers_come_and_go(client: BlobServiceClient) -> None:
     assert listed == sorted(listed)
     assert [one.name for one in client.list_containers(name_starts_with="mi")] == ["mine"]
     made.upload_blob("a/b", b"1")
+    made.get_blob_client("later").stage_block("a", b"1")
     made.delete_container()
     assert not made.exists()
+    client.create_container("mine")
+    with pytest.raises(ResourceNotFoundError):
+        made.get_blob_client("later").get_block_list("all")
+    made.delete_container()
     with pytest.raises(HttpResponseError):
         client.create_container("open-to-all", public_access="blob")
     for own in ("azureml", STORE):

@@ -2,6 +2,7 @@
 
 import filecmp
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +51,8 @@ class Places:
             message = "The container is that of a datastore. Delete its blobs, or the datastore."
             raise refused(409, "ContainerBeingUsed", message)
         found.remove_all()
+        # Notes, and blocks of blobs that were never put together: another container of this name begins without.
+        shutil.rmtree(address.account.about / address.container, ignore_errors=True)
 
     def names(self, account: Account) -> list[str]:
         """Of all containers of an account, in order."""

@@ -157,8 +157,7 @@ class Blobs:
                 yield whole
 
     def remove_all(self) -> None:
-        """The container with everything in it."""
-        shutil.rmtree(self.notes.folder, ignore_errors=True)
+        """The container with everything in it; what is known about it stays."""
         shutil.rmtree(self.root)
 
     def _path(self, name: str) -> Path:
