@@ -59,9 +59,9 @@ OPEN_TO_ALL = {"errors", "settings", "failpoints"}
 HOMES_OF: dict[str, set[str]] = {
     "sqlalchemy": {"store"},
     "alembic": {"store"},
-    "fastapi": {"server", "local"},
+    "fastapi": {"server"},
     "starlette": {"server"},
-    "uvicorn": {"server", "cli", "local"},
+    "uvicorn": {"server"},
     "httpx": {"client", "storage", "in_process", "local", "cli"},
     "rich": {"cli"},
     # Object stores: the libraries of the extras azure and s3.
