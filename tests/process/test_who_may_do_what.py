@@ -191,6 +191,8 @@ def test_a_role_in_a_workspace_allows_there_what_is_written_and_nothing_elsewher
 def restore(callers: Callers) -> None:
     place = Workspace(DEFAULT_SUBSCRIPTION, "lab", OWN)
     callers.store.put_endpoint(place.key, Endpoint(name=f"end-{OWN}", id=ids.endpoint_id(place, f"end-{OWN}")))
+    for letter, role in ROLES.items():
+        callers.of(f"{letter}-here", role, workspace(OWN))
 
 
 @pytest.mark.parametrize("letter", ROLES)
