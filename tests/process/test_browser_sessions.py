@@ -71,7 +71,10 @@ def test_a_page_leads_to_the_login_and_the_login_back_to_it(browser: httpx.Clien
     assert "Anna" in page.text
 
 
-def test_the_bare_address_leads_to_a_page(browser: httpx.Client) -> None:
+def test_the_bare_address_leads_to_a_page(browser: httpx.Client, passwords: dict[str, str]) -> None:
+    assert browser.get("/").headers["location"] == "/login?next=/"
+    assert browser.get("/", headers={"Accept": "application/json"}).status_code == 401
+    logged_in(browser, "anna", passwords["Anna"], "/")
     front = browser.get("/")
     assert (front.status_code, front.headers["location"]) == (303, "/docs")
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from urllib.parse import quote, urlsplit
 
 #: Pages that people open: who has to log in first is led there.
-PAGES = frozenset({"/docs"})
+PAGES = frozenset({"/", "/docs"})
 #: Where a login leads that was not on the way to anything.
 FRONT_PAGE = "/docs"
 

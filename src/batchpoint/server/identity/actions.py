@@ -54,6 +54,7 @@ _EXCEPTIONS: tuple[tuple[str, str, Need], ...] = (
     ("GET", "/batchpoint/v1/info", _SIGHT),
     ("GET", "/batchpoint/v1/openapi.json", _SIGHT),
     ("GET", "/batchpoint/v1/session", _SIGHT),
+    ("GET", "/", _SIGHT),
     ("GET", "/docs", _SIGHT),
     ("GET", "/batchpoint/v1/jobs/{job}/*", Need(_RUNS_READ, Place.JOB)),
     ("GET", "/batchpoint/v1/roles/**", _SIGHT),

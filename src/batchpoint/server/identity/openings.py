@@ -28,8 +28,6 @@ OPENINGS: dict[str, frozenset[str]] = {
     # Where people at a browser do so; both check for themselves who sends the form.
     "/login": frozenset({"GET", "HEAD", "POST"}),
     "/logout": frozenset({"POST"}),
-    # Leads people to the front page.
-    "/": frozenset({"GET", "HEAD"}),
     # Styles and scripts of our pages.
     "/pages/{name}": frozenset({"GET", "HEAD"}),
 }
