@@ -28,7 +28,7 @@ from batchpoint.store.store import open_store
 from tests.process.servers import SPACE
 
 #: Made-up requests of one operation.
-_TRIES = {GenerationMode.POSITIVE: 6, GenerationMode.NEGATIVE: 3}
+_TRIES = {GenerationMode.POSITIVE: 4, GenerationMode.NEGATIVE: 2}
 #: Kinds of assets that share their routes with data; only what is in a body is their own.
 _OTHER_KINDS = ("/models", "/datasets", "/environments", "/codes")
 

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from batchpoint.server.identity.links import LIFETIME_S, Links
-from batchpoint.server.routers.dataplane import history
+from batchpoint.server.routers import jobs
 from batchpoint.storage.lock import try_lock
 from tests.acceptance.command_line import Az, invoked, with_deployment
 from tests.acceptance.test_wire_archive import BASE
@@ -138,7 +138,7 @@ def test_logs_are_there_from_the_first_moment_and_grow_by_whole_lines(http: http
 def test_a_job_ends_for_those_who_stream_when_its_last_line_is_written(
     http: httpx.Client, ended: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history, "_LAST_LINES_S", 3600.0)
+    monkeypatch.setattr(jobs, "_LAST_LINES_S", 3600.0)
 
     def status() -> str:
         return str(http.get(f"{HISTORY}/runs/{ended}/details").json()["status"])

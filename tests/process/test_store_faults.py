@@ -129,7 +129,7 @@ def test_idle_connections_beyond_the_descriptors_are_shed_and_the_server_recover
     with serving(home, before=["prlimit", "--nofile=64"]) as server:
         host, port = server.url.removeprefix("http://").split(":")
         with ExitStack() as idle:
-            connections = [idle.enter_context(socket.create_connection((host, int(port)), 60)) for _ in range(300)]
+            connections = [idle.enter_context(socket.create_connection((host, int(port)), 60)) for _ in range(100)]
             # Each is refused or, since it says nothing, closed; which of the two depends on when the server accepts it.
             said = [connection.recv(4096) for connection in connections]
             # Then there is room again, while the clients still hold on.
