@@ -25,8 +25,8 @@ from benchmarks.table import Bar, print_bars
 
 READS = ("job", "jobs", "jobs of endpoint", "endpoint", "deployments", "log", "logs", "data")
 WRITES = ("put endpoint", "put data", "invoke", "cancel")
-#: Answers of a server that has too much to do.
-REFUSALS = (429, 503)
+#: Answers of a server that has too much to do; 404 to who cancels what was refused before.
+REFUSALS = (429, 503, 404)
 
 
 def main() -> int:

@@ -104,7 +104,7 @@ class Settings:
     #: More are answered with 429 and told when to come again. 0: as many as they like.
     requests_per_second: float = 200.0
     #: Requests of one caller that the server answers at once; more get 429. 0 for no limit.
-    requests_in_progress: int = 64
+    requests_in_progress: int = 40
     #: Proxies in front of the server whose word is taken for where a request comes from, comma-separated addresses.
     trusted_proxies: str = ""
     #: Jobs of one workspace that may wait for instances; invocations beyond them are answered with 429.
