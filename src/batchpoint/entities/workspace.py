@@ -16,6 +16,12 @@ class Workspace:
     resource_group: str
     name: str
 
+    @classmethod
+    def of_id(cls, arm_id: str | None) -> "Workspace | None":
+        """The workspace that an id lies in, in the spelling of the id; None where it names none."""
+        parts = (arm_id or "").split("/")
+        return cls(parts[2], parts[4], parts[8]) if len(parts) > 8 else None
+
     @property
     def key(self) -> str:
         """What the store files resources under; spelling does not matter."""

@@ -200,9 +200,7 @@ class Desk:
 
     def keeping(self, asset: Model | DataAsset | Environment | Code) -> "Desk":
         """Where the path of a stored asset is to be read: in the asset's own workspace, and vouched for."""
-        parts = (asset.id or "").split("/")
-        own = Workspace(parts[2], parts[4], parts[8]) if len(parts) > 8 else self.workspace
-        return replace(self, workspace=own, caller=OWNER)
+        return replace(self, workspace=Workspace.of_id(asset.id) or self.workspace, caller=OWNER)
 
     def job(self, name: str) -> Job:
         return self._found(

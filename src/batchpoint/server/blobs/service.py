@@ -42,6 +42,10 @@ class Exchange:
         self.headers = request.headers
         self.query = request.query_params
 
+    async def blobs(self) -> Blobs:
+        """The container that it is about. Raises BlobRefused where there is none."""
+        return await run_in_threadpool(self.places.find, self.address)
+
     def target(self, blobs: Blobs) -> writing.Target:
         """The blob that is to be written."""
         return writing.Target(self.places, blobs, self.address, self.access, self.headers)
@@ -161,7 +165,7 @@ async def _get_container(exchange: Exchange) -> Response:
 
 async def _describe_container(exchange: Exchange) -> Response:
     exchange.access.require("w", "c")
-    await run_in_threadpool(exchange.places.find, exchange.address)
+    await exchange.blobs()
     metadata = conditions.metadata_of(exchange.headers)
     await run_in_threadpool(exchange.places.describe, exchange.address, metadata)
     return await _get_container(exchange)
@@ -189,31 +193,31 @@ def _keep_private(exchange: Exchange) -> None:
 
 async def _list_blobs(exchange: Exchange) -> Response:
     exchange.access.require("l", "c")
-    blobs = await run_in_threadpool(exchange.places.find, exchange.address)
+    blobs = await exchange.blobs()
     return await run_in_threadpool(reading.list_blobs, blobs, exchange.address, exchange.query, exchange.service_url)
 
 
 async def _get_blob(exchange: Exchange) -> Response:
     exchange.access.require("r", "o")
-    blobs = await run_in_threadpool(exchange.places.find, exchange.address)
+    blobs = await exchange.blobs()
     return await run_in_threadpool(reading.get_blob, blobs, exchange.address, exchange.headers, exchange.query)
 
 
 async def _head_blob(exchange: Exchange) -> Response:
     exchange.access.require("r", "o")
-    blobs = await run_in_threadpool(exchange.places.find, exchange.address)
+    blobs = await exchange.blobs()
     return await run_in_threadpool(reading.head_blob, blobs, exchange.address, exchange.headers)
 
 
 async def _get_metadata(exchange: Exchange) -> Response:
     exchange.access.require("r", "o")
-    blobs = await run_in_threadpool(exchange.places.find, exchange.address)
+    blobs = await exchange.blobs()
     return await run_in_threadpool(reading.get_metadata, blobs, exchange.address, exchange.headers)
 
 
 async def _get_block_list(exchange: Exchange) -> Response:
     exchange.access.require("r", "o")
-    blobs = await run_in_threadpool(exchange.places.find, exchange.address)
+    blobs = await exchange.blobs()
     return await run_in_threadpool(reading.get_block_list, exchange.places, blobs, exchange.address, exchange.query)
 
 
@@ -222,7 +226,7 @@ async def _put_blob(exchange: Exchange) -> Response:
     if "x-ms-copy-source" in exchange.headers:
         message = "Blobs are not copied on the server here. Download the blob, and upload it under the other name."
         raise refused(400, "UnsupportedHeader", message)
-    blobs = await run_in_threadpool(exchange.places.find, exchange.address)
+    blobs = await exchange.blobs()
     # Before the body comes.
     blobs.check_name(exchange.address.blob)
     return await writing.put_blob(exchange.request, exchange.target(blobs))
@@ -230,32 +234,32 @@ async def _put_blob(exchange: Exchange) -> Response:
 
 async def _put_block(exchange: Exchange) -> Response:
     exchange.access.require("wc", "o")
-    blobs = await run_in_threadpool(exchange.places.find, exchange.address)
+    blobs = await exchange.blobs()
     blobs.check_name(exchange.address.blob)
     return await writing.put_block(exchange.request, exchange.places, exchange.address)
 
 
 async def _put_block_list(exchange: Exchange) -> Response:
     exchange.access.require("wc", "o")
-    blobs = await run_in_threadpool(exchange.places.find, exchange.address)
+    blobs = await exchange.blobs()
     return await writing.put_block_list(exchange.request, exchange.target(blobs))
 
 
 async def _set_metadata(exchange: Exchange) -> Response:
     exchange.access.require("w", "o")
-    blobs = await run_in_threadpool(exchange.places.find, exchange.address)
+    blobs = await exchange.blobs()
     return await run_in_threadpool(writing.set_metadata, blobs, exchange.address, exchange.headers)
 
 
 async def _set_properties(exchange: Exchange) -> Response:
     exchange.access.require("w", "o")
-    blobs = await run_in_threadpool(exchange.places.find, exchange.address)
+    blobs = await exchange.blobs()
     return await run_in_threadpool(writing.set_properties, blobs, exchange.address, exchange.headers)
 
 
 async def _delete_blob(exchange: Exchange) -> Response:
     exchange.access.require("d", "o")
-    blobs = await run_in_threadpool(exchange.places.find, exchange.address)
+    blobs = await exchange.blobs()
     return await run_in_threadpool(writing.delete_blob, exchange.places, blobs, exchange.address, exchange.headers)
 
 

@@ -43,8 +43,7 @@ def desk_of_endpoint(request: Request, endpoint: str) -> Desk:
 
 def _workspace(endpoint: Endpoint | None, key: str) -> Workspace:
     """In the spelling of the endpoint's id."""
-    segments = (endpoint.id or "").split("/") if endpoint else []
-    return Workspace(segments[2], segments[4], segments[8]) if len(segments) > 8 else Workspace(*key.split("/"))
+    return Workspace.of_id(endpoint.id if endpoint else None) or Workspace(*key.split("/"))
 
 
 AtEndpoint = Annotated[Desk, Depends(desk_of_endpoint)]

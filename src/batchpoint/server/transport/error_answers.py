@@ -1,6 +1,6 @@
 """Errors as answers: status, body, when to come again. What this machine suffers from, its owner alone is told.
 
-``app`` answers with it what routes raise, the gate what it raises itself.
+``app`` answers with it what routes raise, the gate and the limits what they raise themselves.
 """
 
 import logging
@@ -22,14 +22,21 @@ _UNAUTHORIZED = 401
 
 
 def error_answer(
-    error: BatchpointError, *, is_owner: bool, widened: Callable[[dict[str, Any]], dict[str, Any]] = lambda body: body
+    error: BatchpointError,
+    *,
+    is_owner: bool,
+    widened: Callable[[dict[str, Any]], dict[str, Any]] = lambda body: body,
+    again_s: int | None = None,
 ) -> AsciiJson:
-    """The answer that says so; ``widened`` makes of its body what clients of a path expect."""
+    """The answer that says so; ``widened`` makes of its body what clients of a path expect.
+
+    ``again_s``: when to come again, in seconds, where that is known better than by the kind of error.
+    """
     status = error_body.status_of(error)
     shown = error if is_owner or status < error_body.OURS else _without_details(error)
     headers = {}
     if status in error_body.AGAIN:
-        headers["Retry-After"] = str(_LATER_S.get(error.code, _SOON_S))
+        headers["Retry-After"] = str(again_s or _LATER_S.get(error.code, _SOON_S))
     if status == _UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
     return AsciiJson(widened(error_body.to_json(shown, current_request_id())), status, headers)

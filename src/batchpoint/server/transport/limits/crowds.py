@@ -10,7 +10,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from batchpoint.errors import TooManyRequests
 from batchpoint.server.identity.caller import NOBODY
-from batchpoint.server.transport.limits.rates import UPLOADS, address_of, refuse
+from batchpoint.server.transport.error_answers import error_answer
+from batchpoint.server.transport.limits.rates import UPLOADS, address_of
 
 #: Seconds after which a client is to ask again.
 _AGAIN_S = 1
@@ -36,7 +37,7 @@ class Crowds:
                 f"{self._most} requests of {caller.name or whose} are being answered. Send the next one when one of "
                 "them has been, or have the setting requests_in_progress of the server raised."
             )
-            await refuse(TooManyRequests(message), _AGAIN_S, send)
+            await error_answer(TooManyRequests(message), is_owner=False, again_s=_AGAIN_S)(scope, receive, send)
             return
         self._in_progress[whose] += 1
         try:

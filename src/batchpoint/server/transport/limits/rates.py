@@ -4,17 +4,15 @@
 uploads, whose requests are as many as there are files.
 """
 
-import json
 import math
 import time
 from collections.abc import Callable
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from batchpoint.arm.envelope import error_body
 from batchpoint.errors import TooManyRequests
 from batchpoint.server.identity.caller import NOBODY, Caller
-from batchpoint.server.transport.request_ids import current_request_id
+from batchpoint.server.transport.error_answers import error_answer
 
 #: Seconds' worth of requests that may come at once.
 _BURST_S = 2.0
@@ -64,7 +62,9 @@ class RateLimit:
             return
         wait_s = self._rates.wait_s(caller.id or address_of(scope))
         if wait_s:
-            await refuse(self._refusal(caller, math.ceil(wait_s), scope), math.ceil(wait_s), send)
+            again_s = math.ceil(wait_s)
+            refusal = error_answer(self._refusal(caller, again_s, scope), is_owner=False, again_s=again_s)
+            await refusal(scope, receive, send)
         else:
             await self._app(scope, receive, send)
 
@@ -74,18 +74,6 @@ class RateLimit:
             f"There were more than {self._per_second:g} requests a second from {whose}. Send the next one in {wait_s} "
             "s, or have the setting requests_per_second of the server raised."
         )
-
-
-async def refuse(error: TooManyRequests, wait_s: int, send: Send) -> None:
-    """Answer 429: ask again in ``wait_s`` seconds."""
-    body = json.dumps(error_body.to_json(error, current_request_id())).encode("ascii")
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"retry-after", str(wait_s).encode()),
-    ]
-    await send({"type": "http.response.start", "status": 429, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
 
 
 def address_of(scope: Scope) -> str:
