@@ -11,6 +11,8 @@
 #   make az-extension  the wheel that gives az the command group ml, in dist/
 #   make compat-az     the real az, installed into .cache (a gigabyte), against a server of ours
 #   make compat   the official Python SDK, installed into .cache, which the tests run unmodified
+#   make bench-tabular  tables through MLflow beside a floor and beside Dask, Spark and mlflow models predict
+#   make test-flavours  models of torch and transformers without a script (gigabytes of libraries)
 #   make lock     writes the lock files anew
 #   make clean    removes what the targets made, the demo's home included
 
@@ -27,20 +29,25 @@ ARGS ?=
 # The official SDK, in an environment of its own for each lock file.
 COMPAT_LOCK := tests/compat/requirements.txt
 COMPAT := .cache/compat-$(shell cksum < $(COMPAT_LOCK) | cut -d ' ' -f 1)
+# The libraries of MLflow's flavours, and what the tabular benchmark runs beside us.
+FLAVOURS_LOCK := tests/flavours/requirements.txt
+FLAVOURS := .cache/flavours-$(shell cksum < $(FLAVOURS_LOCK) | cut -d ' ' -f 1)
+PEERS_LOCK := benchmarks/peers.txt
+PEERS := .cache/peers-$(shell cksum < $(PEERS_LOCK) | cut -d ' ' -f 1)
 AZURITE_VERSION := 3.35.0
 AZURITE := .cache/azurite-$(AZURITE_VERSION)
 
 # The Azure CLI that tests speak with; the lock file pins it.
 AZ := .cache/az-$(shell sed -n 's/^azure-cli==\([^ ]*\).*/\1/p' tests/compat_az/requirements.txt)
 
-.PHONY: az-extension compat-az compat
+.PHONY: az-extension compat-az compat flavours bench-tabular
 .PHONY: demo test faults fault-tools check bench bench-ledger bench-server bench-ray lock clean azurite
 
 demo: $(VENV)/.demo-ready
 	@$(PY) examples/digits/demo.py $(ARGS)
 
 # Three at a time on two cores: most of a test is waiting for processes. A file's tests share what they start.
-test: $(VENV)/.dev-ready $(AZURITE)/.ready $(COMPAT)/.ready
+test: $(VENV)/.dev-ready $(AZURITE)/.ready $(COMPAT)/.ready $(FLAVOURS)/.ready
 	$(PY) -m pytest -n 3 --dist loadfile $(ARGS)
 
 # What the fault tests strike with: command, and the packages that bring it. Root gets what is missing.
@@ -56,7 +63,7 @@ fault-tools:
 	elif [ -n "$$missing" ]; then echo "make faults needs:$$missing" >&2; exit 1; fi
 
 # Exit status 5: there is no test to run.
-faults: fault-tools $(VENV)/.dev-ready $(AZURITE)/.ready
+faults: fault-tools $(VENV)/.dev-ready $(AZURITE)/.ready $(FLAVOURS)/.ready
 	@mkdir -p tests/faults
 	$(PY) -m pytest tests/faults $(ARGS) || [ $$? -eq 5 ]
 
@@ -80,6 +87,9 @@ check: $(VENV)/.dev-ready
 bench: $(VENV)/.demo-ready
 	@$(PY) -m benchmarks.engine $(ARGS)
 
+bench-tabular: $(VENV)/.demo-ready $(PEERS)/.ready
+	@$(PY) -m benchmarks.tabular $(ARGS)
+
 bench-ledger: $(VENV)/.demo-ready
 	@$(PY) -m benchmarks.ledger $(ARGS)
 
@@ -98,10 +108,15 @@ lock: $(VENV)/.dev-ready
 	echo azure-cli | $(PY) -m uv pip compile - --quiet --universal --python-version 3.11 --generate-hashes \
 	  --no-annotate --no-header -o tests/compat_az/requirements.txt; \
 	$(PY) -m uv pip compile tests/compat/requirements.in --quiet --universal --python-version 3.11 --generate-hashes \
-	  --no-annotate --no-header -o $(COMPAT_LOCK)
+	  --no-annotate --no-header -o $(COMPAT_LOCK); \
+	$(PY) -m uv pip compile tests/flavours/requirements.in --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-annotate --no-header -o $(FLAVOURS_LOCK); \
+	$(PY) -m uv pip compile benchmarks/peers.in -c $(FLAVOURS_LOCK) --quiet --universal --python-version 3.11 \
+	  --generate-hashes --no-annotate --no-header -o $(PEERS_LOCK)
 
 clean:
-	rm -rf $(VENV) .demo .cache/bench .cache/azurite-* .cache/az-* .cache/compat-* \
+	rm -rf $(VENV) .demo .cache/bench .cache/azurite-* .cache/az-* .cache/compat-* .cache/flavours-* \
+	  .cache/peers-* \
 	  build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # The stamps are as old as the last installation from the lock files.
@@ -137,6 +152,21 @@ $(COMPAT)/.ready: | $(VENV)/.dev-ready
 	@PIP_DISABLE_PIP_VERSION_CHECK=1 $(PY) -m pip --python $(COMPAT)/bin/python install -qq --no-compile \
 	  --require-hashes -r $(COMPAT_LOCK)
 	@cp $(COMPAT_LOCK) $@
+
+# MLflow and the libraries of its flavours, as a user's environment has them.
+flavours: $(FLAVOURS)/.ready
+
+.cache/flavours-%/.ready: | $(VENV)/.dev-ready
+	@echo "installing the libraries of MLflow's flavours into $(@D) ..."
+	@rm -rf $(@D) && $(PY) -m venv --without-pip $(@D)
+	@$(PY) -m uv pip install --quiet --python $(@D)/bin/python --require-hashes -r $(FLAVOURS_LOCK)
+	@cp $(FLAVOURS_LOCK) $@
+
+.cache/peers-%/.ready: | $(VENV)/.demo-ready
+	@echo "installing what the benchmark runs beside us into $(@D) ..."
+	@rm -rf $(@D) && $(PY) -m venv --without-pip $(@D)
+	@$(PY) -m uv pip install --quiet --python $(@D)/bin/python --require-hashes -r $(PEERS_LOCK)
+	@cp $(PEERS_LOCK) $@
 
 $(PY):
 	@[ -n "$(PYTHON)" ] || { echo "Python 3.11 or later is needed, and none of python3, python3.11 to 3.13 is one." >&2; exit 1; }

@@ -51,6 +51,9 @@ class Start:
         self.segment = os.path.abspath(command["segment"])
         self.writes_rows = command["output_action"] != "summary_only"
         self.provenance = bool(command["provenance"])
+        self.output_format = str(command["output_format"])
+        #: For a model without a script: ``model`` (its folder), ``passthrough_columns``, ``prediction_columns``.
+        self.no_code = command["no_code"]  # type: dict[str, Any] | None
         self.argv = [str(word) for word in command["argv"]]
         self.working_dir = os.path.abspath(command["working_dir"])
         self.scratch = os.path.abspath(command["scratch"])

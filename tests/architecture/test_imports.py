@@ -29,13 +29,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "storage": {"entities"},
     "observability": {"entities", "storage"},
     "environments": {"entities", "storage"},
+    # What a model folder says about itself; nothing of it is loaded.
+    "mlmodel": {"entities", "storage"},
     "compute": {"entities", "storage", "observability"},
-    "engine": {"compute", "environments", "store", "storage", "entities", "observability"},
+    "engine": {"compute", "environments", "mlmodel", "store", "storage", "entities", "observability"},
     # Of environments it reads the spec alone, to refuse early what a job could not build; builds are processes. Of
     # compute it asks what the machine has, and ends workers of a job that gets no driver any more; to the logs of a job
     # it adds what happens before there is a driver, or when there is none.
     "server": {
-        *("arm", "store", "storage", "entities", "environments", "observability"),
+        *("arm", "store", "storage", "entities", "environments", "mlmodel", "observability"),
         *("compute.machine", "compute.strays"),
         "trust",
     },
@@ -72,10 +74,16 @@ HOMES_OF: dict[str, set[str]] = {
     "cryptography": {"server"},
     "jwt": {"server"},
     "certifi": {"trust"},
+    # Tables: parts of Parquet files, the output as Parquet, and the columns that files say they have.
+    "pyarrow": {"engine", "mlmodel"},
+    # References into a registry of MLflow's are resolved by its own client.
+    "mlflow": {"mlmodel"},
+    # Conda packages.
+    "rattler": {"environments"},
     "ray": {"compute"},
 }
 #: Whatever the process: the product never needs them.
-NEVER = {"pandas", "numpy", "sklearn", "azureml", "mlflow", "requests", "pickle", "multiprocessing"}
+NEVER = {"pandas", "numpy", "sklearn", "azureml", "requests", "pickle", "multiprocessing"}
 
 #: Modules that Python 3.6 has and later versions dropped, or that appeared after 3.6.
 NEWER_THAN_36 = {"dataclasses", "contextvars", "tomllib", "graphlib", "zoneinfo"}

@@ -74,6 +74,8 @@ class Hall:
             "segment": str(self.folder / "seg" / f"s.{worker}"),
             "output_action": "append_row",
             "provenance": False,
+            "output_format": "azure",
+            "no_code": None,
             "argv": ["--output", str(self.folder / "staging")],
             "working_dir": scratch,
             "scratch": scratch,

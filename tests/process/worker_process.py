@@ -71,6 +71,8 @@ class WorkerProcess:
             "segment": str(self.segment),
             "output_action": "append_row",
             "provenance": False,
+            "output_format": "azure",
+            "no_code": None,
             "argv": ["--mini_batch_size", "10"],
             "working_dir": str(self.folder / "work"),
             "scratch": str(self.folder / "scratch"),

@@ -15,6 +15,8 @@ from batchpoint.arm.envelope.reading import (
     without_none,
 )
 from batchpoint.entities.deployment import DEFAULT_OUTPUT_FILE_NAME, Deployment, Resources
+from batchpoint.entities.tables.golden_rows import GoldenRows
+from batchpoint.entities.tables.split import Split
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import NotSupported, ReferenceInvalid
 
@@ -62,6 +64,12 @@ def _properties(deployment: Deployment) -> dict[str, Any]:
             "isolateFailures": deployment.isolate_failures,
             "maxMiniBatchesPerWorker": deployment.max_mini_batches_per_worker,
             "provenance": deployment.provenance,
+            "outputFormat": deployment.output_format,
+            "passthroughColumns": list(deployment.passthrough_columns) or None,
+            "predictionColumns": deployment.prediction_columns,
+            "outputShardSize": deployment.output_shard_size,
+            "split": _part(deployment.split),
+            "goldenRows": _part(deployment.golden_rows),
             "partitionKeys": list(deployment.partition_keys) or None,
             "provisioningState": deployment.provisioning_state,
         }
@@ -78,6 +86,10 @@ def _output_file_name(deployment: Deployment) -> str | None:
     if deployment.output_action != "append_row":
         return None
     return deployment.output_file_name or DEFAULT_OUTPUT_FILE_NAME
+
+
+def _part(noun: Split | GoldenRows | None) -> dict[str, Any] | None:
+    return noun.model_dump(mode="json", exclude_none=True) if noun else None
 
 
 def _resources_to_json(resources: Resources) -> dict[str, Any]:
@@ -171,6 +183,12 @@ def _scalars(properties: Body) -> dict[str, Any]:
         "isolate_failures": properties.boolean("isolateFailures"),
         "max_mini_batches_per_worker": properties.integer("maxMiniBatchesPerWorker"),
         "provenance": properties.boolean("provenance"),
+        "output_format": enum_from_wire(properties.text("outputFormat")),
+        "passthrough_columns": properties.items("passthroughColumns"),
+        "prediction_columns": enum_from_wire(properties.text("predictionColumns")),
+        "output_shard_size": properties.integer("outputShardSize"),
+        "split": properties.mapping("split") or None,
+        "golden_rows": properties.mapping("goldenRows") or None,
         "partition_keys": properties.items("partitionKeys"),
         "provisioning_state": properties.text("provisioningState"),
     }

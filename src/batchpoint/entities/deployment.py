@@ -10,6 +10,10 @@ from pydantic import Field, model_validator
 from batchpoint.entities.assets import Environment, Model
 from batchpoint.entities.naming import names
 from batchpoint.entities.noun import CreationContext, Lowered, Noun, Tags, problem_with
+from batchpoint.entities.tables.golden_rows import GoldenRows
+from batchpoint.entities.tables.output import OutputFormat, PredictionColumns
+from batchpoint.entities.tables.sizes import Size
+from batchpoint.entities.tables.split import Split
 
 OutputAction = Literal["append_row", "summary_only"]
 LoggingLevel = Literal["warning", "info", "debug"]
@@ -81,6 +85,11 @@ _NESTED = (
     "isolate_failures",
     "max_mini_batches_per_worker",
     "provenance",
+    "output_format",
+    "passthrough_columns",
+    "prediction_columns",
+    "output_shard_size",
+    "split",
 )
 
 
@@ -155,6 +164,22 @@ class Deployment(Noun):
     max_mini_batches_per_worker: int | None = Field(default=None, ge=1)
     #: Each line of the gathered file begins with the file, the row in it and the mini-batch that it came from (ours).
     provenance: bool = False
+    #: ``azure`` writes what the cloud service writes, ``csv`` is RFC 4180 with a header, ``jsonl`` an object per line,
+    #: ``parquet`` keeps types; only with ``append_row`` (ours).
+    output_format: Annotated[OutputFormat, Lowered] = "azure"
+    #: Columns of the input in front of each prediction, or ``["*"]`` for all; only for a model without a script (ours).
+    passthrough_columns: tuple[str, ...] = ()
+    #: ``signature`` names the columns with predictions as the model's signature does; only for a model without a
+    #: script (ours).
+    prediction_columns: Annotated[PredictionColumns, Lowered] = "azure"
+    #: The output becomes several files of about this size, ``100mb``, with a number in their names (ours).
+    output_shard_size: Size | None = Field(default=None, ge=1)
+    #: Large CSV, TSV, JSON Lines and Parquet files are cut into parts of so many rows or bytes, each of which is an
+    #: item (ours).
+    split: Split | None = None
+    #: Inputs whose predictions are known; checked when the deployment is made and when its environment is built anew
+    #: (ours).
+    golden_rows: GoldenRows | None = None
     #: Kept and shown; files are not partitioned.
     partition_keys: tuple[str, ...] = ()
 

@@ -12,6 +12,8 @@ from batchpoint.entities.data import Chances, Input
 from batchpoint.entities.datastore import Datastore
 from batchpoint.entities.deployment import DEFAULT_OUTPUT_FILE_NAME, LoggingLevel, OutputAction
 from batchpoint.entities.noun import CreationContext, Moment, Noun, Tags
+from batchpoint.entities.tables.output import OutputFormat, PredictionColumns
+from batchpoint.entities.tables.split import Split
 from batchpoint.errors import ResourceConflict
 
 
@@ -49,7 +51,7 @@ TERMINAL = frozenset({JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.CANCELED}
 class JobSettings(Noun):
     """Everything that a job needs to run, resolved once on invoke; later changes elsewhere never reach it."""
 
-    #: Absolute folder of the code asset and the script in it.
+    #: Absolute folder of the code asset and the script in it; both empty for an MLflow model without a script.
     code_path: str
     scoring_script: str
     #: Absolute path of the model file or folder; its last segment is what scripts see.
@@ -79,6 +81,13 @@ class JobSettings(Noun):
     max_mini_batches_per_worker: int | None = None
     #: Each line of the output begins with the file, the row in it and the mini-batch that it came from.
     provenance: bool = False
+    output_format: OutputFormat = "azure"
+    passthrough_columns: tuple[str, ...] = ()
+    prediction_columns: PredictionColumns = "azure"
+    #: Bytes; None: one file.
+    output_shard_size: int | None = None
+    #: Size of the parts that large files are cut into; None: files stay whole.
+    split: Split | None = None
     #: Chances, from 0 to 1, that the job does itself harm, by kind of harm; see ``invoke --chaos``.
     chaos: Chances = Field(default_factory=dict)
     logging_level: LoggingLevel = "info"
@@ -86,6 +95,11 @@ class JobSettings(Noun):
     place: Place = Place()
     #: Seconds after which the job fails, from when it got its instances; None: it may take as long as it takes.
     lifetime_s: float | None = None
+
+    @property
+    def is_no_code(self) -> bool:
+        """True where the worker scores an MLflow model by itself."""
+        return not self.scoring_script
 
 
 class Progress(Noun):

@@ -80,6 +80,8 @@ class WorkerStart:
                 "segment": str(self.folder.segments / self.segment(worker)),
                 "output_action": settings.output_action,
                 "provenance": settings.provenance,
+                "output_format": settings.output_format,
+                "no_code": self._no_code(),
                 "argv": self._arguments(),
                 "working_dir": scratch,
                 "scratch": scratch,
@@ -90,6 +92,16 @@ class WorkerStart:
                 "result_limit": self.max_result_mb * MB,
             }
         )
+
+    def _no_code(self) -> dict[str, object] | None:
+        settings = self.job.settings
+        if not settings.is_no_code:
+            return None
+        return {
+            "model": str(self.folder.model / Path(settings.model_path or "").name),
+            "passthrough_columns": list(settings.passthrough_columns),
+            "prediction_columns": settings.prediction_columns,
+        }
 
     def segment(self, worker: int) -> str:
         """Name of the segment that this worker appends to."""

@@ -139,6 +139,11 @@ def _freeze(desk: Desk, job: str, deployment: Deployment, invocation: Invocation
         output_file_name=_output_file_name(deployment, invocation),
         mini_batch_size=_either(invocation.mini_batch_size, deployment.mini_batch_size),
         provenance=_either(invocation.provenance, deployment.provenance),
+        output_format=deployment.output_format,
+        passthrough_columns=deployment.passthrough_columns,
+        prediction_columns=deployment.prediction_columns,
+        output_shard_size=deployment.output_shard_size,
+        split=deployment.split,
         chaos=_chaos(desk, deployment, invocation),
     )
     return as_deployed(desk, deployment, invocation, data)

@@ -1,0 +1,23 @@
+"""Inputs whose predictions are known, kept with a deployment to notice when it begins to answer differently."""
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from batchpoint.entities.noun import Noun
+
+
+class GoldenRows(Noun):
+    """A folder of sample files, the output that they must lead to, and how near is near enough."""
+
+    examples: ClassVar[dict[str, str]] = {
+        "input": "input: <folder with a few input files>",
+        "expected": "expected: <the output that they must lead to>",
+    }
+
+    #: A file or folder of inputs, kept by content as models are.
+    input: str
+    #: The file that a job over them must write, row for row.
+    expected: str
+    #: Numbers may differ by so much, as a part of their size; text never.
+    tolerance: float = Field(default=1e-6, ge=0, lt=1)
