@@ -9,7 +9,7 @@ from pathlib import Path
 from batchpoint.entities.from_yaml.document import Document, read_document
 from batchpoint.errors import Problem, ValidationFailed
 from batchpoint.mlmodel.model import MLMODEL, EnvironmentDocuments, MLModel
-from batchpoint.mlmodel.signature import Signature, SignatureUnreadable, read_signature
+from batchpoint.mlmodel.signature import Signature, read_signature
 
 _PYFUNC = "python_function"
 _KNOWN = {
@@ -66,7 +66,7 @@ def _signature(path: Path, document: Document) -> Signature | None:
         raise _wrong(path, document, ("signature",), "it has to be a block with inputs and outputs")
     try:
         return read_signature(said)
-    except SignatureUnreadable as error:
+    except ValueError as error:
         key = str(error).partition("[")[0].partition(" ")[0]
         raise _wrong(path, document, ("signature", key), f"{error}; save the model again") from None
 

@@ -12,10 +12,6 @@ SCALARS = ("boolean", "integer", "long", "float", "double", "string", "binary", 
 _DEEPEST = 32
 
 
-class SignatureUnreadable(ValueError):
-    """A part of a signature that is not what signatures are made of; the text says which."""
-
-
 @dataclass(frozen=True)
 class ColumnType:
     """The type of a column, or of what stands in one.
@@ -89,7 +85,7 @@ class Signature:
 
 
 def read_signature(said: dict[str, object]) -> Signature | None:
-    """The signature in its block of an MLmodel file; None where it says nothing. Raises SignatureUnreadable."""
+    """The signature in its block of an MLmodel file; None where it says nothing. Raises ValueError with what is wrong."""
     inputs, outputs = _schema(said.get("inputs"), "inputs"), _schema(said.get("outputs"), "outputs")
     params = tuple(_param(one, f"params[{i}]") for i, one in enumerate(_list(said.get("params"), "params")))
     return Signature(inputs, outputs, params) if inputs or outputs or params else None
@@ -101,11 +97,11 @@ def _list(written: object, where: str) -> Sequence[object]:
         try:
             written = json.loads(written)
         except (ValueError, RecursionError) as error:
-            raise SignatureUnreadable(f"{where} is no JSON: {_spoken(error)}") from None
+            raise ValueError(f"{where} is no JSON: {_spoken(error)}") from None
     if written is None:
         return ()
     if not isinstance(written, list):
-        raise SignatureUnreadable(f"{where} is no list")
+        raise ValueError(f"{where} is no list")
     return written
 
 
@@ -123,13 +119,13 @@ def _schema(written: object, where: str) -> Schema | None:
     if all(are_tensors):
         return Schema(tensors=tuple(_tensor(one, f"{where}[{i}]") for i, one in enumerate(specs)))
     if any(are_tensors):
-        raise SignatureUnreadable(f"{where} mixes tensors with columns")
+        raise ValueError(f"{where} mixes tensors with columns")
     return Schema(columns=tuple(_column(one, f"{where}[{i}]", one.get("name")) for i, one in enumerate(specs)))
 
 
 def _block(written: object, where: str) -> dict[str, object]:
     if not isinstance(written, dict):
-        raise SignatureUnreadable(f"{where} is no block with a type")
+        raise ValueError(f"{where} is no block with a type")
     return written
 
 
@@ -141,7 +137,7 @@ def _column(spec: dict[str, object], where: str, name: object, depth: int = 0) -
 
 def _type(spec: object, where: str, depth: int = 0) -> ColumnType:
     if depth > _DEEPEST:
-        raise SignatureUnreadable(f"{where} is nested too deeply")
+        raise ValueError(f"{where} is nested too deeply")
     block = {"type": spec} if isinstance(spec, str) else _block(spec, where)
     kind = block.get("type")
     if kind in SCALARS:
@@ -160,7 +156,7 @@ def _type(spec: object, where: str, depth: int = 0) -> ColumnType:
                 _column(_block(one, f"{at}.{key}"), f"{at}.{key}", key, depth + 1) for key, one in below.items()
             ),
         )
-    raise SignatureUnreadable(f"{where} has the type {kind!r}, which no column has")
+    raise ValueError(f"{where} has the type {kind!r}, which no column has")
 
 
 def _tensor(spec: dict[str, object], where: str) -> Tensor:
@@ -174,7 +170,7 @@ def _shape(written: object, where: str) -> tuple[int, ...] | None:
     if written is None:
         return None
     if not isinstance(written, list) or not all(isinstance(one, int) for one in written):
-        raise SignatureUnreadable(f"{where} is no list of whole numbers")
+        raise ValueError(f"{where} is no list of whole numbers")
     return tuple(written)
 
 
