@@ -61,6 +61,8 @@ class JobRun:
     clock: Callable[[], float] = time.monotonic
     #: The claim that this run may succeed; None: whichever is the latest.
     observed_epoch: int | None = None
+    #: Interpreter of the job's environment, where that is built already; "": it is built, or found, first.
+    python: str = ""
 
     def __post_init__(self) -> None:
         self.logs = JobLogs(self.folder)
@@ -130,7 +132,7 @@ class JobRun:
         frozen = read_plan(self.folder.plan_items, self.folder.plan_header)
         if job.revision and not job.status.has_started:
             self._void_damaged(hold)
-        python = interpreter(job, self.folder, self.settings, self.logs.event, hold.still_wanted())
+        python = self.python or interpreter(job, self.folder, self.settings, self.logs.event, hold.still_wanted())
         preparation = Preparation(job, self.folder, self.settings, self.logs.event, hold.still_wanted())
         source = hold.patiently(
             lambda: preparation.find(None if frozen is None else self._missing(hold, frozen)),
