@@ -1,0 +1,1 @@
+"""Tables in the worker: the parts that files are cut into, and what reads and writes them."""
