@@ -85,7 +85,7 @@ class Signature:
 
 
 def read_signature(said: dict[str, object]) -> Signature | None:
-    """The signature in its block of an MLmodel file; None where it says nothing. Raises ValueError with what is wrong."""
+    """The signature in its block of an MLmodel file; None for an empty one. Raises ValueError with what is wrong."""
     inputs, outputs = _schema(said.get("inputs"), "inputs"), _schema(said.get("outputs"), "outputs")
     params = tuple(_param(one, f"params[{i}]") for i, one in enumerate(_list(said.get("params"), "params")))
     return Signature(inputs, outputs, params) if inputs or outputs or params else None
