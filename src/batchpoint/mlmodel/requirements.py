@@ -1,0 +1,101 @@
+"""The pip lines that a model folder keeps: in one list, with the files that they refer to inside the folder opened.
+
+``environment`` calls it. What a line means is the builder's business; nothing is installed or looked up here.
+"""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from batchpoint.errors import Problem, ValidationFailed
+
+MAX_BYTES = 1 << 20
+_DEEPEST = 8
+_REFERS = re.compile(r"(?P<option>-r|--requirement|-c|--constraint)(?:\s+|=)(?P<name>\S.*)")
+_HASHES = re.compile(r"\s+--hash[= ]\S+")
+_COMMENT = re.compile(r"(^|\s)#.*$")
+
+
+@dataclass
+class PipLines:
+    """Lines as pip reads them; what other files of the folder say stands in their place."""
+
+    folder: Path
+    #: One requirement or option each.
+    lines: list[str] = field(default_factory=list)
+    #: Canonical name → the limits that constraints set.
+    limits: dict[str, str] = field(default_factory=dict)
+
+    def add(self, line: str, beside: Path, depth: int = 0) -> None:
+        """Take up one line that stands in the file ``beside``. Raises ValidationFailed for one that leads nowhere."""
+        text = _HASHES.sub("", _COMMENT.sub("", line)).strip()
+        refers = _REFERS.fullmatch(text)
+        if refers is None:
+            self.lines += [text] if text else []
+            return
+        path = self._beside(refers["name"].strip(), beside, text)
+        if depth == _DEEPEST:
+            raise _wrong(beside, f"{text!r} leads through more than {_DEEPEST} files")
+        if refers["option"] in ("-c", "--constraint"):
+            self._limit(path)
+            return
+        for one in read_lines(path):
+            self.add(one, path, depth + 1)
+
+    def limited(self) -> list[str]:
+        """The lines, each with what constraints say about it."""
+        return [_limited(line, self.limits) for line in self.lines]
+
+    def _beside(self, name: str, beside: Path, text: str) -> Path:
+        path = (beside.parent / name).resolve()
+        if not path.is_relative_to(self.folder.resolve()) or not path.is_file():
+            raise _wrong(beside, f"{text!r} names a file that is not in the model's folder; add it there")
+        return path
+
+    def _limit(self, path: Path) -> None:
+        for line in read_lines(path):
+            try:
+                limit = Requirement(_HASHES.sub("", _COMMENT.sub("", line)).strip())
+            except InvalidRequirement:
+                continue
+            if limit.specifier and not limit.url:
+                self.limits[canonicalize_name(limit.name)] = str(limit.specifier)
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a requirements file, those that go on joined. Raises ValidationFailed for what is no such file."""
+    try:
+        raw = path.read_bytes() if path.stat().st_size <= MAX_BYTES else None
+        text = None if raw is None else raw.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise _wrong(path, "the file is not UTF-8 text; save it as UTF-8") from None
+    except OSError as error:
+        raise _wrong(path, f"the file cannot be read: {error.strerror}") from None
+    if text is None:
+        raise _wrong(path, f"the file is larger than {MAX_BYTES >> 20} MiB; that is no list of packages")
+    return re.sub(r"\\\r?\n", " ", text).splitlines()
+
+
+def name_of(line: str) -> str:
+    """The canonical name of the package that a line asks for; empty for options and paths."""
+    try:
+        return canonicalize_name(Requirement(line).name)
+    except InvalidRequirement:
+        return ""
+
+
+def _limited(line: str, limits: dict[str, str]) -> str:
+    if (limit := limits.get(name_of(line))) is None:
+        return line
+    wanted = Requirement(line)
+    if wanted.url:
+        return line
+    wanted.specifier &= limit
+    return str(wanted)
+
+
+def _wrong(path: Path, message: str) -> ValidationFailed:
+    return ValidationFailed("model", (Problem("", message),), source=str(path))
