@@ -1,7 +1,7 @@
-"""The user's scoring script: found, loaded and called.
+"""The scoring script, the user's or the one for a model without one: found, loaded and called.
 
-Used by the session; knows no protocol. The script is a module of its own under its file's name, so that functions and
-classes in it can be pickled and imported by the processes it starts.
+Used by the session; knows no protocol. A user's script is a module of its own under its file's name, so that functions
+and classes in it can be pickled and imported by the processes it starts.
 """
 
 import importlib.machinery
@@ -15,6 +15,9 @@ MYPY = False
 if MYPY:
     from collections.abc import Callable
     from types import ModuleType
+    from typing import Any
+
+    from batchpoint_worker.protocol import Start
 
 
 class MiniBatchContext:
@@ -25,6 +28,11 @@ class MiniBatchContext:
         self.mini_batch_id = index
         #: Batch endpoints do not partition by keys.
         self.partition_key_value = {}  # type: dict[str, str]
+
+
+def script_of(start: "Start") -> "Script | Generated":
+    """The script that a job has, or the one that its model needs none for. Raises Refused."""
+    return Script(start.code_path, start.scoring_script) if start.no_code is None else Generated(start.no_code)
 
 
 class Script:
@@ -53,12 +61,44 @@ class Script:
         if callable(self._shutdown):
             self._shutdown()
 
+    def file(self) -> str:
+        """The one file that is scored at the moment; only the user's script knows."""
+        return ""
+
     def _function(self, module: "ModuleType", name: str, shown: str) -> "Callable[..., object]":
         function = getattr(module, name, None)
         if not callable(function):
             raise Refused("ScriptUnusable", "%s has no function %s: a scoring script defines both init() and "
                           "run(mini_batch)" % (self.name, shown))  # fmt: skip
         return function  # type: ignore[no-any-return]
+
+
+class Generated:
+    """The script for a model that came without one."""
+
+    def __init__(self, no_code: "dict[str, Any]") -> None:
+        # Imported here: it needs a later Python, and what it imports is heavy.
+        from batchpoint_worker import mlflow_script
+
+        self._module = mlflow_script
+        scoring = mlflow_script.scoring
+        scoring.folder = str(no_code["model"])
+        scoring.passthrough = [str(name) for name in no_code["passthrough_columns"]]
+        scoring.names_by_signature = no_code["prediction_columns"] == "signature"
+
+    def init(self) -> None:
+        self._module.init()
+
+    def run(self, paths: "list[str]", mini_batch: int) -> object:
+        return self._module.run(paths)
+
+    def shutdown(self) -> None:
+        self._module.shutdown()
+
+    def file(self) -> str:
+        """The file that predict() is at, empty outside of it."""
+        file, self._module.scoring.file = self._module.scoring.file, ""
+        return file
 
 
 def _missing(code_path: str, scoring_script: str) -> str:

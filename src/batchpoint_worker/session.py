@@ -14,7 +14,7 @@ from batchpoint_worker.failures import Failure, Refused, describe, report
 from batchpoint_worker.files import Descriptor, PlanFile, Segment, SegmentUnwritable, is_full
 from batchpoint_worker.protocol import PROTOCOL, Answers, Commands, Start
 from batchpoint_worker.provenance import Origin
-from batchpoint_worker.script import Script
+from batchpoint_worker.script import script_of
 
 MYPY = False
 if MYPY:
@@ -65,7 +65,7 @@ class Session:
             if hasattr(os, "register_at_fork"):
                 os.register_at_fork(after_in_child=self._forget_descriptors)
             doing, code = "importing %s" % start.scoring_script, "ScriptUnusable"
-            self._script = Script(start.code_path, start.scoring_script)
+            self._script = script_of(start)
             doing, code = "init()", "InitFailed"
             self._script.init()
         except BaseException as error:
@@ -102,6 +102,8 @@ class Session:
             self._answers.failed(work, self._failure(error), (now - began, (run_ended or now) - run_began))
             _flush_prints()
         else:
+            # A table is all that there is of its files, however many rows each has.
+            results = results if self._start.no_code is None else items
             self._answers.scored(work, results, lines, part, (_clock() - began, run_ended - run_began))
 
     def _origin(self, mini_batch: int, offset: int, length: int) -> "Origin | None":
@@ -110,7 +112,10 @@ class Session:
     def _failure(self, error: BaseException) -> Failure:
         if isinstance(error, SegmentUnwritable):
             return Failure("NoSpaceLeft" if is_full(error) else "SegmentUnwritable", str(error))
-        return describe(error, "ScriptRaised", self._start.code_path, "run()")
+        failure, file = describe(error, "ScriptRaised", self._start.code_path, "run()"), self._script.file()
+        if file:
+            failure.message += ", while %s was scored" % file
+        return failure
 
     def shut_down(self) -> None:
         """Calls the script's shutdown(), whose troubles no longer change any result."""

@@ -31,7 +31,8 @@ def prepare(start: "Start") -> None:
         faulthandler.enable()
     script = os.path.join(start.code_path, start.scoring_script)
     folder = os.path.dirname(script)
-    sys.path[:0] = [start.code_path] if os.path.normpath(folder) == start.code_path else [start.code_path, folder]
+    if start.no_code is None:
+        sys.path[:0] = [start.code_path] if os.path.normpath(folder) == start.code_path else [start.code_path, folder]
     sys.argv[:] = [script] + start.argv
     offer_shims()
     when_imported({"logging": logging_level.setter(start.logging_level), "mlflow": mlflow_run.make})
