@@ -21,6 +21,7 @@ class Origin:
 
     def __init__(self, names: "Sequence[bytes]", mini_batch: int) -> None:
         self._names = names
+        self.mini_batch = mini_batch
         self._tail = " %d " % mini_batch
         self._files = []  # type: list[str]
         self._is_one_each = False
@@ -34,6 +35,13 @@ class Origin:
         self._files = (
             [_quoted(name.decode("utf-8", "backslashreplace")) for name in self._names] if is_known else ['""']
         )
+
+    def places(self, results: int) -> "tuple[list[str], list[int]]":
+        """Of so many results the file of each and the row in it, where they become columns."""
+        names = [name.decode("utf-8", "backslashreplace") for name in self._names]
+        if len(names) == results:
+            return names, [0] * results
+        return (names if len(names) == 1 else [""]) * results, list(range(results))
 
     def columns(self, index: int) -> str:
         """File, row in it and mini-batch, for the next line of result ``index``; lines are asked for in order."""

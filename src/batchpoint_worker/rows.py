@@ -51,12 +51,12 @@ def encode(result: object, limits: Limits, origin: "Origin | None" = None) -> "t
         if origin is not None:
             origin.share(len(frame))
             pieces = origin.records(pieces)
-        return len(frame), _within(pieces, limits.result)
+        return len(frame), within(pieces, limits.result)
     elements = _elements(result)
     if origin is not None:
         origin.share(len(elements))
         elements = _WithOrigin(elements, origin)
-    return len(elements), _within(_list_pieces(elements, limits.row), limits.result)
+    return len(elements), within(list_pieces(elements, limits.row), limits.result)
 
 
 class _WithOrigin:
@@ -74,7 +74,21 @@ class _WithOrigin:
         return [self._origin.element(index, str(element)) for index, element in some]
 
 
-def _within(pieces: "Iterator[bytes]", limit: int) -> "Iterator[bytes]":
+class Verbatim:
+    """The encoder of scripts whose job asks for no other format; see ``formats.encoders``."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+
+    def count(self, result: object) -> int:
+        return count(result)
+
+    def encode(self, result: object, origin: "Origin | None" = None) -> "tuple[int, Iterator[bytes]]":
+        return encode(result, self._limits, origin)
+
+
+def within(pieces: "Iterator[bytes]", limit: int) -> "Iterator[bytes]":
+    """The pieces; raises Refused when they are too large in all."""
     length = 0
     for piece in pieces:
         length += len(piece)
@@ -87,24 +101,25 @@ def _within(pieces: "Iterator[bytes]", limit: int) -> "Iterator[bytes]":
         yield piece
 
 
-def _list_pieces(elements: "Any", row_limit: int) -> "Iterator[bytes]":
+def list_pieces(elements: "Any", row_limit: int, first: int = 0) -> "Iterator[bytes]":
+    """A line for each element, some at a time; ``first``: the number that the first element has for people."""
     short = min(PIECE, row_limit // 4)
     for start in range(0, len(elements), AT_ONCE):
         some = _listed(elements[start : start + AT_ONCE])
         texts = some if set(map(type, some)) == _TEXT_ALONE else list(map(str, some))
         if sum(map(len, texts)) <= short:
-            yield _utf8("\n".join(texts) + "\n", texts, start)
+            yield utf8("\n".join(texts) + "\n", texts, first + start)
         else:
-            for piece in _long_pieces(texts, start, row_limit):
+            for piece in _long_pieces(texts, first + start, row_limit):
                 yield piece
 
 
 def _long_pieces(texts: "list[str]", start: int, row_limit: int) -> "Iterator[bytes]":
     waiting, length = [], 0
     for index, text in enumerate(texts, start):
-        line = _utf8("".join((text, "\n")), [text], index)
+        line = utf8("".join((text, "\n")), [text], index)
         if len(line) - 1 > row_limit:
-            raise _too_large("element %d" % index, len(line) - 1, row_limit)
+            raise too_large("element %d" % index, len(line) - 1, row_limit)
         waiting.append(line)
         length += len(line)
         if length >= PIECE:
@@ -124,20 +139,21 @@ def _frame_pieces(frame: "Any", row_limit: int) -> "Iterator[bytes]":
 
 
 def _frame_bytes(frame: "Any", start: int) -> bytes:
-    return _utf8(str(frame.to_csv(sep=" ", header=False, index=False)), None, start)
+    return utf8(str(frame.to_csv(sep=" ", header=False, index=False)), None, start)
 
 
 def _find_too_large(frame: "Any", start: int, row_limit: int) -> None:
     """Raises Refused if one of the rows, and not only all together, is too large."""
     if len(frame) == 1:
-        raise _too_large("row %d" % start, len(_frame_bytes(frame, start)) - 1, row_limit)
+        raise too_large("row %d" % start, len(_frame_bytes(frame, start)) - 1, row_limit)
     middle = len(frame) // 2
     for part, first in ((frame.iloc[:middle], start), (frame.iloc[middle:], start + middle)):
         if len(_frame_bytes(part, first)) > row_limit:
             _find_too_large(part, first, row_limit)
 
 
-def _too_large(what: str, length: int, limit: int) -> Refused:
+def too_large(what: str, length: int, limit: int) -> Refused:
+    """Why a row is refused."""
     return Refused(
         "ResultTooLarge",
         "%s of what run() returned has %d bytes, and a row may have %d MB; write large results to files of your own, "
@@ -188,18 +204,19 @@ def _invalid(kind: str) -> Refused:
     )
 
 
-def _utf8(text: str, texts: "list[str] | None", start: int) -> bytes:
+def utf8(text: str, texts: "list[str] | None", start: int) -> bytes:
+    """The text as bytes; raises Refused that names which of ``texts``, counted from ``start``, cannot be one."""
     try:
         return text.encode("utf-8")
     except UnicodeEncodeError as error:
-        restored = _file_names_restored(text)
+        restored = file_names_restored(text)
         if restored is not None:
             return restored
         raise _not_encodable(texts if texts is not None else text.split("\n"), start, error) from None
 
 
-def _file_names_restored(text: str) -> "bytes | None":
-    """Where the locale is not UTF-8, Python reads UTF-8 file names as surrogates: gives their bytes back."""
+def file_names_restored(text: str) -> "bytes | None":
+    """None, but where the locale is not UTF-8, Python reads UTF-8 file names as surrogates: gives their bytes back."""
     if sys.getfilesystemencoding().lower().replace("-", "") == "utf8":
         return None
     try:

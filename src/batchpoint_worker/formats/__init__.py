@@ -1,0 +1,1 @@
+"""How what ``run()`` returned is written when a job asks for more than the text of the cloud service."""
