@@ -86,7 +86,7 @@ def bring(place: Place, folder: str, target: Path, choice: Choice) -> Brought:
     Raises InputUnreadable when nothing can be fetched, and what listing raises.
     """
     listed = _apart(lambda: list(place.files(folder)), choice.still_wanted)
-    brought, wanted = _chosen(listed, folder, choice)
+    brought, wanted = chosen(listed, folder, choice)
     if wanted:
         total = sum(found.size or 0 for _, found in wanted)
         size = f" ({_bytes(total)})" if total else ""
@@ -108,7 +108,7 @@ def bring_file(place: Place, found: Found, target: Path, still_wanted: Callable[
         aside.unlink(missing_ok=True)
 
 
-def _chosen(listed: Iterable[Found], folder: str, choice: Choice) -> tuple[Brought, list[tuple[bytes, Found]]]:
+def chosen(listed: Iterable[Found], folder: str, choice: Choice) -> tuple[Brought, list[tuple[bytes, Found]]]:
     """The plan of a transfer: what is an item, and which of them can be fetched at all."""
     by_name = {found.name.removeprefix(folder): found for found in listed}
     brought = Brought()

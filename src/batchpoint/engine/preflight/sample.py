@@ -5,11 +5,12 @@ is given, and its output goes nowhere but into that folder.
 """
 
 import csv
+import math
 import os
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,8 +86,9 @@ class Sampled:
     failed: tuple[FailedItems, ...] = ()
     #: The most memory that one worker had, in bytes; 0 where that is not known.
     peak_bytes: int = 0
-    #: Processor seconds of all workers, the start included.
+    #: Processor seconds of all workers, the start included, and since they were ready.
     cpu_s: float = 0.0
+    scoring_cpu_s: float = 0.0
     #: Seconds until the first mini-batch was scored; None: none was.
     first_result_s: float | None = None
     #: Seconds that init() took in each worker.
@@ -102,15 +104,10 @@ class Sampled:
         return self.job.status is JobStatus.COMPLETED
 
 
-def run_sample(
-    sample: Sample,
-    settings: Settings,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
-    ledger: MemoryLedger | None = None,
-) -> Sampled:
-    """Run it and wait. A job that fails is a result; whoever wants to stop one asks ``ledger`` to cancel it."""
+def run_sample(sample: Sample, settings: Settings, limit_s: float = math.inf) -> Sampled:
+    """Run it and wait; a job that fails is a result. After ``limit_s`` it is canceled, and what is scored counts."""
     began = time.monotonic()
-    ledger = ledger or MemoryLedger()
+    ledger = MemoryLedger()
     folder = JobFolder(sample.folder.absolute() / "job")
     folder.path.mkdir(parents=True, exist_ok=True)
     job = Job(
@@ -123,11 +120,16 @@ def run_sample(
     )
     ledger.add(job)
     write_plan(folder.plan_items, folder.plan_header, sample.root, sample.items, job.settings.mini_batch_size)
-    run = JobRun(job.name, ledger, folder, settings, on_progress, python=sample.python)
+
+    def stop_in_time(progress: Progress) -> None:
+        if time.monotonic() - began > limit_s and progress.items_succeeded + progress.items_failed < progress.items:
+            ledger.request_cancel(job.name)
+
+    run = JobRun(job.name, ledger, folder, settings, stop_in_time, python=sample.python)
     run.execute()
     output = Path(job.settings.output_folder)
     found = [path for path in output.rglob("*") if path.is_file()] if output.is_dir() else []
-    peak, cpu_s = _usage(folder)
+    peak, cpu_s, scoring_cpu_s = _usage(folder)
     return Sampled(
         job=ledger.job(job.name),
         output=output,
@@ -137,6 +139,7 @@ def run_sample(
         failed=tuple(_failed(sample, ledger, job.name)),
         peak_bytes=peak,
         cpu_s=cpu_s,
+        scoring_cpu_s=scoring_cpu_s,
         first_result_s=run.first_result_s,
         inits_s=tuple(_inits(folder)),
         output_bytes=sum(part.length for row in ledger.rows(job.name, 0) for part in row.parts),
@@ -189,16 +192,21 @@ def _inits(folder: JobFolder) -> Iterator[float]:
             yield float(found[1])
 
 
-def _usage(folder: JobFolder) -> tuple[int, float]:
-    """The largest peak of a worker in bytes, and the processor seconds of all of them."""
+def _usage(folder: JobFolder) -> tuple[int, float, float]:
+    """The largest peak of a worker in bytes, and the processor seconds of all workers: ever, and since they were ready.
+
+    A worker is looked at when the first one is ready and when all is scored.
+    """
     peaks: dict[str, float] = {}
-    seconds: dict[str, float] = {}
+    first: dict[str, float] = {}
+    last: dict[str, float] = {}
     for table in folder.logs.glob("sys/perf/*/processes_resource_usage.csv"):
         for line in _table(table):
-            pid = line["Pid"]
+            pid, seconds = line["Pid"], float(line["CPU Seconds"] or 0)
             peaks[pid] = max(peaks.get(pid, 0.0), float(line["Peak Memory MB"] or line["Memory MB"] or 0))
-            seconds[pid] = max(seconds.get(pid, 0.0), float(line["CPU Seconds"] or 0))
-    return int(max(peaks.values(), default=0.0) * _MB), sum(seconds.values())
+            first.setdefault(pid, seconds)
+            last[pid] = max(last.get(pid, 0.0), seconds)
+    return int(max(peaks.values(), default=0.0) * _MB), sum(last.values()), sum(last.values()) - sum(first.values())
 
 
 def _table(path: Path) -> Iterator[dict[str, str]]:

@@ -1,0 +1,220 @@
+"""The checks of a preflight in their order: what is cheap comes first, and what was found stops only what needs it.
+
+``__main__`` runs them in a process of their own. Nothing is written but into the folder of the preflight.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from batchpoint.engine.preflight import causes, limits
+from batchpoint.engine.preflight.aftermath import Aftermath
+from batchpoint.engine.preflight.choice import Chosen, Item, choose, cut
+from batchpoint.engine.preflight.inputs import Inputs, find_inputs
+from batchpoint.engine.preflight.report import Report, note
+from batchpoint.engine.preflight.sample import Sample, Sampled, run_sample, shown
+from batchpoint.engine.preflight.start import StartFailed, place_of, start_once
+from batchpoint.engine.preflight.tables.look import Look
+from batchpoint.engine.preparation.interpreter import interpreter
+from batchpoint.entities.job import Job, JobSettings
+from batchpoint.settings import Settings
+from batchpoint.storage.job_folder import JobFolder
+
+#: Items that are scored.
+SAMPLE_ITEMS = 8
+#: Files of which more than the header is looked at.
+LOOKED_INTO = 200
+#: No new mini-batch of a sample is begun after so many seconds.
+SAMPLE_S = 120.0
+_NOTED = "Nothing has to be done."
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be checked."""
+
+    settings: JobSettings
+    #: Empty folder for everything that the preflight writes; whoever calls removes it.
+    folder: Path
+    #: False where nobody said what is to be scored.
+    has_input: bool = True
+    #: Of the workspace, as workers know it.
+    arm_id: str = ""
+
+
+class Preflight:
+    """One preflight; ``python`` and ``inputs`` are known once their checks are through."""
+
+    def __init__(self, wish: Wish, settings: Settings, report: Report) -> None:
+        self.wish = wish
+        self.settings = settings
+        self.report = report
+        self.python = ""
+        self.inputs: Inputs | None = None
+        #: Items that no check has found unfit.
+        self.fitting: list[Item] = []
+        job_settings = wish.settings
+        self.job = Job(name="preflight", endpoint_name="", deployment_name="", settings=job_settings)
+        self.place = JobFolder(wish.folder / "look")
+        self._look = Look(job_settings)
+        self._scored: list[Chosen] = []
+
+    def run(self) -> None:
+        """Make all checks."""
+        self.find_python()
+        self.find_items()
+        self.look_at_files()
+        sampled = self._score()
+        self._look_after(sampled)
+
+    # ---- before anything is scored ----------------------------------------------------------------------------------
+
+    def find_python(self) -> None:
+        """Build the environment, or find it built; the installer's words are handed on."""
+        title = "The environment builds"
+        with self.report.check("environment", title):
+            follow = _Follow(self.place.environment_log, self.report.log)
+            try:
+                self.python = interpreter(self.job, self.place, self.settings, self.report.log, follow.more)
+            finally:
+                follow.more()
+            self.report.say("our own Python" if self.wish.settings.environment is None else self.python)
+
+    def find_items(self) -> None:
+        """List the input."""
+        title = "The input can be listed"
+        if not self.wish.has_input:
+            self.report.skip("input", title, "no input was given; add --input to have a sample of it scored")
+            return
+        with self.report.check("input", title):
+            self.inputs = find_inputs(self.job, self.place, self.settings, self.report.log)
+            total = sum(item.size for item in self.inputs.items)
+            count = len(self.inputs.items)
+            self.report.say(f"{count:,} file{'s' * (count != 1)}, {limits.size(total)}")
+
+    def look_at_files(self) -> None:
+        """The header or schema of every file, and the first values."""
+        title = "Every file fits the model"
+        if self.inputs is None:
+            self.report.skip("files", title, "there are no files to look at")
+            return
+        with self.report.check("files", title):
+            self.report.find(*self._look.read_signature())
+            for place, item in enumerate(self.inputs.here):
+                found = list(self._look.at(self.inputs.root, item, is_deep=place < LOOKED_INTO))
+                self.report.find(*found)
+                if not any(one.severity == "error" for one in found):
+                    self.fitting.append(item)
+            self._say_what_was_looked_at(self.inputs)
+
+    def _say_what_was_looked_at(self, inputs: Inputs) -> None:
+        left = len(inputs.items) - len(inputs.here)
+        if left > 0:
+            message = f"{left:,} files are elsewhere and too large to bring here: their headers were not looked at."
+            self.report.find(note("NotAllFilesRead", message, _NOTED))
+        self.report.say(f"{len(inputs.here):,} compared with {self._look.yardstick}; {len(self.fitting):,} fit")
+
+    # ---- the sample -------------------------------------------------------------------------------------------------
+
+    def _score(self) -> Sampled | None:
+        title = "A worker starts, loads the model and runs init()"
+        if not self.python:
+            self.report.skip("start", title, "there is no environment to start it in")
+            self.report.skip("sample", "Sample files are scored", "no worker can start")
+            return None
+        if not self.fitting or self.inputs is None:
+            self._start_alone(title)
+            why = "no file fits" if self.inputs is not None and self.inputs.here else "no input was given"
+            self.report.skip("sample", "Sample files are scored", why)
+            return None
+        chosen = self._scored = cut(self.inputs.root, choose(self.fitting, SAMPLE_ITEMS), self.wish.folder / "short")
+        with self.report.check("start", title):
+            sampled = self.sample(chosen)
+            self._tell_of_start(sampled)
+        with self.report.check("sample", "Sample files are scored"):
+            self._tell_of_sample(sampled, chosen)
+        return sampled
+
+    def _start_alone(self, title: str) -> None:
+        with self.report.check("start", title):
+            try:
+                started = start_once(self.job, place_of(self.wish.folder), self.settings, self.python, self.report.log)
+            except StartFailed as failed:
+                for line in failed.failure.traceback.splitlines():
+                    self.report.log(line)
+                self.report.find(causes.of_failure(failed.failure))
+                return
+            self.report.say(f"Python {started.python}, init() took {started.init_s:.1f} s")
+
+    def sample(
+        self, chosen: list[Chosen], workers: int = 1, name: str = "sample", limit_s: float = SAMPLE_S
+    ) -> Sampled:
+        """Score the chosen items as the job would; no new mini-batch is begun after ``limit_s``."""
+        assert self.inputs is not None
+        sample = Sample(
+            settings=self.wish.settings,
+            root=self.inputs.root,
+            items=[one.path for one in chosen],
+            folder=self.wish.folder / "sample",
+            workers=workers,
+            python=self.python,
+            arm_id=self.wish.arm_id,
+        )
+        return run_sample(sample, self.settings, limit_s)
+
+    def _tell_of_start(self, sampled: Sampled) -> None:
+        failed = sampled.job.error
+        if failed is not None and failed.code != "NoSuccessfulItems":
+            for line in causes.traceback_of(failed):
+                self.report.log(line)
+            self.report.find(causes.of_job(failed))
+        elif sampled.inits_s:
+            self.report.say(f"init() took {max(sampled.inits_s):.1f} s")
+
+    def _tell_of_sample(self, sampled: Sampled, chosen: list[Chosen]) -> None:
+        for failed in sampled.failed:
+            self.report.find(causes.of_items(failed))
+        for one in chosen:
+            if one.is_cut:
+                self.report.find(*self._look.at_values(shown(one.item.name), Path(os.fsdecode(one.path))))
+        progress = sampled.job.progress
+        cut_off = sum(one.is_cut for one in chosen)
+        self.report.say(
+            f"{progress.items_succeeded:,} of {len(chosen):,} scored"
+            + (f", of {cut_off:,} the first rows alone" if cut_off else "")
+            + f", {sampled.wall_s:.1f} s"
+        )
+
+    def _look_after(self, sampled: Sampled | None) -> None:
+        after = Aftermath(self.job, self.settings, self.report, self.place)
+        after.look_at_output(is_named=self.wish.has_input)
+        titles = {"results": "The results have the right shape", "disk": "There is room for the output"}
+        titles |= {"compute": "The compute is large enough"}
+        if sampled is None or self.inputs is None or not sampled.job.progress.items_succeeded:
+            for name, title in titles.items():
+                self.report.skip(name, title, "nothing was scored to measure it by")
+            return
+        after.look_at_results(sampled)
+        after.look_at_room(sampled, self._scored, self.inputs.items)
+        after.look_at_machine(sampled)
+
+
+class _Follow:
+    """Hands on what is written to a log meanwhile."""
+
+    def __init__(self, log: Path, tell: Callable[[str], None]) -> None:
+        self._log = log
+        self._tell = tell
+        self._read = 0
+
+    def more(self) -> None:
+        """Whole lines that are new."""
+        if not self._log.is_file():
+            return
+        with self._log.open("rb") as file:
+            file.seek(self._read)
+            whole, newline, _ = file.read().rpartition(b"\n")
+        self._read += len(whole) + len(newline)
+        for line in whole.decode("utf-8", "replace").splitlines():
+            self._tell(line)

@@ -1,0 +1,239 @@
+"""What the beginning of a file says of its columns: the first lines of text, the schema of Parquet and Arrow.
+
+``columns`` compares it with what the model wants. The standard library reads text; pyarrow is loaded only for files
+that need it.
+"""
+
+import csv
+import gzip
+import io
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pyarrow
+
+#: Bytes of a text file that are looked at.
+HEAD_BYTES = 64 << 10
+#: The longest first line.
+LINE_BYTES = 16 << 20
+_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+KINDS = {
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "json",
+    ".parquet": "parquet",
+    ".pqt": "parquet",
+    ".feather": "arrow",
+    ".arrow": "arrow",
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".tiff", ".tif", ".bmp", ".gif"), "image"),
+}
+TABLES = frozenset({"csv", "tsv", "jsonl", "json", "parquet", "arrow"})
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a file of a kind that holds a table begins with."""
+
+    kind: str
+    #: Names of the columns in the order of the file; a name may stand there twice.
+    columns: tuple[str, ...]
+    #: The type of each column as Arrow calls it; empty for text, whose values are read as what is wanted.
+    types: tuple[str, ...] = ()
+    #: The first rows of text, each as a value for every column; None for one that is not there.
+    rows: tuple[tuple[object, ...], ...] = ()
+    #: The first line as it stands there.
+    line: str = ""
+
+
+class Unfit(Exception):
+    """A file that nothing can be read from; says why, and what to do."""
+
+    def __init__(self, code: str, message: str, fix: str, row: int | None = None) -> None:
+        self.code, self.message, self.fix, self.row = code, message, fix, row
+        super().__init__(message)
+
+
+def kind_of(name: str) -> tuple[str, str]:
+    """What the name of a file says of it: its kind and how it is compressed, each empty where that is not known."""
+    path = Path(name.lower())
+    packed = _COMPRESSIONS.get(path.suffix, "")
+    return KINDS.get(Path(path.stem).suffix if packed else path.suffix, ""), packed
+
+
+def read_head(path: Path, kind: str, packed: str = "", limit: int = HEAD_BYTES) -> Head:
+    """The head of a file that holds a table: its columns, and the rows in the first ``limit`` bytes. Raises Unfit."""
+    try:
+        if not path.stat().st_size:
+            raise Unfit("EmptyFile", "The file is empty.", "Leave it out of the input, or write it again.")
+        if kind in ("parquet", "arrow"):
+            return _columnar(path, kind, packed)
+        text, is_whole = _text(path, packed, limit)
+    except OSError as error:
+        fix = "Give the user that runs Batchpoint the right to read it, or leave it out of the input."
+        raise Unfit("FileUnreadable", f"The file cannot be read: {error.strerror or error}.", fix) from error
+    if not text.strip():
+        raise Unfit("EmptyFile", "The file holds nothing but white space.", "Leave it out, or write it again.")
+    if kind == "jsonl":
+        return _json_lines(text, is_whole)
+    if kind == "json":
+        return _json(text, is_whole)
+    return _delimited(text, kind, "\t" if kind == "tsv" else ",", is_whole)
+
+
+# ---- text ---------------------------------------------------------------------------------------------------------
+
+
+def _text(path: Path, packed: str, limit: int) -> tuple[str, bool]:
+    """The beginning of a file as text, and whether that is all of it."""
+    raw = _bytes(path, packed, limit)
+    is_whole = len(raw) <= limit
+    if not is_whole and b"\n" not in raw and limit < LINE_BYTES:
+        return _text(path, packed, LINE_BYTES)
+    raw = raw[:limit]
+    if raw.startswith(_UTF16):
+        fix = "Write it as UTF-8: iconv -f UTF-16 -t UTF-8."
+        raise Unfit("NotUtf8", "The file is written in UTF-16, and tables are read as UTF-8.", fix)
+    try:
+        return raw.decode("utf-8-sig"), is_whole
+    except UnicodeDecodeError as error:
+        # A character may be cut in two at the end.
+        if not is_whole and error.start >= len(raw) - 4:
+            return raw[: error.start].decode("utf-8-sig"), False
+        line = raw[: error.start].count(b"\n") + 1
+        what = f"Line {line} holds the byte 0x{raw[error.start]:02x}, which is no UTF-8."
+        raise Unfit("NotUtf8", what, "Write the file as UTF-8: iconv -f LATIN1 -t UTF-8.", _row(line)) from error
+
+
+def _row(line: int) -> int | None:
+    return line - 1 or None
+
+
+def _bytes(path: Path, packed: str, limit: int) -> bytes:
+    if not packed:
+        with path.open("rb") as file:
+            return file.read(limit + 1)
+    fix = "Compress it again, or leave it out of the input."
+    if packed == "gzip":
+        try:
+            with gzip.open(path) as file:
+                return file.read(limit + 1)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise Unfit("FileBroken", f"The file is no whole gzip file: {error}.", fix) from error
+    import pyarrow
+
+    try:
+        with pyarrow.input_stream(str(path), compression=packed) as stream:
+            return bytes(stream.read(limit + 1))
+    except pyarrow.ArrowException as error:
+        raise Unfit("FileBroken", f"The file is no whole zstd file: {error}.", fix) from error
+
+
+def _delimited(text: str, kind: str, delimiter: str, is_whole: bool) -> Head:
+    """The header and the first rows, by the rules of quotes; a row that is cut off at the end does not count."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    records: list[list[str]] = []
+    try:
+        records.extend(record for record in reader if record)
+    except csv.Error as error:
+        if not records or is_whole:
+            row = len(records)
+            where = f"row {row:,}" if row else "the header"
+            what = f"The quotes in {where} do not match (line {reader.line_num:,}): {error}."
+            fix = "Put a quotation mark twice within quotes, and end every quoted value with one."
+            raise Unfit("UnclosedQuote", what, fix, row or None) from error
+    if not is_whole and len(records) > 1:
+        records.pop()
+    header = records[0]
+    line = text.splitlines()[0]
+    return Head(kind, tuple(header), rows=tuple(tuple(one) for one in records[1:]), line=line)
+
+
+def _json_lines(text: str, is_whole: bool) -> Head:
+    lines = text.splitlines()
+    if not is_whole and len(lines) > 1:
+        lines.pop()
+    found: list[dict[str, object]] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            value = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            if not is_whole and len(lines) == 1:
+                raise Unfit("FileBroken", "Its first line is longer than 16 MiB.", "Write shorter lines.", 1) from error
+            what = f"Line {number:,} is no JSON: {error}."
+            raise Unfit("FileBroken", what, "Write one JSON object on each line.", number) from error
+        if not isinstance(value, dict):
+            what = f"Line {number:,} is {_json_kind(value)}, not an object."
+            raise Unfit("FileBroken", what, "Write one JSON object with the columns as keys on each line.", number)
+        found.append(value)
+    return _of_records("jsonl", found)
+
+
+def _json(text: str, is_whole: bool) -> Head:
+    """A list of objects, or ``{"columns": […], "data": […]}``; of a long file nothing is said."""
+    if not is_whole:
+        return Head("json", ())
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise Unfit("FileBroken", f"The file is no JSON: {error}.", "Write it again, or leave it out.") from error
+    value = value.get("dataframe_split", value.get("dataframe_records", value)) if isinstance(value, dict) else value
+    if isinstance(value, dict) and isinstance(value.get("columns"), list):
+        return Head("json", tuple(map(str, value["columns"])))
+    if isinstance(value, list) and value and all(isinstance(one, dict) for one in value):
+        return _of_records("json", value)
+    return Head("json", ())
+
+
+def _of_records(kind: str, records: Sequence[dict[str, object]]) -> Head:
+    columns = tuple(dict.fromkeys(str(key) for record in records for key in record))
+    rows = tuple(tuple(record.get(column) for column in columns) for record in records)
+    return Head(kind, columns, rows=rows)
+
+
+def _json_kind(value: object) -> str:
+    return {list: "a list", str: "a text", bool: "true or false", type(None): "null"}.get(type(value), "a number")
+
+
+# ---- columns ------------------------------------------------------------------------------------------------------
+
+
+def _columnar(path: Path, kind: str, packed: str) -> Head:
+    import pyarrow
+    import pyarrow.ipc
+    import pyarrow.parquet
+
+    if packed:
+        what = f"A {kind} file inside {packed} cannot be read in parts."
+        raise Unfit("UnsupportedFile", what, "Unpack it; it is compressed inside.")
+    try:
+        if kind == "parquet":
+            schema = pyarrow.parquet.read_schema(str(path))
+        else:
+            with pyarrow.memory_map(str(path)) as source:
+                schema = _arrow_schema(source)
+    except pyarrow.ArrowException as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        fix = "Write it again: it may be cut off, or be of another kind than its name says."
+        raise Unfit("FileBroken", f"The file is no whole {kind} file: {reason}.", fix) from error
+    return Head(kind, tuple(schema.names), tuple(str(one) for one in schema.types))
+
+
+def _arrow_schema(source: "pyarrow.MemoryMappedFile") -> "pyarrow.Schema":
+    import pyarrow
+    import pyarrow.ipc
+
+    try:
+        return pyarrow.ipc.open_file(source).schema
+    except pyarrow.ArrowInvalid:
+        source.seek(0)
+        return pyarrow.ipc.open_stream(source).schema
