@@ -124,6 +124,23 @@ class Settings:
     tls_key: str = ""
     #: PEM file of the authority that the certificate of ``server`` comes from; empty: the home's, else the system's.
     server_ca: str = ""
+    #: What runs the workers of computes with ``isolation: container``: podman, docker or the path of one of them; empty:
+    #: the first of them that is on the server's machine.
+    container_runtime: str = ""
+    #: Network of those workers: default, which is the runtime's own bridge, none, or host.
+    container_network: str = "default"
+    #: Address that names of conda channels in conda files are relative to; a mirror has its own.
+    conda_channel_alias: str = "https://conda.anaconda.org"
+    #: Seconds within which a conda channel must have sent its index; after them it counts as out of reach.
+    conda_patience_s: float = 60.0
+    #: Folder of wheels on the server's machine that environments are built from before any package index is asked.
+    wheels_folder: str = ""
+    #: true: environments are built from ``wheels_folder`` alone, and no package index and no conda channel is asked.
+    no_index: bool = False
+    #: Package index for the environments of this home instead of the public one. Credentials in it are never shown.
+    index_url: str = ""
+    #: Further package indexes, separated by commas. Credentials in them are never shown.
+    extra_index_url: str = ""
 
     @classmethod
     def load(cls, environ: Mapping[str, str] | None = None, *, home: str | None = None) -> "Settings":
@@ -194,6 +211,15 @@ def armed_failpoints(environ: Mapping[str, str] | None = None) -> str:
     return (os.environ if environ is None else environ).get("BATCHPOINT_FAILPOINT", "")
 
 
+def _truth(text: str) -> bool:
+    return {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}[
+        text.strip().lower()
+    ]
+
+
+_MEANT: dict[Any, str] = {_truth: "true or false"}
+
+
 def _from_file(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
@@ -210,11 +236,13 @@ def _from_file(path: Path) -> dict[str, Any]:
 
 def _typed(name: str, value: Any) -> Any:
     wanted: Any = {field.name: field.type for field in fields(Settings)}[name]
+    if wanted is bool:
+        wanted, value = _truth, str(value)
     try:
         return wanted(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, KeyError) as error:
         raise UserError(
-            f"The setting {name} is {value!r}, which is not a {wanted.__name__}. "
+            f"The setting {name} is {value!r}, which is not {_MEANT.get(wanted, f'a {wanted.__name__}')}. "
             f"It stands in config.toml or in BATCHPOINT_{name.upper()}.",
             target=name,
         ) from error

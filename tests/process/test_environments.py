@@ -15,7 +15,7 @@ import pytest
 from batchpoint.entities.assets import Environment
 from batchpoint.environments import builder
 from batchpoint.environments.builder import Interpreter, ensure
-from batchpoint.environments.commands import variables
+from batchpoint.environments.commands import installer_variables
 from batchpoint.environments.interpreters import Python, Wanted, find_python, start
 from batchpoint.errors import EnvironmentBuildFailed
 
@@ -124,17 +124,18 @@ from pathlib import Path
 from batchpoint.environments.commands import run_logged
 lock = open({str(lock)!r}, "ab")
 fcntl.flock(lock, fcntl.LOCK_EX)
-script = f"kill -9 {{os.getpid()}}; echo $$; exec sleep 60"
+script = f"kill -9 {{os.getpid()}}; echo $$ > {tmp_path / "pid"}; exec sleep 60"
 run_logged(["sh", "-c", script], Path({str(tmp_path / "log")!r}), 60, (lock.fileno(),))
 """
     killed = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(SRC)}, check=False)
     assert killed.returncode == -signal.SIGKILL
-    while not (tmp_path / "log").read_text().endswith("\n"):
+    pid = tmp_path / "pid"
+    while not (pid.exists() and pid.read_text().endswith("\n")):
         time.sleep(0.001)
     with lock.open("ab") as mine:
         with pytest.raises(BlockingIOError):
             fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.kill(int((tmp_path / "log").read_text()), signal.SIGKILL)
+        os.kill(int(pid.read_text()), signal.SIGKILL)
         fcntl.flock(mine, fcntl.LOCK_EX)
 
 
@@ -265,7 +266,7 @@ def test_the_operators_pip_settings_reach_uv_and_ours_do_not(monkeypatch: pytest
     }.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
-    seen = variables()
+    seen = installer_variables()
     assert (seen["UV_DEFAULT_INDEX"], seen["UV_EXTRA_INDEX_URL"]) == ("https://index", "https://a https://b")
     assert (seen["UV_FIND_LINKS"], seen["SSL_CERT_FILE"], seen["UV_CACHE_DIR"]) == ("/one,/two", "/ca.pem", "/cache")
     assert not seen.keys() & {"UV_PROJECT_ENVIRONMENT", "PYTHONPATH", "BATCHPOINT_TOKEN"}

@@ -68,9 +68,9 @@ def test_indexes_of_the_conda_file_become_options_of_our_writing() -> None:
 @pytest.mark.parametrize(
     ("dependency", "told"),
     [
-        ("numpy=1.21", "'numpy==1.21'"),
-        ("conda-forge::scikit-learn>=1", "'scikit-learn>=1'"),
-        ("pytorch::pytorch", "python: /path/to/conda/prefix"),
+        ("numpy=1.21=a=b=c", "cannot be read"),
+        ("numpy; rm -rf", "cannot be read"),
+        ("https://host/numpy-1.conda", "cannot be read"),
         ("python=2.7", "3.6 or later"),
         ("python=3.5", "3.6 or later"),
         ("python=3.6|3.7", "cannot be read"),

@@ -1,6 +1,6 @@
 """Builds one environment: ``python -m batchpoint.environments`` with a JSON document on stdin, one JSON line out.
 
-In: ``{"environment": {…} or null, "home": path, "log": path, "python_default": path}``.
+In: ``{"environment": {…} or null, "home": path, "log": path, "python_default": path, "caller": text}``.
 Out: ``{"path": …, "version": …, "notes": […]}`` and exit 0, or ``{"error": {"code": …, "message": …}}`` and exit 1.
 """
 
@@ -15,7 +15,9 @@ from pydantic import ValidationError
 
 from batchpoint.entities.assets import Environment
 from batchpoint.environments.builder import Interpreter, ensure
+from batchpoint.environments.sources import Sources
 from batchpoint.errors import BatchpointError, ReferenceInvalid
+from batchpoint.settings import Settings
 
 
 def main() -> int:
@@ -38,7 +40,9 @@ def _build(text: str) -> Interpreter:
         home, log = Path(document["home"]), Path(document["log"])
     except (ValueError, KeyError, AttributeError, TypeError, ValidationError) as error:
         raise ReferenceInvalid(f"The document on stdin cannot be read: {error}", target="stdin") from error
-    return ensure(environment, home, log, document.get("python_default") or sys.executable)
+    sources = Sources.of(Settings.load(home=str(home)))
+    python, caller = document.get("python_default") or sys.executable, str(document.get("caller") or "")
+    return ensure(environment, home, log, python, caller=caller, sources=sources)
 
 
 def _answer(document: dict[str, object]) -> None:

@@ -2,13 +2,14 @@
 
 The engine calls ``ensure`` before the workers start; it knows nothing about jobs.
 
-    <home>/environments/<hash>.lock      held while the environment is built, or removed
+    <home>/environments/<hash>.lock      held while the environment is built, or removed; says for whom
     <home>/environments/<hash>/
       complete                           written last; without it the folder counts for nothing; as old as the
                                          last use
-      requirements.in                    what the environment asks for
+      conda-<platform>.lock, .json       the conda packages that were chosen; a rebuild installs the same
+      requirements.in                    what is asked of the Python index
       requirements-<minor>.lock          what that was resolved to; a rebuild installs the same
-      venv/
+      venv/                              a virtual environment, or a conda prefix
 """
 
 import contextlib
@@ -27,15 +28,16 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from batchpoint.entities.assets import Environment
-from batchpoint.environments.commands import Outcome, run_logged, variables
-from batchpoint.environments.interpreters import Python, Wanted, find_python, start
-from batchpoint.environments.reasons import reason_of
+from batchpoint.environments.conda.channels import CondaChannels, NoChannel
+from batchpoint.environments.conda.index_names import on_index
+from batchpoint.environments.index import Index
+from batchpoint.environments.interpreters import start
+from batchpoint.environments.sources import Sources
 from batchpoint.environments.spec import OLDEST_PYTHON, EnvironmentSpec, read_spec
+from batchpoint.environments.workbench import Workbench
 from batchpoint.errors import EnvironmentBuildFailed, UserError
 from batchpoint.storage.atomic import write_atomically
 from batchpoint.storage.lock import stands_at
-
-_STEP_LIMIT_S = 3600.0
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,30 @@ class Interpreter:
     version: str = ""
 
 
-def ensure(environment: Environment | None, home: Path, log: Path, python_default: str = sys.executable) -> Interpreter:
-    """The interpreter for ``environment``, built if it is not there yet. Raises EnvironmentBuildFailed."""
+@dataclass(frozen=True)
+class Order:
+    """What one caller of the builder wants to be done beside the environment itself."""
+
+    home: Path
+    log: Path
+    #: Whom it is for, as others read it who wait: ``job NAME``.
+    caller: str = ""
+    sources: Sources = Sources()
+
+
+def ensure(
+    environment: Environment | None,
+    home: Path,
+    log: Path,
+    python_default: str = sys.executable,
+    *,
+    caller: str = "",
+    sources: Sources | None = None,
+) -> Interpreter:
+    """The interpreter for ``environment``, built if it is not there yet. Raises EnvironmentBuildFailed.
+
+    ``caller`` is told to others who wait for the same environment.
+    """
     log.parent.mkdir(parents=True, exist_ok=True)
     if environment is None:
         return Interpreter(python_default)
@@ -61,7 +85,7 @@ def ensure(environment: Environment | None, home: Path, log: Path, python_defaul
     except UserError as error:
         raise EnvironmentBuildFailed(error.message, target=error.target) from error
     try:
-        return _Build(spec, home.absolute() / "environments", log).ensure()
+        return _Build(spec, Order(home, log, caller, sources or Sources())).ensure()
     except OSError as error:
         raise EnvironmentBuildFailed(
             f"The environment cannot be built under {home}: {error}. Make room or check the rights there.",
@@ -96,16 +120,13 @@ def _existing(written: str) -> Interpreter:
 class _Build:
     """One environment's folder, and how it comes to be."""
 
-    def __init__(self, spec: EnvironmentSpec, environments: Path, log: Path, uv: str = "") -> None:
+    def __init__(self, spec: EnvironmentSpec, order: Order) -> None:
+        environments = order.home.absolute() / "environments"
         self._spec = spec
-        self._folder = environments / spec.content_hash
+        self._order = order
+        self._bench = Workbench(spec, environments / spec.content_hash, order.log, order.sources, find_uv())
         self._lock = environments / f"{spec.content_hash}.lock"
-        self._complete = self._folder / "complete"
-        self._venv = self._folder / "venv"
-        self._python = self._venv / "bin" / "python"
-        self._log = log
-        self._uv = uv or find_uv()
-        self._held: tuple[int, ...] = ()
+        self._complete = self._bench.folder / "complete"
 
     def ensure(self) -> Interpreter:
         built = self._built()
@@ -120,148 +141,85 @@ class _Build:
             record = json.loads(self._complete.read_bytes())
         except FileNotFoundError:
             return None
-        python = start(str(self._python))
+        python = start(str(self._bench.python))
         if python is None or python.version != record["version"]:
-            self._say(f"{self._folder} was built, but its Python does not start any more: building it again.")
+            self._bench.say(f"{self._bench.folder} was built, but its Python does not start any more: building again.")
             return None
         # So that it can be told which ones nobody needs any more.
         with contextlib.suppress(OSError):
             os.utime(self._complete)
-        return Interpreter(str(self._python), tuple(record["notes"]), python.version)
+        return Interpreter(str(self._bench.python), tuple(record["notes"]), python.version)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
         self._lock.parent.mkdir(parents=True, exist_ok=True)
         while True:
-            with self._lock.open("ab") as lock:
+            with self._lock.open("a+b") as lock:
                 try:
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 except BlockingIOError:
-                    self._say("The same environment is being built already: waiting for that.")
+                    lock.seek(0)
+                    holder = lock.read().decode(errors="replace")
+                    who = f" for {holder}" if holder else ""
+                    self._bench.say(f"The same environment is being built already{who}: waiting for that.")
                     fcntl.flock(lock, fcntl.LOCK_EX)
                 if not stands_at(lock.fileno(), self._lock):
                     continue  # removed by somebody who tidied up meanwhile
-                self._held = (lock.fileno(),)
+                lock.truncate(0)
+                lock.write(self._order.caller.encode())
+                lock.flush()
+                self._bench.held = (lock.fileno(),)
                 yield
                 return
 
     def _build(self) -> Interpreter:
-        began = time.monotonic()
-        self._say(f"Building the environment {self._folder}")
+        began = time.time()
+        self._bench.say(f"Building the environment {self._bench.folder}")
         self._complete.unlink(missing_ok=True)
-        shutil.rmtree(self._venv, ignore_errors=True)
-        self._folder.mkdir(exist_ok=True)
-        base = self._base()
-        notes = (*self._spec.notes, *self._patch_note(base))
-        for note in notes:
-            self._say(note)
-        if self._create(base):
-            self._install_with_uv(base)
-        else:
-            self._install_with_pip(base)
-        python = start(str(self._python))
+        shutil.rmtree(self._bench.venv, ignore_errors=True)
+        self._bench.folder.mkdir(exist_ok=True)
+        for note in self._spec.notes:
+            self._bench.say(note)
+        notes = (*self._spec.notes, *self._filled())
+        python = start(str(self._bench.python))
         if python is None:
-            raise self._failed("the Python of the new environment does not start", None)
-        write_atomically(self._complete, json.dumps({"version": python.version, "notes": notes}).encode())
-        self._say(f"Built with Python {python.version} in {time.monotonic() - began:.1f} s")
-        return Interpreter(str(self._python), notes, python.version)
+            raise self._bench.failed("the Python of the new environment does not start", None)
+        record = {"version": python.version, "notes": notes, "built_at": time.time(), "seconds": time.time() - began}
+        write_atomically(self._complete, json.dumps(record).encode())
+        self._bench.say(f"Built with Python {python.version} in {time.time() - began:.1f} s")
+        return Interpreter(str(self._bench.python), notes, python.version)
 
-    def _base(self) -> Python:
-        wanted = Wanted(self._spec.python_version, self._spec.python_wanted)
-        if not wanted.written:
-            wanted = Wanted(None, f"=={sys.version_info.major}.{sys.version_info.minor}.*")
-        return find_python(wanted, self._uv, self._log)
+    def _filled(self) -> tuple[str, ...]:
+        """Make the environment; sentences about what is not as it was asked for. Raises EnvironmentBuildFailed."""
+        if not self._spec.conda:
+            return self._from_index(self._spec.requirements)
+        try:
+            notes = CondaChannels(self._bench).build()
+        except NoChannel as absence:
+            return self._without_channels(absence)
+        python = start(str(self._bench.python))
+        if python is None:
+            raise self._bench.failed("the conda packages bring no Python that starts", None)
+        Index(self._bench).install(python.minor, self._spec.requirements, into_prefix=True)
+        return notes
 
-    def _patch_note(self, base: Python) -> tuple[str, ...]:
-        wanted = self._spec.python_wanted
-        if self._spec.python_version is None or wanted in (self._spec.python_version, base.version):
-            return ()
-        return (f"Python {wanted} is not on this machine: {base.version} is used instead.",)
+    def _from_index(self, requirements: tuple[str, ...], hint: str = "") -> tuple[str, ...]:
+        index = Index(self._bench)
+        base = index.interpreter()
+        notes = index.patch_note(base)
+        for note in notes:
+            self._bench.say(note)
+        index.build(base, requirements, hint)
+        return notes
 
-    def _create(self, base: Python) -> bool:
-        """Make the empty environment; False when uv does not know so old a Python and its own venv had to do it."""
-        if self._run([self._uv, "venv", "--python", base.path, str(self._venv)]).returncode == 0:
-            return True
-        self._say(f"uv makes no environment with {base.path}: using its own venv and pip")
-        shutil.rmtree(self._venv, ignore_errors=True)
-        outcome = self._run([base.path, "-m", "venv", str(self._venv)])
-        if outcome.returncode != 0:
-            raise self._failed(f"no virtual environment can be made with {base.path}", outcome)
-        return False
-
-    def _requirements(self, minor: str) -> Path | None:
-        """The file with what is wanted, or None when that is nothing."""
-        if not self._spec.requirements:
-            return None
-        lines = [*self._spec.requirements]
-        names = {canonicalize_name(Requirement(line).name) for line in lines}
-        # conda environments have setuptools, and packages of that time import pkg_resources without asking for it.
-        if "setuptools" not in names and tuple(map(int, minor.split("."))) < (3, 12):
-            lines.append("setuptools<81")
-        wanted = self._folder / "requirements.in"
-        write_atomically(wanted, "".join(f"{line}\n" for line in lines).encode())
-        return wanted
-
-    def _install_with_uv(self, base: Python) -> None:
-        wanted = self._requirements(base.minor)
-        if wanted is None:
-            return
-        lock = self._folder / f"requirements-{base.minor}.lock"
-        if not lock.exists():
-            self._resolve(wanted, lock)
-        command = [self._uv, "pip", "install", "--python", str(self._python), *self._index_options(), "-r", str(lock)]
-        outcome = self._run(command)
-        if outcome.returncode != 0:
-            # What was resolved before may have been withdrawn: the next attempt resolves anew.
-            lock.unlink()
-            raise self._failed("its packages cannot be installed", outcome)
-
-    def _resolve(self, wanted: Path, lock: Path) -> None:
-        aside = lock.with_suffix(".aside")
-        aside.unlink(missing_ok=True)
-        command = [self._uv, "pip", "compile", "--quiet", "--python", str(self._python), *self._index_options()]
-        command += ["--no-header", "--no-annotate", "--generate-hashes", "-o", str(aside), str(wanted)]
-        outcome = self._run(command)
-        if outcome.returncode != 0:
-            aside.unlink(missing_ok=True)
-            raise self._failed("its packages cannot be resolved", outcome)
-        aside.replace(lock)
-
-    def _install_with_pip(self, base: Python) -> None:
-        wanted = self._requirements(base.minor)
-        if wanted is None:
-            return
-        command = [str(self._python), "-m", "pip", "install", *self._spec.index_options, "-r", str(wanted)]
-        outcome = self._run(command)
-        if outcome.returncode != 0:
-            raise self._failed("its packages cannot be installed", outcome)
-
-    def _index_options(self) -> list[str]:
-        options = [*self._spec.index_options]
-        if any(option.startswith("--extra-index-url") for option in options):
-            # The conda file was written for pip, which looks for the best version on all indexes.
-            options.append("--index-strategy=unsafe-best-match")
-        if variables().get("PIP_NO_INDEX", "").lower() in ("1", "true", "yes", "on"):
-            options.append("--no-index")
-        return options
-
-    def _run(self, command: list[str]) -> Outcome:
-        self._say("$ " + " ".join(command))
-        return run_logged(command, self._log, _STEP_LIMIT_S, self._held)
-
-    def _failed(self, what: str, outcome: Outcome | None) -> EnvironmentBuildFailed:
-        reason = reason_of(outcome.output) if outcome else ""
-        text = f"{reason}\n" if reason else ""
-        return EnvironmentBuildFailed(
-            f"{text}The environment could not be built: {what}. "
-            f"Mend the conda file and deploy again; the whole output is in {self._log}.",
-            target="environment",
-        )
-
-    def _say(self, sentence: str) -> None:
-        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        with self._log.open("a", encoding="utf-8", errors="backslashreplace") as log:
-            log.write(f"{moment} {sentence}\n")
+    def _without_channels(self, absence: NoChannel) -> tuple[str, ...]:
+        asked_of_pip = {canonicalize_name(Requirement(line).name) for line in self._spec.requirements}
+        found = on_index((one for one in self._spec.conda if one.name != "python"), asked_of_pip)
+        notes = (*absence.notes, *found.notes)
+        for note in found.notes:
+            self._bench.say(note)
+        hint = "No conda channel can be reached, so its conda packages were looked for on the Python index."
+        return (*notes, *self._from_index((*self._spec.requirements, *found.requirements), hint))
 
 
 def find_uv() -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from packaging.specifiers import SpecifierSet
 
-from batchpoint.environments.commands import ask, run_logged, variables
+from batchpoint.environments.commands import ask, installer_variables, run_logged
 from batchpoint.errors import EnvironmentBuildFailed
 
 _PROBE = "import sys; print('%d.%d.%d' % sys.version_info[:3]); print(sys.executable)"
@@ -108,7 +108,7 @@ def _candidates(minor: str | None, uv: str) -> Iterator[str]:
 
 
 def _places(uv: str) -> Iterator[Path]:
-    environ = variables()
+    environ = installer_variables()
     yield Path(sys.executable)
     for folder in environ.get("PATH", "").split(":"):
         if folder.startswith("/"):

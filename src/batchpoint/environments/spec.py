@@ -7,7 +7,7 @@ parsed and wrote anew, so that it can never become an option of an installer.
 import hashlib
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,6 +16,8 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from batchpoint.entities.assets import Environment
+from batchpoint.entities.naming.credentials import masked, secrets_in, texts_in
+from batchpoint.environments.conda.dependencies import CondaPackage, channel_of, read_channels, read_item
 from batchpoint.errors import NotSupported
 
 #: The worker runs from this version on.
@@ -24,7 +26,7 @@ OLDEST_PYTHON = (3, 6)
 _RECIPE = 1
 #: Served by the worker's own shims, or needed by the original service alone.
 _SERVED_HERE = frozenset({"azureml-core", "azureml-dataset-runtime", "azureml-defaults"})
-_CONDA_ITEM = re.compile(r"^(?:[^\s:]+::)?(?P<name>[A-Za-z0-9_.\-]+)\s*(?P<spec>[=<>!~ ].*)?$", re.DOTALL)
+_CONDA_ITEM = re.compile(r"^(?:\S+::)?(?P<name>[A-Za-z0-9_.\-]+)\s*(?P<spec>[=<>!~ ].*)?$", re.DOTALL)
 _EXACT = re.compile(r"^={0,2}\s*(?P<version>\d+(?:\.\d+){0,2})(?:\.?\*)?(?:=.*)?$")
 _ARCHIVES = (".whl", ".zip", ".gz", ".bz2", ".xz", ".zst", ".tar", ".tgz", ".tbz", ".txz", ".egg")
 _INDEX_OPTIONS = {
@@ -52,10 +54,31 @@ class EnvironmentSpec:
     notes: tuple[str, ...]
     #: Equal for equal environments; the name of the folder that it is built in.
     content_hash: str
+    #: Packages of conda channels, Python among them; none where the file asks for no more than Python and pip.
+    conda: tuple[CondaPackage, ...] = ()
+    #: Channels to take them from, names and addresses, the first first.
+    channels: tuple[str, ...] = ()
+    #: What must never be written anywhere: credentials in the conda file.
+    secrets: tuple[str, ...] = ()
 
 
 def read_spec(environment: Environment) -> EnvironmentSpec:
     """What ``environment`` asks for. Raises NotSupported with what to do instead."""
+    try:
+        return _read(environment)
+    except NotSupported as error:
+        # Lines are quoted, and an address in them may hold a password.
+        raise NotSupported(masked(error.message), target=error.target) from error
+
+
+def needs_container(environment: Environment) -> bool:
+    """Whether only a container runtime can make it: a build context, or an image and no packages."""
+    if environment.python:
+        return False
+    return environment.build is not None or (environment.image is not None and environment.conda_file is None)
+
+
+def _read(environment: Environment) -> EnvironmentSpec:
     _refuse_what_needs_containers(environment)
     found = _CondaFile(environment.conda_file or {})
     found.read()
@@ -67,27 +90,32 @@ def read_spec(environment: Environment) -> EnvironmentSpec:
             "conda file.",
         )
     requirements = tuple(sorted(set(found.requirements)))
-    recipe = json.dumps([_RECIPE, found.python_wanted, requirements, found.index_options])
+    recipe: list[Any] = [_RECIPE, found.python_wanted, requirements, found.index_options]
+    if found.conda:
+        recipe += [found.channels, sorted((one.channel, one.match) for one in found.conda)]
     return EnvironmentSpec(
         python_version=found.python_version,
         python_wanted=found.python_wanted,
         requirements=requirements,
         index_options=tuple(found.index_options),
-        notes=tuple(notes),
-        content_hash=hashlib.sha256(recipe.encode()).hexdigest()[:24],
+        notes=tuple(masked(note) for note in notes),
+        content_hash=hashlib.sha256(json.dumps(recipe).encode()).hexdigest()[:24],
+        conda=tuple(found.conda),
+        channels=found.channels,
+        secrets=secrets_in(texts_in(environment.conda_file)),
     )
 
 
 def _refuse_what_needs_containers(environment: Environment) -> None:
     instead = (
-        "Add a conda_file with the Python version and the pip packages, name an existing interpreter with "
+        "Add a conda_file with the Python version and the packages, name an existing interpreter with "
         "'python: /path/to/venv', or leave 'environment' out to use the Python that Batchpoint runs on."
     )
     if environment.build is not None:
         raise NotSupported(f"'build' needs a container runtime, which is not used here. {instead}", target="build")
     if environment.os_type != "linux":
         raise NotSupported(f"os_type {environment.os_type!r} is not served, only 'linux'.", target="os_type")
-    if environment.conda_file is None:
+    if needs_container(environment) or environment.conda_file is None:
         what = (
             f"names only the image {environment.image!r}" if environment.image else "names neither packages nor Python"
         )
@@ -106,7 +134,10 @@ class _CondaFile:
         self.requirements: list[str] = []
         self.index_options: list[str] = []
         self.notes: list[str] = []
-        self._conda_only: list[str] = []
+        self.conda: list[CondaPackage] = []
+        self.channels: tuple[str, ...] = ()
+        self._python_item = CondaPackage("python", ">=3.6")
+        self._pip_item: CondaPackage | None = None
 
     def read(self) -> None:
         dependencies = self._document.get("dependencies") or []
@@ -125,16 +156,22 @@ class _CondaFile:
                     f"The conda file's dependency {item!r} cannot be read. Write a string, or '- pip:' with a list.",
                     target="dependencies",
                 )
-        if self._conda_only:
-            raise NotSupported(self._conda_refusal(), target="dependencies")
+        if self.conda:
+            self.channels, notes = read_channels(self._document)
+            self.notes += notes
+            self.conda += [self._python_item, *filter(None, [self._pip_item])]
 
     def _conda_item(self, item: str) -> None:
-        match = _CONDA_ITEM.match(item)
-        name = match["name"].lower() if match else item
-        if match and name == "python":
-            self._python((match["spec"] or "").strip())
-        elif name != "pip":
-            self._conda_only.append(item)
+        package = read_item(item)
+        package = replace(package, channel=channel_of(package.channel))
+        if package.name == "python":
+            match = _CONDA_ITEM.match(item)
+            self._python(((match["spec"] if match else "") or "").strip())
+            self._python_item = package
+        elif package.name == "pip":
+            self._pip_item = package
+        else:
+            self.conda.append(package)
 
     def _python(self, wanted: str) -> None:
         if not wanted or wanted == "*":
@@ -158,14 +195,6 @@ class _CondaFile:
                 f"The conda file's 'python{wanted}' cannot be read. Write it as python=3.11 or python>=3.8.",
                 target="python",
             ) from error
-
-    def _conda_refusal(self) -> str:
-        pip_lines = ", ".join(f"'{_as_pip(item)}'" for item in self._conda_only)
-        return (
-            f"The conda file names packages that only conda installs: {', '.join(self._conda_only)}. "
-            f"Conda packages are not supported yet. Where they are on PyPI, move them under '- pip:' (as {pip_lines}); "
-            "or build the conda environment yourself and name it with 'python: /path/to/conda/prefix'."
-        )
 
     def _pip_line(self, line: object) -> None:
         text = str(line).strip()
@@ -225,14 +254,3 @@ def _why_no_requirement(text: str) -> str:
             "Put the package on a package index, or its modules into the code folder."
         )
     return f"The pip requirement {text!r} cannot be read. Write it as name, name==1.2 or name>=1.2,<2."
-
-
-def _as_pip(item: str) -> str:
-    match = _CONDA_ITEM.match(item)
-    if match is None:
-        return item
-    spec = (match["spec"] or "").strip()
-    exact = _EXACT.match(spec)
-    if exact:
-        return f"{match['name']}=={exact['version']}"
-    return f"{match['name']}{spec.replace(' ', '')}" if spec[:1] in ("<", ">", "!", "~") else match["name"]

@@ -6,7 +6,8 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from batchpoint.compute import strays
 from batchpoint.entities.job import Job
@@ -31,14 +32,30 @@ def interpreter(
     environment = job.settings.environment
     if environment is None:
         return sys.executable
-    folder.environment_log.parent.mkdir(parents=True, exist_ok=True)
     request = {
         "environment": environment.model_dump(mode="json"),
         "home": str(settings.home),
         "log": str(folder.environment_log),
+        "caller": f"job {job.name}",
     }
+    said = built_by("batchpoint.environments", request, folder, settings, note, still_wanted)
+    for text in said["notes"]:
+        note(text)
+    return str(said["path"])
+
+
+def built_by(
+    module: str,
+    request: Mapping[str, object],
+    folder: JobFolder,
+    settings: Settings,
+    note: Callable[[str], None],
+    still_wanted: Callable[[], None],
+) -> dict[str, Any]:
+    """What a builder of ours answers, a process that reads and writes JSON. Raises EnvironmentBuildFailed."""
+    folder.environment_log.parent.mkdir(parents=True, exist_ok=True)
     build = subprocess.Popen(
-        [sys.executable, "-m", "batchpoint.environments"],
+        [sys.executable, "-m", module],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         # Marked, so that whoever takes the job over ends what is left of it.
@@ -51,7 +68,7 @@ def interpreter(
         if build.poll() is None:
             build.terminate()  # it ends its installers
             build.wait()
-    return _built(answer, build.returncode, folder, note)
+    return _built(answer, build.returncode, folder)
 
 
 def _await_build(
@@ -72,14 +89,12 @@ def _await_build(
             still_wanted()
 
 
-def _built(answer: bytes, status: int, folder: JobFolder, note: Callable[[str], None]) -> str:
+def _built(answer: bytes, status: int, folder: JobFolder) -> dict[str, Any]:
     try:
-        said = json.loads(answer)
+        said: dict[str, Any] = json.loads(answer)
     except ValueError:
         said = {"error": {"message": f"The build ended with status {status} and said nothing."}}
     if "error" in said:
         log = f"\nThe whole log: {folder.environment_log}" if folder.environment_log.exists() else ""
         raise EnvironmentBuildFailed(f"{said['error']['message']}{log}")
-    for text in said["notes"]:
-        note(text)
-    return str(said["path"])
+    return said
