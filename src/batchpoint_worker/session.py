@@ -9,9 +9,10 @@ import os
 import sys
 import time
 
-from batchpoint_worker import rows, surroundings
+from batchpoint_worker import surroundings
 from batchpoint_worker.failures import Failure, Refused, describe, report
 from batchpoint_worker.files import Descriptor, PlanFile, Segment, SegmentUnwritable, is_full
+from batchpoint_worker.formats.choice import encoder_of
 from batchpoint_worker.protocol import PROTOCOL, Answers, Commands, Start
 from batchpoint_worker.provenance import Origin
 from batchpoint_worker.script import script_of
@@ -62,6 +63,7 @@ class Session:
                 raise Refused("InitFailed", "the driver speaks protocol %d, the worker %d" % (start.protocol, PROTOCOL))
             surroundings.prepare(start)
             self._segment = Segment(start.segment) if start.writes_rows else None
+            self._encoder = encoder_of(start)
             if hasattr(os, "register_at_fork"):
                 os.register_at_fork(after_in_child=self._forget_descriptors)
             doing, code = "importing %s" % start.scoring_script, "ScriptUnusable"
@@ -92,9 +94,9 @@ class Session:
             if _getpid() != self._pid:
                 self._leave_if_forked(None)
             if self._segment is None:
-                results, lines, part = rows.count(result), 0, (0, 0, 0)
+                results, lines, part = self._encoder.count(result), 0, (0, 0, 0)
             else:
-                results, pieces = rows.encode(result, self._start.limits, self._origin(mini_batch, offset, length))
+                results, pieces = self._encoder.encode(result, self._origin(mini_batch, offset, length))
                 lines, part = results, self._segment.append(pieces)
         except BaseException as error:
             self._leave_if_forked(error)

@@ -1,7 +1,6 @@
 """Makes bytes of what ``run()`` returned, in the format that the job asks for; one object for the life of a worker.
 
-The session chooses one at its start. Each has ``count`` and ``encode`` as ``rows`` has, which is the one for scripts
-whose job asks for nothing.
+``choice`` takes one at the start of the session. Each has ``count`` and ``encode`` as ``rows`` has.
 """
 
 from json.encoder import encode_basestring
@@ -16,7 +15,6 @@ if MYPY:
     from collections.abc import Callable, Iterator
     from typing import Any
 
-    from batchpoint_worker.protocol import Start
     from batchpoint_worker.provenance import Origin
 
 #: Rows of arrays that become bytes at once.
@@ -153,19 +151,3 @@ def _escaped(line: str) -> str:
         start = error.start
         return line[:start] + "".join("\\u%04x" % ord(c) if 0xD800 <= ord(c) <= 0xDFFF else c for c in line[start:])
     return line
-
-
-def encoder_of(start: "Start") -> "rows.Verbatim | Encoder":
-    """The one that writes what the job asks for."""
-    is_no_code = start.no_code is not None
-    if start.output_format == "csv":
-        return CommaSeparated(start.limits, is_no_code, True)
-    if start.output_format == "jsonl":
-        return JsonLines(start.limits, is_no_code)
-    if start.output_format == "parquet":
-        from batchpoint_worker.formats.typed import Typed
-
-        return Typed(start.limits, is_no_code)
-    if is_no_code:
-        return CommaSeparated(start.limits, is_no_code, False)
-    return rows.Verbatim(start.limits)
