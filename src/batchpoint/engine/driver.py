@@ -81,8 +81,13 @@ class Driver:
         self._perform(self.dispatcher.begin(self.clock()))
 
     def score(self, plan: Plan, rows: Iterable[LedgerRow]) -> EndJob:
-        """Score what the ledger's ``rows`` do not cover; returns how it ended. Raises Fenced."""
+        """Score what the ledger's ``rows`` do not cover; returns how it ended. Raises Fenced.
+
+        With a plan of nothing it waits until one worker is ready, or none can be.
+        """
         self._plan = plan
+        if not plan.items:
+            return self._wait_until_ready()
         covered = Coverage(plan.items, plan.mini_batch_size)
         for row in rows:
             covered.add(row)
@@ -138,6 +143,11 @@ class Driver:
                     raise CancelRequested
         for worker in list(self._living):
             self._kill(worker)
+
+    def _wait_until_ready(self) -> EndJob:
+        while self._end is None and not any(hand.ready for hand in self.dispatcher.workers()):
+            self._turn()
+        return self._end or EndJob()
 
     # ---- the loop -------------------------------------------------------------------------------------------------
 

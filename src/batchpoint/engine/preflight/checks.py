@@ -14,7 +14,6 @@ from batchpoint.engine.preflight.choice import Chosen, Item, choose, cut
 from batchpoint.engine.preflight.inputs import Inputs, find_inputs
 from batchpoint.engine.preflight.report import Report, note
 from batchpoint.engine.preflight.sample import Sample, Sampled, run_sample, shown
-from batchpoint.engine.preflight.start import StartFailed, place_of, start_once
 from batchpoint.engine.preflight.tables.look import Look
 from batchpoint.engine.preparation.interpreter import interpreter
 from batchpoint.entities.job import Job, JobSettings
@@ -132,29 +131,22 @@ class Preflight:
         with self.report.check("start", title):
             sampled = self.sample(chosen)
             self._tell_of_start(sampled)
+        if not sampled.executions:
+            self.report.skip("sample", "Sample files are scored", "no worker got ready")
+            return sampled
         with self.report.check("sample", "Sample files are scored"):
             self._tell_of_sample(sampled, chosen)
         return sampled
 
     def _start_alone(self, title: str) -> None:
         with self.report.check("start", title):
-            try:
-                started = start_once(self.job, place_of(self.wish.folder), self.settings, self.python, self.report.log)
-            except StartFailed as failed:
-                for line in failed.failure.traceback.splitlines():
-                    self.report.log(line)
-                self.report.find(causes.of_failure(failed.failure))
-                return
-            self.report.say(f"Python {started.python}, init() took {started.init_s:.1f} s")
+            self._tell_of_start(self.sample([]))
 
-    def sample(
-        self, chosen: list[Chosen], workers: int = 1, name: str = "sample", limit_s: float = SAMPLE_S
-    ) -> Sampled:
-        """Score the chosen items as the job would; no new mini-batch is begun after ``limit_s``."""
-        assert self.inputs is not None
+    def sample(self, chosen: list[Chosen], workers: int = 1, limit_s: float = SAMPLE_S) -> Sampled:
+        """Score the chosen items as the job would, no longer than ``limit_s``; of nothing only a worker is started."""
         sample = Sample(
             settings=self.wish.settings,
-            root=self.inputs.root,
+            root=self.inputs.root if self.inputs else "/",
             items=[one.path for one in chosen],
             folder=self.wish.folder / "sample",
             workers=workers,
