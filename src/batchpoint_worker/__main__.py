@@ -1,10 +1,22 @@
-"""The edge of the worker: two descriptors from the command line, an exit status back."""
+"""The edge of the worker: two descriptors or named pipes from the command line, an exit status back."""
 
+import os
 import sys
 
 
+def _opened(word: str, how: int) -> int:
+    """The descriptor that is meant; a pipe that the driver has left raises OSError instead of waiting for ever."""
+    if word.isdigit():
+        return int(word)
+    if how == os.O_RDONLY:
+        os.close(os.open(word, os.O_WRONLY | os.O_NONBLOCK))
+    return os.open(word, how)
+
+
 def main() -> int:
-    if len(sys.argv) != 3 or not all(word.isdigit() for word in sys.argv[1:]):
+    try:
+        read, write = (_opened(*word) for word in zip(sys.argv[1:], (os.O_RDONLY, os.O_WRONLY)))
+    except (OSError, ValueError):
         sys.stderr.write(
             "usage: python -m batchpoint_worker READ_FD WRITE_FD (Batchpoint starts this program itself)\n"
         )
@@ -12,12 +24,10 @@ def main() -> int:
     # Only now: the folder that `-m` was started in must not lend its modules to the imports of the worker.
     from batchpoint_worker import session
 
-    return session.serve(int(sys.argv[1]), int(sys.argv[2]))
+    return session.serve(read, write)
 
 
 if __name__ == "__main__":
-    import os
-
     if sys.path and sys.path[0] in ("", os.getcwd()):
         del sys.path[0]
     sys.exit(main())

@@ -4,11 +4,14 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from batchpoint.compute.containers.command import Box, Mounts
+from batchpoint.compute.containers.pool import ContainerPool
+from batchpoint.compute.containers.runtime import Runtime
 from batchpoint.compute.fake import FakePool, Outcome, VirtualClock
 from batchpoint.compute.local import LocalPool
 from batchpoint.compute.pool import Exited, PoolEvent, Said, Slot, WorkerPool, WorkerSpec
@@ -30,6 +33,7 @@ class Hall:
     #: Seconds that have passed, as the pool counts them.
     clock: Callable[[], float]
     code: Path
+    python: str = sys.executable
     heard: list[PoolEvent] = field(default_factory=list)
     #: Bytes of the plan so far, and mini-batches in it.
     _planned: int = 0
@@ -44,7 +48,7 @@ class Hall:
             link.symlink_to(WORKER_PACKAGE)
         (self.folder / "scratch" / str(worker)).mkdir(parents=True)
         environment = {
-            "PATH": os.environ["PATH"],
+            **({"PATH": os.environ["PATH"]} if self.python else {}),
             "PYTHONPATH": str(self.folder / "worker"),
             "TMPDIR": str(self.folder / "scratch" / str(worker)),
             "AZUREML_BI_OUTPUT_PATH": str(self.folder / "staging"),
@@ -53,7 +57,7 @@ class Hall:
         logs = self.folder / "logs" / "user"
         spec = WorkerSpec(
             Slot(settings.pop("instance", 0), worker),
-            sys.executable,
+            self.python,
             environment,
             self.folder / "worker",
             logs / f"{worker}.stdout.txt",
@@ -154,6 +158,19 @@ def _line(said: Said) -> dict[str, Any]:
 
 def local(folder: Path, code: Path = SCRIPTS, log_limit_bytes: int = 10_000_000) -> Hall:
     return Hall(folder, LocalPool(folder, log_limit_bytes), time.monotonic, code)
+
+
+def in_containers(folder: Path, runtime: Runtime, image: str, environ: Mapping[str, str], memory: int = 0) -> Hall:
+    """Workers on the image's own Python; the folders of a job are there, and the scripts of the tests."""
+    for name in ("seg", "scratch", "staging", "logs/user"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    mounts = Mounts(
+        (folder, folder.parent / "in", SCRIPTS, WORKER_PACKAGE),
+        tuple(folder / name for name in ("seg", "scratch", "staging", "logs/user")),
+    )
+    box = Box(runtime, image, mounts, folder, os.getuid(), os.getgid(), "none", memory, os.uname().nodename)
+    pool = ContainerPool(box, folder, folder / "channels", 10_000_000, {**os.environ, **environ})
+    return Hall(folder, pool, time.monotonic, SCRIPTS, python="")
 
 
 def fake(folder: Path, run: Callable[[int, int, int], Outcome] = lambda *_: Outcome()) -> Hall:

@@ -66,6 +66,9 @@ def _cluster(compute: Compute) -> dict[str, Any]:
             "subnet": {"id": subnet} if subnet else None,
             "remoteLoginPortPublicAccess": access,
             "enableNodePublicIp": compute.enable_node_public_ip,
+            # What is said to nobody who did not ask for it.
+            "isolation": compute.isolation if compute.isolation != "process" else None,
+            "memoryPerInstance": compute.memory_per_instance,
         }
     )
 
@@ -131,6 +134,7 @@ def from_json(body: Body, name: str | None = None) -> Compute:
         "network_settings": {"subnet": subnet} if subnet else None,
         "identity": identity.from_wire(body),
         "enable_node_public_ip": cluster.boolean("enableNodePublicIp"),
+        "isolation": (cluster.text("isolation") or "process").lower(),
         "id": body.text("id"),
         "provisioning_state": properties.text("provisioningState"),
         "creation_context": creation_context(body),

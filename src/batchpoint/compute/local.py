@@ -23,7 +23,9 @@ REAP_S = 2.0
 
 
 @dataclass(slots=True)
-class _Process:
+class Process:
+    """A worker that was started, and all that belongs to it here."""
+
     worker: int
     popen: "subprocess.Popen[bytes]"
     outgoing: Outgoing
@@ -44,7 +46,7 @@ class LocalPool:
         self._job_folder = job_folder
         self._log_limit_bytes = log_limit_bytes
         self._name = uuid.uuid4().hex[:8]
-        self._processes: dict[int, _Process] = {}
+        self._processes: dict[int, Process] = {}
         #: Children of this process that are no workers; None where orphans come to somebody else.
         self._others = set(orphans.children()) if orphans.adopts() else None
         self._selector = selectors.DefaultSelector()
@@ -78,19 +80,27 @@ class LocalPool:
         finally:
             os.close(their_read)
             os.close(their_write)
-        self._register(worker, popen, our_write, our_read, spec, oom_before)
-
-    def _register(
-        self, worker: int, popen: "subprocess.Popen[bytes]", write: int, read: int, spec: WorkerSpec, oom_before: int
-    ) -> None:
         assert popen.stdout is not None and popen.stderr is not None
         prefer_to_kill(popen.pid)
+        prints = (popen.stdout.fileno(), popen.stderr.fileno())
+        self._register(worker, popen, (our_write, our_read, *prints), spec, oom_before)
+
+    def _register(
+        self,
+        worker: int,
+        popen: "subprocess.Popen[bytes]",
+        descriptors: tuple[int, int, int, int],
+        spec: WorkerSpec,
+        oom_before: int,
+    ) -> None:
+        """``descriptors``: what is written to the worker, and read from it: its answers, its stdout and stderr."""
+        write, read, stdout, stderr = descriptors
         prints = {
-            popen.stdout.fileno(): Capture(spec.stdout, self._log_limit_bytes),
-            popen.stderr.fileno(): Capture(spec.stderr, self._log_limit_bytes),
+            stdout: Capture(spec.stdout, self._log_limit_bytes),
+            stderr: Capture(spec.stderr, self._log_limit_bytes),
         }
         pidfd = os.pidfd_open(popen.pid) if hasattr(os, "pidfd_open") else None
-        process = _Process(worker, popen, Outgoing(write), read, prints, pidfd, oom_before)
+        process = Process(worker, popen, Outgoing(write), read, prints, pidfd, oom_before)
         self._processes[worker] = process
         os.set_blocking(write, False)
         for fd in process.descriptors():
@@ -111,9 +121,9 @@ class LocalPool:
     def receive(self, timeout_s: float) -> list[PoolEvent]:
         """Lines and exits; prints are put in their files on the way."""
         events: list[PoolEvent] = []
-        gone: list[_Process] = []
+        gone: list[Process] = []
         for key, _ in self._selector.select(max(0.0, timeout_s)):
-            process: _Process = key.data
+            process: Process = key.data
             if key.fd == self._bell:
                 for _block in read_ready(self._bell):
                     continue
@@ -139,13 +149,13 @@ class LocalPool:
     def _not_orphans(self, others: set[int]) -> set[int]:
         return others | {process.popen.pid for process in self._processes.values()}
 
-    def _read_lines(self, process: _Process, events: list[PoolEvent]) -> None:
+    def _read_lines(self, process: Process, events: list[PoolEvent]) -> None:
         for block in read_ready(process.incoming):
             events.extend(Said(process.worker, line) for line in process.lines.feed(block))
             return
         self._stop_watching(process.incoming)
 
-    def _read_prints(self, process: _Process, fd: int) -> None:
+    def _read_prints(self, process: Process, fd: int) -> None:
         for block in read_ready(fd):
             process.prints[fd].write(block)
             return
@@ -155,7 +165,7 @@ class LocalPool:
         with contextlib.suppress(KeyError):
             self._selector.unregister(fd)
 
-    def _exited(self, process: _Process, events: list[PoolEvent]) -> None:
+    def _exited(self, process: Process, events: list[PoolEvent]) -> None:
         """Deliver what the pipe still holds, then the exit."""
         for block in read_ready(process.incoming):
             events.extend(Said(process.worker, line) for line in process.lines.feed(block))
@@ -165,16 +175,18 @@ class LocalPool:
         returned, peak = _wait(process.popen)
         self._forget(process)
         strays.end_strays(strays.mark(self._job_folder, self._name, process.worker))
+        events.append(self._how_it_ended(process, returned, peak))
+
+    def _how_it_ended(self, process: Process, returned: int, peak: int) -> Exited:
+        """``returned`` as Popen says it; ``peak`` in bytes."""
         out_of_memory = returned == -signal.SIGKILL and oom_kills() > process.oom_kills_before
-        events.append(
-            Exited(
-                process.worker,
-                status=returned if returned >= 0 else None,
-                signal=-returned if returned < 0 else None,
-                out_of_memory=out_of_memory,
-                peak_bytes=peak if out_of_memory else 0,
-                limit_bytes=limit_bytes() if out_of_memory else 0,
-            )
+        return Exited(
+            process.worker,
+            status=returned if returned >= 0 else None,
+            signal=-returned if returned < 0 else None,
+            out_of_memory=out_of_memory,
+            peak_bytes=peak if out_of_memory else 0,
+            limit_bytes=limit_bytes() if out_of_memory else 0,
         )
 
     def kill(self, worker: int) -> None:
@@ -189,7 +201,7 @@ class LocalPool:
             process.popen.wait(REAP_S)
         self._forget(process)
 
-    def _forget(self, process: _Process) -> None:
+    def _forget(self, process: Process) -> None:
         del self._processes[process.worker]
         for fd in process.descriptors():
             self._stop_watching(fd)

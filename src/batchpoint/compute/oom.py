@@ -18,6 +18,7 @@ GROUPS = Path("/sys/fs/cgroup")
 LIMITS = ("memory.max", "memory.limit_in_bytes")
 #: What version 1 says for "no limit" is a little less than 2**63.
 UNLIMITED = 1 << 60
+_MACHINE = Path("/proc/vmstat")
 
 
 def prefer_to_kill(pid: int) -> None:
@@ -29,8 +30,15 @@ def prefer_to_kill(pid: int) -> None:
 def oom_kills() -> int:
     """Kills so far in our control group (v2 or v1), else on the machine; 0 where neither is told."""
     path = _counter()
-    if path is None:
-        return 0
+    return 0 if path is None else _kills(path)
+
+
+def machine_kills() -> int:
+    """Kills so far on the machine, in whichever control group; 0 where nobody tells."""
+    return _kills(_MACHINE)
+
+
+def _kills(path: Path) -> int:
     try:
         for line in path.read_text().splitlines():
             if line.startswith("oom_kill "):
@@ -59,7 +67,7 @@ def _limit(group: Path) -> int | None:
 @cache
 def _counter() -> Path | None:
     named = (group / name for group in memory_groups() for name in ("memory.events", "memory.oom_control"))
-    for path in (*named, Path("/proc/vmstat")):
+    for path in (*named, _MACHINE):
         try:
             if any(line.startswith("oom_kill ") for line in path.read_text().splitlines()):
                 return path

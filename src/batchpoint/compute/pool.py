@@ -1,7 +1,7 @@
 """The contract between the engine and whatever places workers: start, send, kill, receive.
 
-``local`` implements it with processes, ``fake`` with scripted answers for tests. A pool knows processes and lines;
-it does not know mini-batches.
+``local`` implements it with processes, ``containers`` with containers, ``fake`` with scripted answers for tests. A pool
+knows processes and lines; it does not know mini-batches.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ class WorkerSpec:
     """What a pool needs to start one worker."""
 
     slot: Slot
-    #: The user's interpreter.
+    #: The user's interpreter; empty for the one that an image has itself.
     python: str
     environment: Mapping[str, str]
     #: Folder whose only content is the worker package.
@@ -64,6 +64,8 @@ class Exited:
     #: Bytes that the worker had at most, and that its control group or machine has; 0 where they are not known.
     peak_bytes: int = 0
     limit_bytes: int = 0
+    #: What whoever should have run it says of why it could not; empty for a worker that was there.
+    words: str = ""
 
 
 PoolEvent = Said | Exited

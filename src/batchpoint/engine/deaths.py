@@ -28,6 +28,8 @@ def why_not_started(error: OSError) -> Failure | None:
 
 def why_gone(exited: Exited) -> tuple[Failure, bool]:
     """Why a worker is gone, and whether it died of its own doing."""
+    if exited.words:
+        return Failure("WorkerLost", f"The container of the worker could not be run: {exited.words}"), False
     if exited.out_of_memory:
         return Failure("OutOfMemory", _out_of_memory(exited)), True
     if exited.signal == SIGKILL:

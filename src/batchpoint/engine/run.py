@@ -20,6 +20,7 @@ from batchpoint.engine.ledger import GroupCommit
 from batchpoint.engine.messages import EndJob, Failure
 from batchpoint.engine.patience.hold import Hold
 from batchpoint.engine.patience.room import Room, is_faulty, is_full
+from batchpoint.engine.preparation.contained import box_of, contained
 from batchpoint.engine.preparation.interpreter import interpreter
 from batchpoint.engine.preparation.leftovers import lost_rows, missing_items
 from batchpoint.engine.preparation.plan import Plan, read_plan, write_plan
@@ -132,14 +133,16 @@ class JobRun:
         frozen = read_plan(self.folder.plan_items, self.folder.plan_header)
         if job.revision and not job.status.has_started:
             self._void_damaged(hold)
-        python = self.python or interpreter(job, self.folder, self.settings, self.logs.event, hold.still_wanted())
+        inside = contained(job, self.folder, self.settings, self.logs.event, hold.still_wanted())
+        python = inside.python if inside else self.python or self._interpreter(hold)
         preparation = Preparation(job, self.folder, self.settings, self.logs.event, hold.still_wanted())
         source = hold.patiently(
             lambda: preparation.find(None if frozen is None else self._missing(hold, frozen)),
             self.folder.input,
             "the input",
         )
-        pool = open_pool(job, self.folder, self.settings, python, self.logs.event)
+        box = box_of(inside, job, self.folder, source, self.settings) if inside else None
+        pool = open_pool(job, self.folder, self.settings, python, box, self.logs.event)
         try:
             driver = self._driver(hold, pool, python, source.root)
             driver.begin()
@@ -152,6 +155,9 @@ class JobRun:
             self._finish(hold, last, driver, end)
         finally:
             pool.close()
+
+    def _interpreter(self, hold: Hold) -> str:
+        return interpreter(hold.job, self.folder, self.settings, self.logs.event, hold.still_wanted())
 
     def _void_damaged(self, hold: Hold) -> None:
         """Of what an earlier revision had scored, keep only what is still on disk as it was written."""

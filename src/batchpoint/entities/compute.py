@@ -9,6 +9,7 @@ from batchpoint.entities.naming import names
 from batchpoint.entities.noun import CreationContext, Lowered, Noun, Tags, problem_with
 
 ComputeType = Literal["amlcompute", "ray"]
+Isolation = Literal["process", "container"]
 
 #: What tells of machines of this kind alone, and what of a Ray cluster alone.
 _ONLY = {
@@ -20,12 +21,12 @@ _ONLY = {
         "network_settings",
         "identity",
         "enable_node_public_ip",
+        "isolation",
     ),
     "ray": (
         "address",
         "cpus_per_instance",
         "gpus_per_instance",
-        "memory_per_instance",
         "resources_per_instance",
         "token_path",
     ),
@@ -42,8 +43,10 @@ class Place(Noun):
     address: str = ""
     cpus: float = 1
     gpus: float = 0
-    #: Bytes that Ray sets aside; 0 asks for none.
+    #: Bytes that Ray sets aside, or that the containers of an instance may have together; 0 asks for none.
     memory: int = 0
+    #: What each worker process runs in.
+    isolation: Isolation = "process"
     resources: dict[str, float] = Field(default_factory=dict)
     #: File with the token of the Ray cluster, on the server's machine.
     token_path: str | None = None
@@ -91,12 +94,16 @@ class Compute(Noun):
     cpus_per_instance: float = Field(default=1, ge=0)
     #: GPUs that Ray sets aside for one instance; its workers get one each.
     gpus_per_instance: float = Field(default=0, ge=0)
-    #: Memory that Ray sets aside for one instance: ``2g``, ``512m`` or bytes.
+    #: Memory of one instance: ``2g``, ``512m`` or bytes. Ray sets it aside; with ``isolation: container`` it is the limit
+    #: that the workers of an instance share.
     memory_per_instance: str | None = None
     #: Resources of the cluster's own making that one instance takes.
     resources_per_instance: dict[str, float] = Field(default_factory=dict)
     #: File with the cluster's token, on the server's machine.
     token_path: str | None = None
+    #: ``process``: workers are processes of this machine; ``container``: each runs in a container of the environment's
+    #: image, by Docker or Podman (ours).
+    isolation: Annotated[Isolation, Lowered] = "process"
     #: Text for people.
     description: str | None = None
     #: Words to find it by; a value is never empty.
@@ -141,6 +148,13 @@ class Compute(Noun):
                 raise problem_with(key, f"this key belongs to type: {other}, and the type is {self.type}; remove one")
         if self.type == "ray":
             self._check_cluster()
+        elif self.memory_per_instance is not None and self.isolation != "container":
+            raise problem_with(
+                "memory_per_instance",
+                "only containers and Ray limit what an instance has; add isolation: container, or remove this key",
+            )
+        if self.memory_per_instance is not None and _bytes(self.memory_per_instance) is None:
+            raise problem_with("memory_per_instance", f"{self.memory_per_instance} is no size; write 2g, 512m or bytes")
         return self
 
     def _check_cluster(self) -> None:
@@ -148,19 +162,21 @@ class Compute(Noun):
             raise problem_with("address", "a Ray compute needs one; add " + self.examples["address"])
         if self.token_path is not None and not self.token_path.startswith("/"):
             raise problem_with("token_path", f"{self.token_path} is not an absolute path on the server's machine")
-        if self.memory_per_instance is not None and _bytes(self.memory_per_instance) is None:
-            raise problem_with("memory_per_instance", f"{self.memory_per_instance} is no size; write 2g, 512m or bytes")
 
     @property
     def foreign_keys(self) -> tuple[str, ...]:
-        """Keys that tell of computes of the other type only."""
-        return _ONLY["ray" if self.type == "amlcompute" else "amlcompute"]
+        """Keys that say nothing about this compute: those of the other type, and what the service does not know."""
+        if self.type == "ray":
+            return _ONLY["amlcompute"]
+        return _ONLY["ray"] if self.isolation == "container" else (*_ONLY["ray"], "isolation")
 
     @property
     def place(self) -> Place:
         """What a job of this compute keeps of it."""
         if self.type != "ray":
-            return Place(compute=self.name)
+            return Place(
+                compute=self.name, isolation=self.isolation, memory=_bytes(self.memory_per_instance or "0") or 0
+            )
         return Place(
             compute=self.name,
             type="ray",

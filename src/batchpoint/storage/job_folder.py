@@ -8,6 +8,7 @@
   tries/<revision>.<epoch>       failed tries, as one driver knew them
   worker/batchpoint_worker       link to the worker package, alone in its folder
   scratch/                temporary directory of the scripts
+  channels/               what workers in containers and their driver speak through
   staging/                what summary_only scripts write
   failed_items.jsonl      each item that failed, and why     manifest.json   what the job read, ran and wrote
   input/                  downloaded input                unfetched.<revision>.json   what could not be
@@ -64,6 +65,11 @@ class JobFolder:
     @property
     def scratch(self) -> Path:
         return self.path / "scratch"
+
+    @property
+    def channels(self) -> Path:
+        """Pipes and variables of workers in containers."""
+        return self.path / "channels"
 
     @property
     def staging(self) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from batchpoint.compute.containers.command import Box
 from batchpoint.compute.local import LocalPool
 from batchpoint.compute.pool import WorkerPool
 from batchpoint.engine.dispatch import Policy
@@ -20,9 +21,14 @@ RAY_MESSAGE_S = 0.250
 RAY_AHEAD_S = 0.500
 
 
-def open_pool(job: Job, folder: JobFolder, settings: Settings, python: str, note: Callable[[str], None]) -> WorkerPool:
-    """The pool for the workers of ``job``, which run on ``python``; ``note`` is told what a person should know."""
-    pool = _pool(job, folder, settings, python, note)
+def open_pool(
+    job: Job, folder: JobFolder, settings: Settings, python: str, box: Box | None, note: Callable[[str], None]
+) -> WorkerPool:
+    """The pool for the workers of ``job``, which run on ``python``, in containers where there is a ``box`` for them.
+
+    ``note`` is told what a person should know.
+    """
+    pool = _pool(job, folder, settings, python, note) if box is None else _containers(box, folder, settings)
     if not job.settings.chaos:
         return pool
     from batchpoint.compute.chaos import ChaosPool, ChaosTerms
@@ -33,6 +39,12 @@ def open_pool(job: Job, folder: JobFolder, settings: Settings, python: str, note
     return ChaosPool(pool, terms)
 
 
+def _containers(box: Box, folder: JobFolder, settings: Settings) -> WorkerPool:
+    from batchpoint.compute.containers.pool import ContainerPool
+
+    return ContainerPool(box, folder.path, folder.channels, settings.worker_log_limit_bytes, settings.child_environ())
+
+
 def _pool(job: Job, folder: JobFolder, settings: Settings, python: str, note: Callable[[str], None]) -> WorkerPool:
     place = job.settings.place
     if place.type != "ray":
@@ -40,7 +52,7 @@ def _pool(job: Job, folder: JobFolder, settings: Settings, python: str, note: Ca
     from batchpoint.compute.ray.pool import Cargo, RayPool, Terms
 
     cargo = Cargo(
-        code=str(Path(job.settings.code_path)),
+        code=str(Path(job.settings.code_path)) if job.settings.code_path else "",
         model=job.settings.model_path or "",
         package=str(WORKER_PACKAGE),
         python=python,

@@ -42,6 +42,11 @@ class WorkerStart:
     max_row_mb: int = 64
     max_result_mb: int = 1024
 
+    @property
+    def is_contained(self) -> bool:
+        """True where each worker has a container of its own."""
+        return self.job.settings.place.isolation == "container"
+
     def prepare(self) -> None:
         """Make the folders that workers need; safe to repeat."""
         for path in (self.folder.segments, self.folder.scratch, self.folder.staging, self.folder.worker_package):
@@ -114,14 +119,18 @@ class WorkerStart:
     def _environment(self, worker: int, slot: Slot) -> dict[str, str]:
         settings = self.job.settings
         chosen = settings.environment_variables
-        environment = {name: value for name, value in self.inherited.items() if _is_inherited(name)}
+        # An image has an environment of its own.
+        inherited = {} if self.is_contained else self.inherited
+        environment = {name: value for name, value in inherited.items() if _is_inherited(name)}
         threads = str(max(1, self._cores() // self._worker_count()))
         environment |= {name: threads for name in _THREADS if name not in self.inherited}
         environment |= self._job_variables() | self._gpu_variables(slot) | chosen
         if "MLFLOW_TRACKING_URI" in chosen and "MLFLOW_RUN_ID" not in chosen:
             environment.pop("MLFLOW_RUN_ID")  # a tracking server of the user's own does not know the job
         environment["TMPDIR"] = chosen.get("TMPDIR") or str(self.scratch(worker))
-        if "PATH" not in chosen:  # `python` in a script means its own
+        if self.is_contained:
+            environment.setdefault("HOME", str(self.scratch(worker)))
+        elif "PATH" not in chosen:  # `python` in a script means its own
             environment["PATH"] = os.pathsep.join([str(Path(self.python).parent), environment.get("PATH", os.defpath)])
         search = [str(self.folder.worker_package), *filter(None, [chosen.get("PYTHONPATH")])]
         return environment | {"PYTHONPATH": os.pathsep.join(search)}

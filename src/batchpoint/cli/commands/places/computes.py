@@ -64,6 +64,7 @@ def _values(call: Call) -> dict[str, Any]:
         "gpus_per_instance",
         "memory_per_instance",
         "token_path",
+        "isolation",
     )
     return given | _blocks(call) | documents.described(call)
 
@@ -87,11 +88,14 @@ _SCALE = (
     Flag("--max-instances", "Instances at most; default 4.", "N", number=int),
     Flag("--idle-time-before-scale-down -d", "Seconds an idle instance is kept; default 120.", "S", number=int),
 )
+_PLACE = (
+    Flag("--isolation", "process, or container: workers run in the environment's image; default process.", "KIND"),
+    Flag("--memory-per-instance", "Containers and Ray: memory of one instance, such as 2g.", "SIZE"),
+)
 _RAY = (
     Flag("--address", "Ray: auto, HOST:6379 or ray://HOST:10001.", "ADDRESS"),
     Flag("--cpus-per-instance", "Ray: CPUs of one instance; default 1.", "N", number=float),
     Flag("--gpus-per-instance", "Ray: GPUs of one instance; default 0.", "N", number=float),
-    Flag("--memory-per-instance", "Ray: memory of one instance, such as 2g.", "SIZE"),
     Flag("--token-path", "Ray: file with the cluster's token, on the server's machine.", "PATH"),
 )
 _IDENTITY = (
@@ -124,6 +128,7 @@ COMMANDS = (
             named("compute", required=False),
             Flag("--type -t", "amlcompute, processes of this machine, or ray, actors of a Ray cluster.", "TYPE"),
             *_SCALE,
+            *_PLACE,
             *_RAY,
             Flag("--size", "Machine size; kept for the record.", "SIZE"),
             Flag(
@@ -162,6 +167,7 @@ COMMANDS = (
         (
             named("compute"),
             *_SCALE,
+            *_PLACE,
             Flag("--description", "Description.", "TEXT"),
             _TAGS,
             *_IDENTITY,
