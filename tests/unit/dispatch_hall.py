@@ -24,6 +24,9 @@ from batchpoint.store.records import LedgerRow
 A = TypeVar("A", bound=Action)
 
 RAISED = Failure("ScriptRaised", "ValueError: bad header (score.py:3)", "Traceback: bad header")
+REJECTED = Failure(
+    "ItemRejected", "a.csv, column 'x', row 3 (line 4): 'abc' is not a number (double); correct the value"
+)
 SEGFAULT = Failure("WorkerCrashed", "The worker crashed with SIGSEGV.")
 KILLED = Failure("WorkerLost", "The worker was killed from outside (SIGKILL).")
 NO_MODEL = Failure("InitFailed", "ValueError: no such model (score.py:9)", "Traceback: no such model")

@@ -8,7 +8,7 @@ import pytest
 from batchpoint.engine.dispatch import GIVEN_BACK_MAX
 from batchpoint.engine.messages import Failure, GiveUp, Keep, NoteFailure, PlanReady
 from batchpoint.engine.preparation.pieces import Coverage, Piece
-from tests.unit.dispatch_hall import KILLED, RAISED, SEGFAULT, Hall, covered, only, pieces, started
+from tests.unit.dispatch_hall import KILLED, RAISED, REJECTED, SEGFAULT, Hall, covered, only, pieces, started
 
 Rows = list[tuple[int, int]]
 
@@ -157,14 +157,63 @@ def test_pieces_of_one_mini_batch_never_share_an_attempt() -> None:
     assert len(seen) == 1 + 2 + 4
 
 
+# ---- items that are rejected --------------------------------------------------------------------------------------
+
+
+def test_what_is_rejected_is_halved_at_once_and_never_tried_again() -> None:
+    hall = isolating(size=8, max_tries=3)
+    assert play(hall, {5}, REJECTED) == [(0, 8), (0, 4), (4, 4), (4, 2), (6, 2), (4, 1), (5, 1)]
+    assert (lost(hall), kept(hall)) == ([(5, 1)], [(0, 4), (4, 1), (6, 2)])
+    assert [note.halved for note in hall.all(NoteFailure)] == [True, True, True, False]
+
+
+def test_a_rejected_item_that_stands_alone_is_given_up_after_one_execution() -> None:
+    hall = isolating(size=1, max_tries=3)
+    hall.raised(0, REJECTED)
+    assert [(one.piece, one.tries, one.failure) for one in hall.all(GiveUp)] == [(Piece(0, 0, 1), 1, REJECTED)]
+
+
+def test_without_isolation_a_rejected_item_fails_its_mini_batch_at_once() -> None:
+    hall = Hall(max_tries=3)
+    hall.plan(1, size=8, items=8)
+    hall.ready(0)
+    assert play(hall, {5}, REJECTED) == [(0, 8)]
+    assert lost(hall) == [(0, 8)]
+
+
+def test_a_half_of_what_was_rejected_is_tried_again_after_another_failure() -> None:
+    hall = isolating(size=2, max_tries=3)
+    hall.raised(0, REJECTED)
+    assert hall.running(0)[0] == Piece(0, 0, 1)
+    hall.raised(0, RAISED)
+    hall.scored(0)
+    hall.scored(0)
+    assert not hall.all(GiveUp) and kept(hall) == [(0, 1), (1, 1)]
+
+
+def test_a_rejection_under_another_driver_is_not_repeated() -> None:
+    hall = taken_over(Coverage(8, 8), {(0, 8): 1, (0, 4): 2}, failure=REJECTED)
+    assert sorted(play(hall, {1}, REJECTED)) == [(0, 1), (0, 2), (1, 1), (2, 2), (4, 4)]
+    hall = taken_over(covered(Coverage(4, 4), (0, 1, 3)), {(0, 4): 1, (0, 2): 2, (0, 1): 3}, failure=REJECTED)
+    assert lost(hall) == [(0, 1)]
+
+
+def test_tries_of_a_half_that_failed_otherwise_are_not_forgotten_by_the_next_driver() -> None:
+    hall = Hall(isolate=True)
+    hall.ready(0)
+    tries = {Piece(0, 0, 8): (1, REJECTED), Piece(0, 0, 4): (2, RAISED)}
+    hall.tell(PlanReady(covered(Coverage(8, 8), (0, 4, 4)), tries=tries))
+    assert play(hall, {1})[:3] == [(0, 4), (0, 2), (2, 2)]
+
+
 # ---- after another driver -----------------------------------------------------------------------------------------
 
 
-def taken_over(plan: Coverage, tries: dict[tuple[int, int], int], **policy: bool) -> Hall:
+def taken_over(plan: Coverage, tries: dict[tuple[int, int], int], failure: Failure = SEGFAULT, **policy: bool) -> Hall:
     """A dispatcher of mini-batch 0 after a driver that noted these failures: (first item, items) → tries."""
     hall = Hall(**{"isolate": True, **policy})  # type: ignore[arg-type]
     hall.ready(0)
-    noted = {Piece(0, first, items): (count, SEGFAULT) for (first, items), count in tries.items()}
+    noted = {Piece(0, first, items): (count, failure) for (first, items), count in tries.items()}
     hall.tell(PlanReady(plan, tries=noted))
     return hall
 

@@ -148,7 +148,8 @@ class Chronicle:
 
     def _taken_apart(self, action: NoteFailure, subject: str) -> None:
         """Told once for each mini-batch; how often it may fail before that is the deployment's to say."""
-        text = f"{subject} is taken apart after {action.tries} failed tries: its halves are tried by themselves"
+        tries = "1 failed try" if action.tries == 1 else f"{action.tries} failed tries"
+        text = f"{subject} is taken apart after {tries}: its halves are tried by themselves"
         self._say(INFO, action.worker, text)
         if not self._told_of_halving:
             self._told_of_halving = True

@@ -36,6 +36,8 @@ from batchpoint.errors import NoSpaceLeft
 GIVEN_BACK_MAX = 5
 #: Pieces in one message at most.
 MESSAGE_MAX = 256
+#: What a worker says of a file that it cannot read, or that does not fit the model: another try changes nothing.
+ITEM_REJECTED = "ItemRejected"
 #: Weight of the newest measurement in the running mean of seconds for one mini-batch.
 NEWEST = 0.2
 
@@ -139,7 +141,7 @@ class Dispatcher:
         """Go on where an earlier driver stopped: its tries count, and what it had halved stays so."""
         pasts: dict[int, dict[Piece, Past]] = {}
         for piece, past in ready.tries.items():
-            if past[0] < self.policy.tries:
+            if not self._is_last(*past):
                 self._tries[piece] = past[0]
             else:
                 pasts.setdefault(piece.mini_batch, {})[piece] = past
@@ -163,7 +165,7 @@ class Dispatcher:
             elif piece in failed:
                 given_up.append(self._give_up(piece, past[1], past[0]))
             else:
-                self._tries[piece] = past[0]
+                self._tries[piece] = max(past[0], self._tries.get(piece, 0))
                 self._agenda.put_off([piece])
         return given_up
 
@@ -311,7 +313,7 @@ class Dispatcher:
         self.failed_attempts += 1
         self._note_first(failure)
         tries = self._tries[piece] = self._tries.get(piece, 0) + 1
-        is_last = tries >= self.policy.tries
+        is_last = self._is_last(tries, failure)
         halved = is_last and self.policy.isolate and piece.items > 1
         spent = failed.attempt, failed.seconds, failed.run_s
         note = NoteFailure(failed.worker, piece, failure, tries, *spent, halved)
@@ -323,8 +325,12 @@ class Dispatcher:
             self._agenda.put_off([piece])
         return [note]
 
+    def _is_last(self, tries: int, failure: Failure) -> bool:
+        """Whether a piece that failed so often, and in this way now, is not executed once more as it is."""
+        return tries >= self.policy.tries or failure.code == ITEM_REJECTED
+
     def _halve(self, piece: Piece) -> None:
-        """Each half has one execution; kills that were never explained are not forgiven anew."""
+        """Each half has the executions that are left, one at least; unexplained kills are not forgiven anew."""
         self._left.setdefault(piece.mini_batch, piece.items)
         tries, times = self._tries.pop(piece), self._given_back.pop(piece, 0)
         for half in piece.halves():
