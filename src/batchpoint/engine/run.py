@@ -9,7 +9,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -26,6 +26,7 @@ from batchpoint.engine.preparation.leftovers import lost_rows, missing_items
 from batchpoint.engine.preparation.plan import Plan, read_plan, write_plan
 from batchpoint.engine.preparation.pools import open_pool, policy_of
 from batchpoint.engine.preparation.source import Preparation, Source, unfetched
+from batchpoint.engine.preparation.splitting.cutter import Cutter
 from batchpoint.engine.preparation.workers import WorkerStart
 from batchpoint.engine.publishing.ending import LastSteps
 from batchpoint.engine.publishing.segments import damaged
@@ -199,16 +200,22 @@ class JobRun:
         )
 
     def _plan(self, hold: Hold, preparation: Preparation, source: Source) -> Plan:
-        paths = preparation.items(source, self.ledger.published_outputs())
+        paths: Iterable[bytes] = preparation.items(source, self.ledger.published_outputs())
         reach("D2")
-        size = hold.job.settings.mini_batch_size
-        return write_plan(self.folder.plan_items, self.folder.plan_header, source.root, paths, size)
+        size, split = hold.job.settings.mini_batch_size, hold.job.settings.split
+        cutter = Cutter(split, source.root, hold.still_wanted()) if split else None
+        items = cutter.items(paths) if cutter else paths
+        plan = write_plan(self.folder.plan_items, self.folder.plan_header, source.root, items, size)
+        for note in cutter.notes() if cutter else ():
+            self.logs.event(note)
+        return plan
 
     def _drive_workers(self, hold: Hold, plan: Plan, driver: Driver) -> EndJob:
         fence = hold.fence
         self.ledger.start(fence, plan.mini_batches, plan.items)
         # An item that could not be brought here has failed before anything is scored, and costs no other.
-        lost = list(lost_rows(plan, unfetched(self.folder, fence.revision)))
+        rows = self.ledger.rows(self.name, fence.revision)
+        lost = list(lost_rows(plan, rows, unfetched(self.folder, fence.revision)))
         if lost:
             self.ledger.commit(fence, lost, hold.progress)
         self._announce(plan, self.ledger.tally(self.name, fence.revision).items)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchpoint.entities.job import Job
+from batchpoint.entities.tables.parts import file_of
 from batchpoint.errors import DatastoreUnavailable, InputEmpty, InputUnreadable, NotSupported, ResourceNotFound
 from batchpoint.settings import Settings
 from batchpoint.storage.atomic import write_atomically
@@ -47,7 +48,7 @@ class Preparation:
     note: Callable[[str], None]
     #: Called again and again; raises to stop.
     still_wanted: Callable[[], None]
-    #: Items that alone are fetched; None: all of them.
+    #: Files that alone are fetched; None: all of them.
     only: frozenset[bytes] | None = None
 
     def find(self, missing: Iterable[bytes] | None = None) -> Source:
@@ -98,7 +99,9 @@ class Preparation:
     def _fetch_again(self, missing: Iterable[bytes]) -> Source:
         """Fetch what is to be scored and is not here: it goes when a revision ends, and stays when a driver dies."""
         known, here = unfetched(self.folder, self.job.revision), Source(str(self.folder.input), brought=Brought())
-        wanted = frozenset(item for item in missing if item not in known and not self._is_here(item))
+        # Whatever part of a file is missing, the file is fetched as a whole.
+        files = frozenset(map(file_of, missing))
+        wanted = frozenset(file for file in files if file not in known and not self._is_here(file))
         if wanted:
             again = replace(self, only=wanted)
             source = again._from_elsewhere()

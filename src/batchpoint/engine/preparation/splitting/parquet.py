@@ -1,0 +1,53 @@
+"""Cuts a Parquet file into ranges of its rows, by what its footer says; no value is read.
+
+``cutter`` calls it, and only then is pyarrow imported.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from batchpoint.entities.tables.parts import Part
+from batchpoint.entities.tables.split import Split
+
+
+def cut_parquet(path: Path, split: Split) -> Iterator[Part] | None:
+    """The parts of a file, in order; None where it is no Parquet file that can be read. Raises OSError.
+
+    Bytes are those of the values before they were compressed: what a worker has to hold.
+    """
+    import pyarrow
+    from pyarrow import parquet
+
+    try:
+        with path.open("rb") as file:
+            footer = parquet.read_metadata(file)
+    except pyarrow.ArrowException:
+        return None
+    if split.rows is not None:
+        return _of_rows(footer.num_rows, split.rows)
+    assert split.bytes is not None
+    groups = [footer.row_group(index) for index in range(footer.num_row_groups)]
+    return _of_bytes([(group.num_rows, group.total_byte_size) for group in groups], split.bytes)
+
+
+def _of_rows(there: int, rows: int) -> Iterator[Part]:
+    for first in range(0, there, rows):
+        yield Part(first, min(rows, there - first))
+
+
+def _of_bytes(groups: list[tuple[int, int]], wanted: int) -> Iterator[Part]:
+    """Each part ends with the row that goes beyond ``wanted``; all rows of a group count as equally large."""
+    first = before = 0
+    missing = float(wanted)
+    for rows, size in groups:
+        used, row_bytes = 0, max(size, 1) / max(rows, 1)
+        while (rows - used) * row_bytes >= missing:
+            used = min(rows, used + max(1, -int(-missing // row_bytes)))
+            yield Part(first, before + used - first)
+            first, missing = before + used, float(wanted)
+            if used == rows:
+                break
+        missing -= (rows - used) * row_bytes
+        before += rows
+    if first < before:
+        yield Part(first, before - first)
