@@ -15,6 +15,7 @@ from batchpoint.arm.envelope.reading import (
     without_none,
 )
 from batchpoint.entities.deployment import DEFAULT_OUTPUT_FILE_NAME, Deployment, Resources
+from batchpoint.entities.tables.generated import Generated
 from batchpoint.entities.tables.golden_rows import GoldenRows
 from batchpoint.entities.tables.split import Split
 from batchpoint.entities.workspace import Workspace
@@ -72,8 +73,29 @@ def _properties(deployment: Deployment) -> dict[str, Any]:
             "goldenRows": _part(deployment.golden_rows),
             "partitionKeys": list(deployment.partition_keys) or None,
             "provisioningState": deployment.provisioning_state,
+            "generated": _generated(deployment.generated),
         }
     )
+
+
+def _generated(generated: Generated | None) -> dict[str, Any] | None:
+    """Ours: what only an answer carries."""
+    if generated is None:
+        return None
+    return without_none(
+        {
+            "scoringScript": generated.scoring_script,
+            "condaFile": generated.conda_file,
+            "notes": list(generated.notes) or None,
+        }
+    )
+
+
+def _read_generated(said: Body) -> dict[str, Any] | None:
+    script = said.text("scoringScript")
+    if script is None:
+        return None
+    return {"scoring_script": script, "conda_file": said.mapping("condaFile") or None, "notes": said.items("notes")}
 
 
 def _reference(value: object, what: str) -> str:
@@ -191,6 +213,7 @@ def _scalars(properties: Body) -> dict[str, Any]:
         "golden_rows": properties.mapping("goldenRows") or None,
         "partition_keys": properties.items("partitionKeys"),
         "provisioning_state": properties.text("provisioningState"),
+        "generated": _read_generated(properties.child("generated")),
     }
 
 

@@ -14,7 +14,7 @@ from batchpoint.entities.deployment import CodeConfiguration, Deployment
 from batchpoint.entities.job import Job
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import Problem, ReferenceInvalid, ResourceNotFound, ValidationFailed
-from batchpoint.storage.uri import LocalPath, parse_uri
+from batchpoint.storage.uri import LocalPath, is_in_registry, parse_uri
 
 
 class Deployments:
@@ -50,6 +50,7 @@ class Deployments:
                 "model": self._model(deployment.model),
                 "code_configuration": self._code(code) if code else None,
                 "environment": self._environment(deployment.environment),
+                "generated": None,
             }
         )
         sent = wire.to_json(resolved, self._workspace)
@@ -80,6 +81,9 @@ class Deployments:
     def _model(self, model: str | Model) -> str:
         if isinstance(model, str):
             return model
+        if not model.name and is_in_registry(model.path):
+            # What an alias means now, the server finds out.
+            return model.path
         return str(self._models.create_or_reuse(model).id)
 
     def _code(self, code: CodeConfiguration) -> CodeConfiguration:

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from batchpoint.entities.assets import Environment, Model
 from batchpoint.entities.naming import names
 from batchpoint.entities.noun import CreationContext, Lowered, Noun, Tags, problem_with
+from batchpoint.entities.tables.generated import Generated
 from batchpoint.entities.tables.golden_rows import GoldenRows
 from batchpoint.entities.tables.output import OutputFormat, PredictionColumns
 from batchpoint.entities.tables.sizes import Size
@@ -97,7 +98,9 @@ class Deployment(Noun):
     """A model deployment, as written in YAML and as stored."""
 
     schema_name: ClassVar[str] = "BatchDeploymentSchema"
-    output_only: ClassVar[frozenset[str]] = frozenset({"id", "provisioning_state", "creation_context", "resourceGroup"})
+    output_only: ClassVar[frozenset[str]] = frozenset(
+        {"id", "provisioning_state", "creation_context", "resourceGroup", "generated"}
+    )
     spellings: ClassVar[dict[str, str]] = {
         **{f"settings.{key}": key for key in _NESTED},
         "settings.instance_count": "resources.instance_count",
@@ -129,12 +132,14 @@ class Deployment(Noun):
     properties: dict[str, str] = Field(default_factory=dict)
     #: Only ``model`` is offered.
     type: Annotated[Literal["model", "pipeline"], Lowered] = "model"
-    #: A reference to a registered model, or a model written in place.
+    #: A reference to a registered model, one of an MLflow registry (``models:/name/3``, ``models:/name@alias``,
+    #: ``runs:/<run>/<path>``), or a model written in place.
     model: str | Model
-    #: The scoring code.
+    #: The scoring code; an MLflow model with the flavour ``python_function`` can do without.
     code_configuration: CodeConfiguration | None = None
     #: The Python that runs the script: a reference, an environment written in place, the path of an interpreter or
-    #: folder (ours), or none: then the interpreter that Batchpoint itself runs on.
+    #: folder (ours), or none: then what an MLflow model says that it runs in, and for any other model the interpreter
+    #: that Batchpoint itself runs on.
     environment: str | Environment | None = None
     #: Variables that the scoring script sees.
     environment_variables: dict[str, str] = Field(default_factory=dict)
@@ -186,6 +191,8 @@ class Deployment(Noun):
     id: str | None = None
     provisioning_state: str | None = None
     creation_context: CreationContext | None = None
+    #: Told by the server of a deployment without a script; never kept.
+    generated: Generated | None = None
 
     @model_validator(mode="after")
     def _file_name_only_with_append_row(self) -> "Deployment":

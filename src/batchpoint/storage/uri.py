@@ -68,6 +68,14 @@ class RunArtifact:
 
 
 @dataclass(frozen=True)
+class RegisteredModel:
+    """``models:/<name>/<version or stage>`` or ``models:/<name>@<alias>``: a model in a registry of MLflow's."""
+
+    #: As written.
+    text: str
+
+
+@dataclass(frozen=True)
 class HttpUrl:
     """A http or https URL, as it was written."""
 
@@ -102,7 +110,9 @@ class LocalPath:
     path: str
 
 
-DataUri = DatastorePath | JobOutput | RunArtifact | HttpUrl | ObjectStoreUrl | AssetReference | LocalPath
+DataUri = (
+    DatastorePath | JobOutput | RunArtifact | RegisteredModel | HttpUrl | ObjectStoreUrl | AssetReference | LocalPath
+)
 
 _OBJECT_STORES = frozenset({"wasb", "wasbs", "abfs", "abfss", "adl", "s3", "s3a"})
 _MARKER = re.compile(r"(folder|file):", re.IGNORECASE)
@@ -119,6 +129,7 @@ _JOB_OUTPUT = re.compile(
     re.I | re.S,
 )
 _RUN = re.compile(r"runs:/+(?P<run>[^/]+)(?:/+(?P<path>.*))?", re.I | re.S)
+_REGISTERED = re.compile(r"models:/+[^/@]+(?:/+[^/]+|@[^/]+)", re.I)
 _PATHS = re.compile(r"paths(?:/+|$)", re.I)
 
 
@@ -166,9 +177,26 @@ def _parse_azureml(text: str) -> DataUri | None:
         return JobOutput(match["job"], match["output"], _path_in_datastore(match["path"] or "", text))
     if match := _RUN.fullmatch(text):
         return RunArtifact(match["run"], _safe(match["path"] or "", text))
+    if text.lower().startswith("models:/"):
+        return _registered_model(text)
     if text.lower().startswith(("azureml:", "/subscriptions/")):
         return AssetReference(text)
     return None
+
+
+def _registered_model(text: str) -> RegisteredModel:
+    if not _REGISTERED.fullmatch(text):
+        raise ReferenceInvalid(
+            f"{text} names no version of a registered model. Write models:/<name>/<version>, models:/<name>@<alias> or "
+            "models:/<name>/<stage>.",
+            target=text,
+        )
+    return RegisteredModel(text)
+
+
+def is_in_registry(text: str) -> bool:
+    """True for ``models:/…`` and ``runs:/…``: what only a tracking server of MLflow's knows the place of."""
+    return text.strip().lower().startswith(("models:/", "runs:/"))
 
 
 def _parse_url(text: str) -> DataUri | None:

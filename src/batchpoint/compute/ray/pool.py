@@ -36,6 +36,7 @@ BRIDGES_MAX = 5
 class Cargo:
     """What nodes need of a job; paths of this machine."""
 
+    #: Empty where the model scores without a script.
     code: str
     #: File or folder; empty for none.
     model: str

@@ -33,7 +33,8 @@ class Supplies:
 
     def __init__(self, job_folder: str, code: str, model: str, package: str, python: str, *, is_own: bool) -> None:
         self._job_folder = job_folder
-        self._code = Parcel(Path(code))
+        #: None where the model scores without a script.
+        self._code = Parcel(Path(code)) if code else None
         self._model = Parcel(Path(model)) if model else None
         self._package = Parcel(Path(package))
         self._python = python
@@ -68,7 +69,8 @@ class Supplies:
     def parcels(self, python: Python) -> Iterator[tuple[Parcel, Header | None]]:
         """What a node must have, and for an environment what it is joined to."""
         yield self._package, None
-        yield self._code, None
+        if self._code is not None:
+            yield self._code, None
         if self._model is not None:
             yield self._model, None
         if self._environment is not None and self._venv is not None:
@@ -82,7 +84,7 @@ class Supplies:
             "t": "ready",
             "reads_in_place": reads_in_place,
             "job": self._job_folder,
-            "code": {"path": str(self._code.root), "parcel": self._code.digest},
+            "code": self._code and {"path": str(self._code.root), "parcel": self._code.digest},
             "package": self._package.digest,
             "model": model
             and {

@@ -99,7 +99,9 @@ def _plan(folder: JobFolder) -> PlanProof | None:
 
 
 def _code(settings: JobSettings) -> ContentProof | None:
-    """The folder of an upload; without one the script alone, whose folder may hold anything."""
+    """The folder of an upload; without one the script alone, whose folder may hold anything; None without a script."""
+    if settings.is_no_code:
+        return None
     folder = Path(settings.code_path)
     return _content(folder if _stored_hash(folder) else folder / settings.scoring_script)
 

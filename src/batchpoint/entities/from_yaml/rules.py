@@ -21,14 +21,11 @@ from batchpoint.errors import ReferenceInvalid
 Values = dict[str, object]
 Rule = Callable[[Values, KeyPath, Reading], None]
 
-_NO_CODE = (
-    "this key is required: MLflow models are not scored without a script in this version; write a script whose init()"
-    " calls mlflow.pyfunc.load_model() on the model's folder below AZUREML_MODEL_DIR and whose run() predicts,"
-    " and add code_configuration with code: <folder> and scoring_script: <script>"
-)
+#: None: the server finds out what it is.
+_NEEDS_NO_SCRIPT = ("mlflow_model", None)
 _NO_SCRIPT = (
-    "this key is required; add code_configuration with code: <folder> and scoring_script: <script>"
-    " (an MLflow model needs them too in this version)"
+    "this key is required for a model that is no MLflow model; add code_configuration with code: <folder> and"
+    " scoring_script: <script>, or name a folder with a file MLmodel as the model"
 )
 
 
@@ -49,10 +46,9 @@ def _deployment(values: Values, at: KeyPath, reading: Reading) -> None:
     if reading.is_kept((*at, "output_file_name")) and str(values.get("output_action")).lower() == "summary_only":
         # A deployment always has a name for its file; an update that does away with the file does not mean it.
         values.pop("output_file_name", None)
-    if values.get("code_configuration") is None:
-        inline = values.get("model")
-        no_code = isinstance(inline, Model) and (*at, "model") not in reading.failed and inline.type == "mlflow_model"
-        reading.problem((*at, "code_configuration"), _NO_CODE if no_code else _NO_SCRIPT)
+    inline = values.get("model")
+    if values.get("code_configuration") is None and isinstance(inline, Model) and inline.type not in _NEEDS_NO_SCRIPT:
+        reading.problem((*at, "code_configuration"), _NO_SCRIPT)
 
 
 def _note_variables(values: Values, at: KeyPath, reading: Reading) -> None:
@@ -72,11 +68,14 @@ def _model_reference(text: str, at: KeyPath, reading: Reading) -> None:
     if reference.is_reference(text):
         _check_reference(text, "model", at, reading)
         return
+    if text.strip().lower().startswith(("models:/", "runs:/")):
+        return  # a registry knows whether there is one
     block = f"path: {text}" if reference.is_local(text) or "://" in text else "path: <file or folder>"
     reading.problem(
         at,
         f"{shown(text)} names no model; write azureml:<name>:<version> for a registered one,"
-        " azureml://registries/<registry>/models/<name>/versions/<version> for one of a registry,"
+        " azureml://registries/<registry>/models/<name>/versions/<version> or models:/<name>/<version> for one of a"
+        " registry,"
         f" or a block below model: with {block}",
     )
 

@@ -24,7 +24,9 @@ from batchpoint.server.identity.caller import Caller
 from batchpoint.server.intake import limits
 from batchpoint.server.intake.keeping import kept
 from batchpoint.server.intake.locations import allowed_path, local_path_of, resolve
+from batchpoint.server.intake.models.without_script import environment_wanted
 from batchpoint.server.lookup import Desk
+from batchpoint.storage.uri import is_in_registry
 
 A = TypeVar("A", Model, DataAsset, Environment, Code)
 
@@ -70,16 +72,18 @@ def create_deployment(desk: Desk, wanted: Deployment) -> Deployment:
     if wanted.output_file_name is not None:
         check_output_file_name("deployment", wanted.output_file_name)
     existing = desk.store.get_deployment(desk.key, endpoint.name, wanted.name)
+    model = _pinned_model(desk, wanted.model)
     limits.check_instance_count(desk.settings, wanted.resources.instance_count)
     limits.check_workers(desk.settings, wanted.max_concurrency_per_instance)
     complete = wanted.model_copy(
         update={
             "endpoint_name": endpoint.name,
             "id": ids.deployment_id(desk.workspace, endpoint.name, wanted.name),
-            "model": _pinned_model(desk, wanted.model),
+            "model": str(model.id),
             "code_configuration": _pinned_code(desk, wanted.code_configuration),
-            "environment": _pinned_environment(desk, wanted.environment),
+            "environment": _pinned_environment(desk, environment_wanted(desk, wanted, model)),
             "compute": _pinned_compute(desk, wanted.compute),
+            "generated": None,
             "provisioning_state": "Succeeded",
             "creation_context": context(desk.caller, existing.creation_context if existing else None),
         }
@@ -88,23 +92,25 @@ def create_deployment(desk: Desk, wanted: Deployment) -> Deployment:
     return complete
 
 
-def _pinned_model(desk: Desk, model: str | Model) -> str:
+def _pinned_model(desk: Desk, model: str | Model) -> Model:
+    if isinstance(model, str) and is_in_registry(model):
+        model = Model(path=model)
     if isinstance(model, Model):
+        if not model.name and is_in_registry(model.path):
+            # An alias may mean another version tomorrow: what it meant now is known by its content.
+            path, content = kept(desk, model.path)
+            model = model.model_copy(update={"path": path, "name": content})
         name = model.name or hashlib.sha256(model.path.encode()).hexdigest()
         model = create_asset(desk, model.model_copy(update={"name": name, "version": model.version or "1"}))
     else:
         model = desk.referenced(Model, model)
     local_path_of(desk.keeping(model), model.path)
-    return str(model.id)
+    return model
 
 
-def _pinned_code(desk: Desk, code: CodeConfiguration | None) -> CodeConfiguration:
+def _pinned_code(desk: Desk, code: CodeConfiguration | None) -> CodeConfiguration | None:
     if code is None:
-        raise NotSupported(
-            "A deployment without code_configuration needs an MLflow model, and those are not served without a script "
-            "yet. Give code_configuration with the folder of your code and the scoring_script in it.",
-            target="code_configuration",
-        )
+        return None
     asset = desk.referenced(Code, code.code)
     folder = local_path_of(desk.keeping(asset), asset.path)
     script = folder / code.scoring_script

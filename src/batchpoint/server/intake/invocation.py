@@ -152,18 +152,18 @@ def _freeze(desk: Desk, job: str, deployment: Deployment, invocation: Invocation
 def as_deployed(desk: Desk, deployment: Deployment, invocation: Invocation, data: JobSettings) -> JobSettings:
     """What ``data`` says of input, plan and output, and everything else as the deployment has it now."""
     code = deployment.code_configuration
-    assert code is not None
     assert isinstance(deployment.model, str)
     assert not isinstance(deployment.environment, Environment)
     compute, retries = desk.compute(deployment.compute), deployment.retry_settings
     # Whoever made the deployment may use what it names; who invokes it need not.
     vouched = desk.vouched
-    script, model = vouched.referenced(Code, code.code), vouched.referenced(Model, deployment.model)
+    script = vouched.referenced(Code, code.code) if code else None
+    model = vouched.referenced(Model, deployment.model)
     concurrency = _either(invocation.max_concurrency_per_instance, deployment.max_concurrency_per_instance)
     limits.check_workers(desk.settings, concurrency)
     said: dict[str, object] = {
-        "code_path": str(local_path_of(desk.keeping(script), script.path)),
-        "scoring_script": code.scoring_script,
+        "code_path": str(local_path_of(desk.keeping(script), script.path)) if script else "",
+        "scoring_script": code.scoring_script if code else "",
         "model_path": str(local_path_of(desk.keeping(model), model.path)),
         "environment": vouched.referenced(Environment, deployment.environment) if deployment.environment else None,
         "environment_variables": deployment.environment_variables,

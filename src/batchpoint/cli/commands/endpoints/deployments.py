@@ -46,9 +46,12 @@ def update(call: Call) -> object:
 
 
 def _put(call: Call, wanted: "Deployment", *, set_default: bool = False) -> object:
-    return call.client.deployments.create_or_update(
+    made = call.client.deployments.create_or_update(
         wanted, set_default=set_default, skip_script_validation=call.flags.skip_script_validation
     )
+    for note in made.generated.notes if made.generated else ():
+        call.warn(note)
+    return made
 
 
 def delete(call: Call) -> None:

@@ -36,7 +36,9 @@ class Seats:
             (self._job / name).mkdir(parents=True, exist_ok=True)
         (self._job / "plan.items").touch()
         (self._job / "worker" / "batchpoint_worker").symlink_to(self._parcels.path(said["package"]))
-        paths = {said["job"]: str(self._job), said["code"]["path"]: str(self._parcels.path(said["code"]["parcel"]))}
+        paths = {said["job"]: str(self._job)}
+        if said["code"]:
+            paths[said["code"]["path"]] = str(self._parcels.path(said["code"]["parcel"]))
         if said["model"]:
             model = self._parcels.path(said["model"]["parcel"])
             model = model / said["model"]["name"] if said["model"]["is_file"] else model

@@ -74,4 +74,6 @@ class Surroundings:
             return self.text(value)
         if isinstance(value, list):
             return [self._value(one) for one in value]
+        if isinstance(value, dict):
+            return {key: self._value(one) for key, one in value.items()}
         return value

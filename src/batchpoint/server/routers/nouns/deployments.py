@@ -8,6 +8,7 @@ from batchpoint.arm import deployment as wire
 from batchpoint.arm.envelope.reading import Body
 from batchpoint.entities.deployment import Deployment
 from batchpoint.server.intake import creation
+from batchpoint.server.intake.models.without_script import generated
 from batchpoint.server.lookup import Desk
 from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, Sent, page
 from batchpoint.server.routers.cloud.operations import answered
@@ -23,14 +24,14 @@ def list_deployments(request: Request, desk: AtDesk, endpoint: str) -> dict[str,
 
 @router.get("/{deployment}")
 def get_deployment(desk: AtDesk, endpoint: str, deployment: str) -> dict[str, Any]:
-    return _shown(desk, desk.deployment(endpoint, deployment))
+    return _shown_whole(desk, desk.deployment(endpoint, deployment))
 
 
 @router.put("/{deployment}")
 def put_deployment(desk: AtDesk, endpoint: str, deployment: str, sent: Sent, response: Response) -> dict[str, Any]:
     response.status_code = 200 if desk.store.get_deployment(desk.key, endpoint, deployment) else 201
     made = creation.create_deployment(desk, wire.from_json(sent, endpoint, deployment))
-    return answered(desk, response, _shown(desk, made))
+    return answered(desk, response, _shown_whole(desk, made))
 
 
 @router.patch("/{deployment}")
@@ -38,7 +39,7 @@ def patch_deployment(desk: AtDesk, endpoint: str, deployment: str, sent: Sent, r
     """Replaces what is sent, keeps the rest."""
     merged = Body(wire.to_json(desk.deployment(endpoint, deployment), desk.workspace)).overlaid(sent)
     changed = creation.create_deployment(desk, wire.from_json(merged, endpoint, deployment))
-    return answered(desk, response, _shown(desk, changed))
+    return answered(desk, response, _shown_whole(desk, changed))
 
 
 @router.delete("/{deployment}")
@@ -48,3 +49,8 @@ def delete_deployment(desk: AtDesk, endpoint: str, deployment: str) -> Response:
 
 def _shown(desk: Desk, deployment: Deployment) -> dict[str, Any]:
     return wire.to_json(deployment, desk.workspace, desk.settings.location)
+
+
+def _shown_whole(desk: Desk, deployment: Deployment) -> dict[str, Any]:
+    """With what stands in for a script where there is none."""
+    return _shown(desk, deployment.model_copy(update={"generated": generated(desk, deployment)}))
