@@ -145,6 +145,10 @@ class SimulatedPool:
         if happening == "raises" or bad:
             world.seen["a bad item"] += bad
             failure = {"code": "ScriptRaised", "message": "ValueError: bad", "traceback": "ValueError: bad"}
+            if bad and min(job.bad) % 2:
+                # A model without a script: the worker finds that a file does not fit.
+                world.seen["a rejected item"] += 1
+                failure = {"code": "ItemRejected", "message": "a.csv: bad", "traceback": ""}
             self._say(worker, {"t": "Failed", **failure, **answer})
         elif happening == "disk is full":
             failure = {"code": "SegmentUnwritable", "message": "No space left on device", "traceback": ""}
