@@ -8,22 +8,22 @@ DONE = ".done"
 
 def tiny_files(folder: Path, count: int) -> Path:
     """``count`` files of a few bytes each."""
-    return _once(folder / f"tiny-{count}", lambda made: _write_tiny(made, count))
+    return once(folder / f"tiny-{count}", lambda made: _write_tiny(made, count))
 
 
 def many_files(folder: Path, count: int) -> Path:
     """``count`` such files, a thousand to a folder."""
-    return _once(folder / f"many-{count}", lambda made: _write_many(made, count))
+    return once(folder / f"many-{count}", lambda made: _write_many(made, count))
 
 
 def images(folder: Path, count: int) -> Path:
     """``count`` PNG files of 28 x 28 pixels: scikit-learn's digits, enlarged, no two alike."""
-    return _once(folder / f"png-{count}", lambda made: _write_images(made, count))
+    return once(folder / f"png-{count}", lambda made: _write_images(made, count))
 
 
 def model(folder: Path) -> Path:
     """A folder ``model`` with a small neural network fitted on the same kind of images."""
-    return _once(folder / "model", _fit)
+    return once(folder / "model", _fit)
 
 
 def read_all(folder: Path) -> None:
@@ -32,7 +32,8 @@ def read_all(folder: Path) -> None:
         path.read_bytes()
 
 
-def _once(folder: Path, make) -> Path:
+def once(folder: Path, make) -> Path:
+    """The folder, which ``make`` fills if no run before this one has finished doing so."""
     if not (folder / DONE).exists():
         print(f"making {folder.name} ...", flush=True)
         folder.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 import math
 import os
+import statistics
 from dataclasses import dataclass
 
 from benchmarks.measure import Cost
@@ -35,6 +36,29 @@ def print_walls(costs: dict[str, dict[str, list[Cost]]], wall: Medians, cpu: Med
 
 def _ratios(name: str, runner: str, wall: Medians, cpu: Medians) -> str:
     return "".join(f"{m[name][runner] / m[name]['floor']:7.2f}x" for m in (wall, cpu))
+
+
+def print_tables(costs: dict[str, dict[str, list[Cost]]], memory: dict[str, dict[str, float]]) -> None:
+    """A block for each input: medians of wall and CPU, also over those of the floor in the same round, and memory."""
+    rounds = len(next(iter(costs.values()))["limit_mlflow"])
+    print(
+        f"\nMedians of {rounds} rounds, peers fewer. x: over limit_mlflow in the same round. Memory: of all processes."
+    )
+    print(f"Load of the machine over the last quarter of an hour: {os.getloadavg()[2]:.1f} on {os.cpu_count()} cores.")
+    for name, by in costs.items():
+        print(f"\n{name:28}{'wall':>9}{'x':>8}{'spread':>9}{'CPU':>9}{'x':>8}{'memory':>11}")
+        for runner, runs in by.items():
+            cells = [_cell(runs, by["limit_mlflow"], what) for what in ("wall_s", "cpu_s")]
+            walls = [cost.wall_s for cost in runs]
+            spread = (max(walls) - min(walls)) / statistics.median(walls)
+            seen = f"{memory[name][runner]:8.0f} MB" if name in memory else ""
+            print(f"  {runner:26}{cells[0]}{spread:9.0%}{cells[1]}{seen}")
+
+
+def _cell(runs: list[Cost], floor: list[Cost], what: str) -> str:
+    values, floors = ([getattr(cost, what) for cost in some] for some in (runs, floor))
+    ratio = statistics.median(value / other for value, other in zip(values, floors))
+    return f"{statistics.median(values):7.2f} s{ratio:7.2f}x"
 
 
 def print_slopes(slopes: dict[str, tuple[str, str, int]], wall: Medians, cpu: Medians) -> dict[str, float]:

@@ -1,0 +1,1 @@
+"""What the tabular benchmark runs beside us; each program starts in the environment of the peers."""
