@@ -138,5 +138,5 @@ def as_numpy(column: "Any", dtype: str) -> "Any":
         wrong = (found < limits.min) | (found > limits.max)
         if wrong.any():
             index = int(numpy.argwhere(wrong)[0][0])
-            raise Unfit(index, "%s does not go into the type %s" % (found[wrong].flat[0], dtype))
+            raise Unfit(index, "%s does not go into the type %s; correct the value" % (found[wrong].flat[0], dtype))
     return found.astype("object" if dtype == "str" else dtype)

@@ -72,24 +72,27 @@ def _series(values: "Any") -> "Any":
 
 
 def _arrays(columns: "Columns", tensors: "list[Tensor]") -> "Any":
-    if len(tensors) == 1 and list(columns.inputs) != [tensors[0].name]:
-        parts = [_elements(columns, name, one, tensors[0].dtype) for name, one in columns.inputs.items()]
-        return _shaped(columns, tensors[0], numpy.column_stack(parts) if parts else numpy.empty((columns.count, 0)))
-    return {str(one.name): _shaped(columns, one, _named(columns, one)) for one in tensors}
+    first = tensors[0]
+    if columns.rows is not None:
+        arrays = [_shaped(columns, first, _elements(columns, first.name, columns.rows, first.dtype))]
+    elif len(tensors) == 1 and list(columns.inputs) != [first.name]:
+        parts = [_elements(columns, name, one, first.dtype) for name, one in columns.inputs.items()]
+        arrays = [_shaped(columns, first, numpy.column_stack(parts) if parts else numpy.empty((columns.count, 0)))]
+    else:
+        named = [(one, _elements(columns, one.name, columns.inputs[str(one.name)], one.dtype)) for one in tensors]
+        arrays = [_shaped(columns, one, array) for one, array in named]
+    return arrays[0] if first.name is None else {one.name: array for one, array in zip(tensors, arrays)}
 
 
-def _named(columns: "Columns", tensor: "Tensor") -> "Any":
-    return _elements(columns, str(tensor.name), columns.inputs[str(tensor.name)], tensor.dtype)
-
-
-def _elements(columns: "Columns", name: str, column: "Any", dtype: str) -> "Any":
+def _elements(columns: "Columns", name: "str | None", column: "Any", dtype: str) -> "Any":
+    where = columns.name if name is None else "%s, column %r" % (columns.name, name)
     try:
         return as_numpy(column, dtype)
     except Unfit as error:
         row = error.index + 1 + (columns.first_row or 0)
-        raise rejected("%s, column %r, row %d: %s; correct the value" % (columns.name, name, row, error))
+        raise rejected("%s, row %d: %s" % (where, row, error))
     except (ValueError, TypeError) as error:
-        raise rejected("%s, column %r: the values are no array of %s: %s" % (columns.name, name, dtype, error))
+        raise rejected("%s: the values are no array of %s: %s; correct them" % (where, dtype, error))
 
 
 def _shaped(columns: "Columns", tensor: "Tensor", array: "Any") -> "Any":

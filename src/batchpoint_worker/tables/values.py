@@ -45,7 +45,7 @@ WITHOUT_NULLS = frozenset(("boolean", "integer", "long"))
 
 
 class Unfit(Exception):
-    """A value is not what the signature wants; carries its place among the values, and a sentence."""
+    """A value is not what the signature wants; carries its place among the values, and what to do about it."""
 
     def __init__(self, index: int, message: str) -> None:
         self.index = index
@@ -69,12 +69,13 @@ def converted(values: "Iterable[Any]", kind: str, is_text: bool) -> "list[Any]":
         try:
             found.append(convert(value))
         except (ValueError, TypeError, OverflowError):
-            raise Unfit(index, "%s is not %s" % (_shown(value), WANTED.get(kind, kind))) from None
+            told = _shown(value), WANTED.get(kind, kind)
+            raise Unfit(index, "%s is not %s; correct the value" % told) from None
     return found
 
 
 _NO_VALUE = (
-    "there is no value, and a column of this type cannot be without one: the signature wants %s. Fill in the value, or "
+    "there is no value, and a column of this type cannot be without one: the signature wants %s; fill in the value, or "
     "log the model with a signature of type double"
 )
 

@@ -123,5 +123,7 @@ class Columns:
         self.first_row = first_row
         self.inputs: "dict[str, Any]" = {}
         self.passed: "list[tuple[str, Any]]" = []
-        #: What the model gets as it is, in place of ``inputs``.
+        #: Rows without names for their values, for a model with one tensor; in place of ``inputs``.
+        self.rows: "list[Any] | None" = None
+        #: What the model gets as it is, in place of both.
         self.whole: "Any" = None

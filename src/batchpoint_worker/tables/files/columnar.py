@@ -127,4 +127,4 @@ def _fit(where: str, name: str, column: "Any", kind: str, part: "Part | None") -
         return fitted_arrow(column, kind)
     except Unfit as error:
         row = error.index + 1 + (part.first_row if part else 0)
-        raise rejected("%s, column %r, row %d: %s; correct the value" % (where, name, row, error))
+        raise rejected("%s, column %r, row %d: %s" % (where, name, row, error))

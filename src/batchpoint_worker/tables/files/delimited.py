@@ -45,7 +45,7 @@ def read(text: "Text", wanted: "Wanted", separator: str, first_row: int) -> Colu
     if wanted.is_unchecked:
         return _as_it_is(text, wanted, header, separator, first_row)
     reading = wanted.of(text.where, header, lambda: _numeric(text, header, separator))
-    found = _at_once(text, reading, separator) if _is_plain(header, reading) else None
+    found = _at_once(text, header, reading, separator) if _is_plain(header, reading) else None
     if found is None:
         found = _row_by_row(text, header, reading, separator)
     count, values = found
@@ -103,13 +103,15 @@ def _is_number(value: str) -> bool:
 # ---- all at once --------------------------------------------------------------------------------------------------
 
 
-def _at_once(text: "Text", reading: "Reading", separator: str) -> "tuple[int, dict[str, Any]] | None":
+def _at_once(
+    text: "Text", header: "list[str]", reading: "Reading", separator: str
+) -> "tuple[int, dict[str, Any]] | None":
     """None when a look at each value is needed."""
     try:
         if pyarrow is None:
-            return _by_pandas(text, reading, separator)
+            return _by_pandas(text, header, reading, separator)
         return _by_arrow(text, reading, separator)
-    except (ValueError, NotImplementedError, OverflowError, KeyError):
+    except (Unfit, ValueError, NotImplementedError, OverflowError, KeyError):
         return None
 
 
@@ -160,7 +162,9 @@ def _finished(column: "Any", kind: str) -> "Any":
     return column
 
 
-def _by_pandas(text: "Text", reading: "Reading", separator: str) -> "tuple[int, dict[str, Any]]":
+def _by_pandas(
+    text: "Text", header: "list[str]", reading: "Reading", separator: str
+) -> "tuple[int, dict[str, Any]] | None":
     types = {name: _PANDAS.get(kind, "str") for name, kind in reading.kinds.items()}
     numbers = [name for name, kind in reading.kinds.items() if kind in _PANDAS]
     frame = pandas.read_csv(
@@ -174,6 +178,8 @@ def _by_pandas(text: "Text", reading: "Reading", separator: str) -> "tuple[int, 
         low_memory=False,
         encoding="utf-8",
     )
+    if not _is_even(text, header, separator, len(frame)):
+        return None
     columns = {}
     for name, kind in reading.kinds.items():
         column = frame[name]
@@ -183,6 +189,13 @@ def _by_pandas(text: "Text", reading: "Reading", separator: str) -> "tuple[int, 
             column = column.astype("int32" if kind == "integer" else "float32")
         columns[name] = column if kind in _PANDAS or kind == VERBATIM else fitted(column, kind, is_text=True)
     return len(frame), columns
+
+
+def _is_even(text: "Text", header: "list[str]", separator: str, count: int) -> bool:
+    """Whether all rows are as long as the header; pandas fills up short ones."""
+    if b'"' not in text.data:
+        return text.data.count(separator.encode("ascii")) == (len(header) - 1) * (count + 1)
+    return all(len(row) == len(header) for _, row in _rows(text, separator))
 
 
 # ---- row by row ---------------------------------------------------------------------------------------------------
@@ -215,7 +228,7 @@ def _fit(text: "Text", name: str, values: "list[str]", kind: str, lines: "list[i
         return fitted(values, kind, is_text=True)
     except Unfit as error:
         raise rejected(
-            "%s, column %r, row %d (line %d): %s; correct the value"
+            "%s, column %r, row %d (line %d): %s"
             % (text.where, name, error.index + 1, text.line(lines[error.index]), error)
         )
 
