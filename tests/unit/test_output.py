@@ -220,9 +220,9 @@ def test_a_staged_link_is_published_as_the_file_it_leads_to(tmp_path: Path) -> N
 
 def test_a_staged_file_with_the_name_of_the_gathered_one_is_refused(tmp_path: Path) -> None:
     staging, folder = staged(tmp_path), tmp_path / "out"
-    output.refuse_clashes(staging, folder, folder / "predictions.csv")
+    output.refuse_clashes(staging, folder, [folder / "predictions.csv"])
     with pytest.raises(OutputAlreadyExists, match="output_file_name"):
-        output.refuse_clashes(staging, folder, folder / "two.json")
+        output.refuse_clashes(staging, folder, [folder / "two.json"])
 
 
 def test_nothing_staged_makes_no_folder(tmp_path: Path) -> None:

@@ -101,6 +101,11 @@ class JobSettings(Noun):
         """True where the worker scores an MLflow model by itself."""
         return not self.scoring_script
 
+    @property
+    def has_one_file(self) -> bool:
+        """True where the rows are gathered in one file: neither left to the script nor cut by size."""
+        return self.output_action == "append_row" and self.output_shard_size is None
+
 
 class Progress(Noun):
     """How far a job is; counts only what stands in the ledger."""

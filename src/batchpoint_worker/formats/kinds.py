@@ -4,7 +4,7 @@ Used by ``typed``. The driver has the other half: it makes columns of a Parquet 
 
 A kind is ``null``, ``bool``, ``int``, ``uint``, ``float``, ``text``, ``bytes``, ``date``, ``time``, ``span``;
 ``["decimal", precision, scale]``, ``["moment", unit, zone or null]``, ``["list", kind]``, ``["struct", [[name, kind],
-...]]``; or ``json``, for values of several kinds: each as its JSON.
+...]]``; or ``json``, for values of several kinds, at the top or somewhere within: each as its JSON.
 """
 
 import base64
@@ -89,15 +89,15 @@ def _of_time(values: "list[time]") -> str:
 
 
 def _of_list(values: "list[list[Any]]") -> "Any":
-    return ["list", kind_of([plain(one) for value in values for one in value])]
+    inner = kind_of([plain(one) for value in values for one in value])
+    return inner if inner == "json" else ["list", inner]
 
 
 def _of_dict(values: "list[dict[Any, Any]]") -> "Any":
     named = [{key_text(key): plain(one) for key, one in value.items()} for value in values]
     names = list({name: None for value in named for name in value})
-    if not names:
-        return "json"
-    return ["struct", [[name, kind_of([value.get(name) for value in named])] for name in names]]
+    members = [[name, kind_of([value.get(name) for value in named])] for name in names]
+    return "json" if not members or any(kind == "json" for _, kind in members) else ["struct", members]
 
 
 _KINDS = {

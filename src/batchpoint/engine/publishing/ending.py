@@ -75,9 +75,7 @@ class LastSteps:
         reach("D13")
         hold, job = self.hold, self.hold.job
         where = output_folder(job, self.folder)
-        published = hold.patiently(
-            lambda: self._place().publish(self._frozen_rows(), hold.alive()), where, "the output"
-        )
+        published = hold.patiently(lambda: self._place().publish(_FrozenRows(hold), hold.alive()), where, "the output")
         shown = job.settings.output_uri or job.settings.output_folder
         self._stands = f" The output stands, complete, in {shown}; what belongs beside it may not."
         # Halves have the tries of their mini-batch in common: no sum over rows knows how many there were.
@@ -85,14 +83,6 @@ class LastSteps:
         beside = hold.patiently(lambda: self._proof().complete(self._place(), progress, published), where, "the output")
         reach("D17")
         self._completed(published, progress, {PUBLISHED: str(job.revision), **beside})
-
-    def _frozen_rows(self) -> Iterator[LedgerRow]:
-        """What is published; the sign of life at its end keeps a driver that has lost the job from publishing.
-
-        Whoever takes the job over sweeps away what this one has assembled, or this one sees it here.
-        """
-        yield from self.hold.rows()
-        self.hold.ledger.beat(self.hold.fence, self.hold.progress)
 
     def _completed(self, published: Published, progress: Progress, properties: dict[str, str]) -> None:
         hold, failures = self.hold, self._reasons(progress)
@@ -157,6 +147,21 @@ class LastSteps:
         for path in (folder.scratch, folder.worker_package, folder.model, folder.tries, folder.input, folder.gathered):
             shutil.rmtree(path, ignore_errors=True)
             reach("D20")
+
+
+@dataclass(frozen=True)
+class _FrozenRows:
+    """What is published, as often as it is read; the sign of life at its end keeps a driver that has lost the job from
+    publishing.
+
+    Whoever takes the job over sweeps away what this one has assembled, or this one sees it here.
+    """
+
+    hold: Hold
+
+    def __iter__(self) -> Iterator[LedgerRow]:
+        yield from self.hold.rows()
+        self.hold.ledger.beat(self.hold.fence, self.hold.progress)
 
 
 def _progress_of(tally: Tally) -> Progress:

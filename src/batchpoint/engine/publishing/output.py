@@ -14,6 +14,8 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from batchpoint.engine.publishing.assembly.assemble import assemble
+from batchpoint.engine.publishing.assembly.layout import Layout
 from batchpoint.engine.publishing.segments import BLOCK_BYTES, SegmentReader
 from batchpoint.errors import OutputAlreadyExists, OutputUnwritable
 from batchpoint.failpoints import reach
@@ -27,16 +29,30 @@ from batchpoint.storage.atomic import (
 )
 from batchpoint.store.records import LedgerRow
 
+_VERBATIM = Layout()
 #: Bytes of an output that are written between two syncs: the last one must not take longer than a driver may be silent.
 _SYNC_BYTES = 1 << 28
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of several files of an output."""
+
+    name: str
+    sha256: str
+    length: int
 
 
 @dataclass(frozen=True)
 class Published:
     """What was published."""
 
+    #: Of the file; of several, over a line for each with its hash and its name.
     sha256: str
+    #: Bytes in all.
     length: int
+    #: The files, where the output may be several.
+    shards: tuple[Shard, ...] = ()
 
 
 def gather(
@@ -47,8 +63,11 @@ def gather(
     before_publishing: Callable[[Published], None] = lambda published: None,
     own: Collection[str] = (),
     alive: Callable[[], None] = lambda: None,
+    layout: Layout = _VERBATIM,
 ) -> Published:
     """Assemble the rows' parts in order and give them the name ``final``; ``owner`` is the job.
+
+    ``rows`` are read twice for a layout that needs to know all columns before the first row.
 
     ``before_publishing`` is called when all is assembled and nothing published yet; what it raises, stops that.
     ``own``: sha256 of what the job itself has published under this name before, which is replaced. ``alive`` is called
@@ -61,7 +80,7 @@ def gather(
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         sweep(final.parent, 0, owner)
-        published = _assemble(rows, segments, unfinished)
+        published = _assemble(rows, segments, unfinished, layout)
         before_publishing(published)
         if not _publish(unfinished, final, published, own, alive):
             raise already_exists(final, own)
@@ -89,10 +108,9 @@ def _stands(final: Path, sha256: str, alive: Callable[[], None]) -> bool:
     return True
 
 
-def names(staging: Path, final: Path | None) -> list[str]:
+def names(staging: Path, gathered: Iterable[Path]) -> list[str]:
     """What is about to be published, relative to the output folder."""
-    found = [path.relative_to(staging).as_posix() for path in staged(staging)]
-    return found if final is None else [*found, final.name]
+    return [*(path.relative_to(staging).as_posix() for path in staged(staging)), *(path.name for path in gathered)]
 
 
 def publish_folder(staging: Path, folder: Path, owner: str, alive: Callable[[], None] = lambda: None) -> int:
@@ -112,11 +130,11 @@ def publish_folder(staging: Path, folder: Path, owner: str, alive: Callable[[], 
     return len(files)
 
 
-def refuse_clashes(staging: Path, folder: Path, gathered: Path | None = None) -> None:
-    """Raise OutputAlreadyExists if a staged file cannot be published, or has the name of the gathered one."""
+def refuse_clashes(staging: Path, folder: Path, gathered: Collection[Path] = ()) -> None:
+    """Raise OutputAlreadyExists if a staged file cannot be published, or has the name of a gathered one."""
     for path in staged(staging):
         final = folder / path.relative_to(staging)
-        if final == gathered:
+        if final in gathered:
             raise OutputAlreadyExists(
                 f"The script wrote {final.name} to AZUREML_BI_OUTPUT_PATH, and what run() returns goes to a file of "
                 "that name. Let the script choose another name, or set output_file_name.",
@@ -157,7 +175,10 @@ def already_exists(path: Path | str, own: Collection[str] = ()) -> OutputAlready
     )
 
 
-def _assemble(rows: Iterable[LedgerRow], segments: Path, aside: Path) -> Published:
+def _assemble(rows: Iterable[LedgerRow], segments: Path, aside: Path, layout: Layout) -> Published:
+    if not layout.is_verbatim:
+        (written,) = assemble(rows, segments, layout, lambda: aside)
+        return Published(written.sha256, written.length)
     digest, length, synced = hashlib.sha256(), 0, 0
     with SegmentReader(segments) as reader, aside.open("xb", buffering=BLOCK_BYTES) as out:
         for row in rows:

@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from batchpoint.engine.publishing import output
+from batchpoint.engine.publishing import output, shards
+from batchpoint.engine.publishing.assembly.layout import layout_of
 from batchpoint.engine.publishing.output import Published
+from batchpoint.engine.publishing.shards import Shards
 from batchpoint.entities.job import Job
 from batchpoint.errors import BatchpointError, Fenced, JobFailed, OutputUnwritable, StoreUnavailable
 from batchpoint.settings import Settings
@@ -72,8 +74,8 @@ def output_folder(job: Job, folder: JobFolder) -> Path:
 
 
 def output_file(job: Job) -> Path | None:
-    """Where the gathered file goes on this machine; None when there is none, or it goes elsewhere."""
-    if job.settings.output_action == "summary_only" or job.settings.output_store is not None:
+    """Where the one gathered file goes on this machine; None when there is none, or several, or it goes elsewhere."""
+    if not job.settings.has_one_file or job.settings.output_store is not None:
         return None
     return Path(job.settings.output_folder, job.settings.output_file_name)
 
@@ -87,20 +89,28 @@ class FolderPlace:
         self._final = output_file(job)
         self._root = Path(job.settings.output_folder)
         self._own = _own(job, folder, replaces)
+        self._layout = layout_of(job.settings)
+        self._shards = _shards(job, folder)
 
     def refuse_now(self, alive: Callable[[], None] = lambda: None) -> None:
         final = self._final
+        if self._shards is not None:
+            shards.refuse_taken(self._shards, self._root, alive)
         if final is not None and output.is_taken(final) and not (self._own and sha256_of(final, alive) in self._own):
             raise output.already_exists(final, self._own)
         output.refuse_unwritable(self._root)
 
     def publish(self, rows: Iterable[LedgerRow], alive: Callable[[], None] = lambda: None) -> Published:
         staging, published = self._folder.staging, NOTHING
-        if self._final is None:
+        if self._shards is not None:
+            published = shards.gather(self._shards, rows, self._root, self._make_sure, alive)
+        elif self._final is None:
             self._make_sure(NOTHING)
         else:
             segments, name = self._folder.segments, self._job.name
-            published = output.gather(rows, segments, self._final, name, self._make_sure, self._own, alive)
+            published = output.gather(
+                rows, segments, self._final, name, self._make_sure, self._own, alive, self._layout
+            )
         output.publish_folder(staging, self._root, self._job.name, alive)
         return published
 
@@ -126,8 +136,9 @@ class FolderPlace:
         return str(self._root / name)
 
     def _make_sure(self, published: Published) -> None:
-        output.refuse_clashes(self._folder.staging, self._root, self._final)
-        published_names.remember(self._folder, output.names(self._folder.staging, self._final))
+        gathered = [self._root / shard.name for shard in published.shards] or ([self._final] if self._final else [])
+        output.refuse_clashes(self._folder.staging, self._root, gathered)
+        published_names.remember(self._folder, output.names(self._folder.staging, gathered))
         published_names.remember_content(self._folder, published_names.GATHERED, published.sha256)
 
 
@@ -139,16 +150,20 @@ class StorePlace:
         self._folder = folder
         self._connect = connect
         self._root = job.settings.output_folder
-        is_gathered = job.settings.output_action == "append_row"
-        #: Where the gathered file is put together.
-        self._whole = folder.gathered / job.settings.output_file_name if is_gathered else None
+        #: Where the one gathered file is put together.
+        self._whole = folder.gathered / job.settings.output_file_name if job.settings.has_one_file else None
         self._own = _own(job, folder, replaces)
+        self._layout = layout_of(job.settings)
+        self._shards = _shards(job, folder)
 
     def refuse_now(self, alive: Callable[[], None] = lambda: None) -> None:
         with self._writing():
             store = self._connect()
             if self._whole is not None and store.size(self._key(self._whole.name)) is not None:
-                self._require_own(store, self._key(self._whole.name), alive)
+                self._require_own(store, self._key(self._whole.name), self._own, alive)
+            if self._shards is not None:
+                for name in self._names_of_shards(store):
+                    self._require_own(store, self._key(name), self._shards.own(name), alive)
             self._probe(store)
 
     def publish(self, rows: Iterable[LedgerRow], alive: Callable[[], None] = lambda: None) -> Published:
@@ -159,11 +174,14 @@ class StorePlace:
             def make_sure(gathered: Published) -> None:
                 self._make_sure(store, gathered)
 
-            if self._whole is None:
+            if self._shards is not None:
+                published = self._put_shards(store, self._shards, rows, alive)
+            elif self._whole is None:
                 make_sure(NOTHING)
             else:
-                published = output.gather(rows, self._folder.segments, self._whole, self._job.name, make_sure)
-                self._put_whole(store, self._whole, alive)
+                segments, name = self._folder.segments, self._job.name
+                published = output.gather(rows, segments, self._whole, name, make_sure, layout=self._layout)
+                self._put_whole(store, self._whole, self._own, alive)
             for name, path in self._staged():
                 self._put(store, path, name, alive)
         return published
@@ -179,31 +197,65 @@ class StorePlace:
     def shown(self, name: str) -> str:
         return f"{self._job.settings.output_uri.rstrip('/')}/{name}"
 
-    def _require_own(self, store: OpenDatastore, key: str, alive: Callable[[], None]) -> None:
+    def _require_own(
+        self, store: OpenDatastore, key: str, own: Collection[str], alive: Callable[[], None], also: str = ""
+    ) -> None:
         digest = hashlib.sha256()
-        for block in store.blocks(key) if self._own else ():
+        for block in store.blocks(key) if own or also else ():
             alive()
             digest.update(block)
-        if digest.hexdigest() not in self._own:
-            raise output.already_exists(store.shown(key), self._own)
+        if digest.hexdigest() not in {also, *own} - {""}:
+            raise output.already_exists(store.shown(key), own)
+
+    def _names_of_shards(self, store: OpenDatastore) -> list[str]:
+        """Of the files that stand there and could be taken for shards of this output."""
+        beginning = len(self._key(""))
+        names = (found.name[beginning:] for found in store.files(self._key("")))
+        return sorted(name for name in names if self._shards is not None and self._shards.is_one(name))
+
+    def _put_shards(
+        self, store: OpenDatastore, kept: Shards, rows: Iterable[LedgerRow], alive: Callable[[], None]
+    ) -> Published:
+        """Put together here, whole, and named there one after the other; nothing there is replaced in part."""
+        gathered = self._folder.gathered
+        gathered.mkdir(parents=True, exist_ok=True)
+        sweep(gathered, 0, self._job.name)
+        made = kept.written(rows, gathered)
+        whole = shards.published(shard for shard, _ in made)
+        for shard in whole.shards:
+            if store.size(self._key(shard.name)) is not None:
+                self._require_own(store, self._key(shard.name), kept.own(shard.name), alive, shard.sha256)
+        kept.remember(whole.shards)
+        self._make_sure(store, whole)
+        for shard, path in made:
+            final = path.rename(gathered / shard.name)
+            self._put_whole(store, final, kept.own(shard.name), alive)
+        for name in kept.earlier():
+            if name not in {shard.name for shard in whole.shards}:
+                if not store.remove_own(self._key(name), kept.own(name)):
+                    raise output.already_exists(store.shown(self._key(name)), kept.own(name))
+                published_names.forget(self._folder, name)
+        return whole
 
     def _make_sure(self, store: OpenDatastore, published: Published) -> None:
-        output.refuse_clashes(self._folder.staging, self._folder.gathered, self._whole)
+        gathered = [self._folder.gathered / shard.name for shard in published.shards]
+        gathered += [self._whole] if self._whole else []
+        output.refuse_clashes(self._folder.staging, self._folder.gathered, gathered)
         for name, path in self._staged():
             if store.size(self._key(name)) is not None and not store.holds(self._key(name), path):
                 raise output.already_exists(store.shown(self._key(name)))
-        published_names.remember(self._folder, output.names(self._folder.staging, self._whole))
+        published_names.remember(self._folder, output.names(self._folder.staging, gathered))
         published_names.remember_content(self._folder, published_names.GATHERED, published.sha256)
 
     def _staged(self) -> list[tuple[str, Path]]:
         staging = self._folder.staging
         return [(path.relative_to(staging).as_posix(), path) for path in output.staged(staging)]
 
-    def _put_whole(self, store: OpenDatastore, whole: Path, alive: Callable[[], None]) -> None:
-        if not self._own:
+    def _put_whole(self, store: OpenDatastore, whole: Path, own: Collection[str], alive: Callable[[], None]) -> None:
+        if not own:
             self._put(store, whole, whole.name, alive)
-        elif not store.replace_own(whole, self._key(whole.name), self._own, alive):
-            raise output.already_exists(store.shown(self._key(whole.name)), self._own)
+        elif not store.replace_own(whole, self._key(whole.name), own, alive):
+            raise output.already_exists(store.shown(self._key(whole.name)), own)
 
     def _put(self, store: OpenDatastore, path: Path, name: str, alive: Callable[[], None]) -> None:
         alive()
@@ -254,3 +306,11 @@ def _own(job: Job, folder: JobFolder, replaces: str) -> frozenset[str]:
     if not job.revision or job.settings.output_action != "append_row":
         return frozenset()
     return frozenset({*published_names.contents(folder, published_names.GATHERED), replaces} - {""})
+
+
+def _shards(job: Job, folder: JobFolder) -> Shards | None:
+    """The files of the output where it is several."""
+    layout = layout_of(job.settings)
+    if layout.shard_size is None or job.settings.output_action != "append_row":
+        return None
+    return Shards(folder, job.settings.output_file_name, job.name, layout, bool(job.revision))

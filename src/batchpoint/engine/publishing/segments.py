@@ -50,6 +50,14 @@ class SegmentReader:
                 "the disk or a program changed it. Resume the job: what is damaged is scored again."
             )
 
+    def head(self, part: Part, count: int) -> bytes:
+        """The part's first bytes, unchecked; raises SegmentCorrupt where there are none."""
+        return self._read(part, part.offset, count)
+
+    def some(self, part: Part, offset: int, count: int) -> bytes:
+        """At most so many bytes from a place in the part on, unchecked; raises SegmentCorrupt where it is gone."""
+        return self._read(part, part.offset + offset, count)
+
     def _read(self, part: Part, offset: int, count: int) -> bytes:
         try:
             return os.pread(self._descriptor(part.segment), count, offset)
