@@ -59,7 +59,8 @@ def init() -> None:
     from batchpoint_worker.tables.signature import Signature
     from batchpoint_worker.tables.wanted import Wanted
 
-    scoring.model = mlflow.pyfunc.load_model(scoring.folder)
+    # MLflow refuses a link that leads out of the folder it lies in, and a job's folder has a link to the model.
+    scoring.model = mlflow.pyfunc.load_model(os.path.realpath(scoring.folder))
     metadata = scoring.model.metadata
     scoring.signature = Signature(_listed(metadata.get_input_schema()))
     scoring.wanted = Wanted(scoring.signature, scoring.passthrough)

@@ -12,6 +12,7 @@ from batchpoint.compute import machine
 from batchpoint.compute.pool import Slot, WorkerSpec
 from batchpoint.engine.messages import PROTOCOL, line
 from batchpoint.engine.preparation import gpus
+from batchpoint.engine.preparation.model_folder import place_model
 from batchpoint.entities.job import Job
 from batchpoint.storage.job_folder import JobFolder
 
@@ -54,8 +55,7 @@ class WorkerStart:
         _link(WORKER_PACKAGE, self.folder.worker_package / WORKER_PACKAGE.name)
         if self.job.settings.model_path:
             model = Path(self.job.settings.model_path)
-            self.folder.model.mkdir(parents=True, exist_ok=True)
-            _link(model, self.folder.model / model.name)
+            place_model(model, self.folder.model / model.name)
 
     def spec(self, worker: int, slot: Slot) -> WorkerSpec:
         """How the pool starts this worker."""
