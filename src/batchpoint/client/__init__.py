@@ -28,6 +28,7 @@ from batchpoint.client.jobs import JobEvent, Jobs, LogFile
 from batchpoint.client.places import Computes, Datastores
 from batchpoint.client.requests import TIMEOUT, Requests
 from batchpoint.client.transfer.downloads import Downloads
+from batchpoint.client.transfer.environment_builds import EnvironmentBuilds
 from batchpoint.client.uploads import Uploads
 from batchpoint.client.workspaces import ResourceGroups, Workspaces
 from batchpoint.entities.assets import Code, Environment, Model
@@ -80,6 +81,11 @@ class Client:
         self.deployments = Deployments(
             self._requests, workspace, self.endpoints, self.models, self.codes, self.environments
         )
+
+    @cached_property
+    def environment_builds(self) -> EnvironmentBuilds:
+        """What is built of the registered environments."""
+        return EnvironmentBuilds(self._requests, self.workspace)
 
     @cached_property
     def shares_home(self) -> bool:

@@ -28,7 +28,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from batchpoint.entities.assets import Environment
-from batchpoint.environments.conda.channels import CondaChannels, NoChannel
+from batchpoint.environments.conda.channels import CondaChannels
 from batchpoint.environments.conda.index_names import on_index
 from batchpoint.environments.index import Index
 from batchpoint.environments.interpreters import start
@@ -193,15 +193,14 @@ class _Build:
         """Make the environment; sentences about what is not as it was asked for. Raises EnvironmentBuildFailed."""
         if not self._spec.conda:
             return self._from_index(self._spec.requirements)
-        try:
-            notes = CondaChannels(self._bench).build()
-        except NoChannel as absence:
-            return self._without_channels(absence)
+        asked = CondaChannels(self._bench).build()
+        if not asked.is_made:
+            return self._without_channels(asked.notes)
         python = start(str(self._bench.python))
         if python is None:
             raise self._bench.failed("the conda packages bring no Python that starts", None)
         Index(self._bench).install(python.minor, self._spec.requirements, into_prefix=True)
-        return notes
+        return asked.notes
 
     def _from_index(self, requirements: tuple[str, ...], hint: str = "") -> tuple[str, ...]:
         index = Index(self._bench)
@@ -212,10 +211,10 @@ class _Build:
         index.build(base, requirements, hint)
         return notes
 
-    def _without_channels(self, absence: NoChannel) -> tuple[str, ...]:
+    def _without_channels(self, absent: tuple[str, ...]) -> tuple[str, ...]:
         asked_of_pip = {canonicalize_name(Requirement(line).name) for line in self._spec.requirements}
         found = on_index((one for one in self._spec.conda if one.name != "python"), asked_of_pip)
-        notes = (*absence.notes, *found.notes)
+        notes = (*absent, *found.notes)
         for note in found.notes:
             self._bench.say(note)
         hint = "No conda channel can be reached, so its conda packages were looked for on the Python index."

@@ -46,6 +46,7 @@ from batchpoint.server.routers.cloud import (
     tokens,
 )
 from batchpoint.server.routers.dataplane import endpoint_jobs, history, resolving
+from batchpoint.server.routers.environments import builds
 from batchpoint.server.routers.evidence import proofs
 from batchpoint.server.routers.nouns import (
     assets,
@@ -92,6 +93,7 @@ ROUTERS = (
     resolving,
     partial,
     proofs,
+    builds,
     jobs,
     revisions,
     components,

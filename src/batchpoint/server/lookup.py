@@ -5,6 +5,7 @@ Routers and the placing rules (``creation``, ``invocation``) ask here; it knows 
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TypeVar
 
 from batchpoint.arm.envelope.ids import LATEST
@@ -18,6 +19,7 @@ from batchpoint.entities.job import Job, job_of_step, step_of
 from batchpoint.entities.naming import reference as references
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import NotSupported, ResourceNotFound
+from batchpoint.server.environments.builds import Builds
 from batchpoint.server.identity.actions import ML
 from batchpoint.server.identity.caller import OWNER, Caller
 from batchpoint.server.identity.links import Links
@@ -53,6 +55,11 @@ class ControlPlane:
     links: Links
     #: Instances of computes may be there without a job, because this is a server.
     keeps_idle: bool = False
+
+    @cached_property
+    def builds(self) -> Builds:
+        """The builds of environments that are asked for by name."""
+        return Builds(self.settings)
 
 
 @dataclass(frozen=True)

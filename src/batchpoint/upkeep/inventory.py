@@ -163,7 +163,10 @@ def _job_files(home: Path, kept: KeptJob) -> JobFiles:
 
 def _environments(home: Path, in_use: set[str]) -> Iterator[Thing]:
     for path in _folders(home / "environments"):
-        is_needed = path.name in in_use or is_locked(path.with_name(f"{path.name}.lock"))
+        # Held by who builds it, and by who was asked to and has not begun yet.
+        is_needed = path.name in in_use or any(
+            map(is_locked, (path.with_name(f"{path.name}.lock"), path / "asked.lock"))
+        )
         complete = path / "complete"
         yield thing(path, _changed(complete if complete.exists() else path), is_needed=is_needed)
 

@@ -6,9 +6,9 @@ The builder calls it; it knows what a build is, and nothing about the Python ind
 import json
 import shutil
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
-import batchpoint
 from batchpoint.entities.naming.credentials import masked
 from batchpoint.environments.commands import installer_variables
 from batchpoint.environments.conda.dependencies import address, is_public
@@ -17,12 +17,14 @@ from batchpoint.environments.workbench import Workbench
 from batchpoint.errors import EnvironmentBuildFailed
 
 
-class NoChannel(Exception):
-    """No channel of the file can be reached; the notes say which, and why."""
+@dataclass(frozen=True)
+class Asked:
+    """How asking the channels ended."""
 
-    def __init__(self, notes: tuple[str, ...]) -> None:
-        super().__init__(*notes)
-        self.notes = notes
+    #: False where none can be reached: nothing is installed.
+    is_made: bool
+    #: Sentences about channels that were not asked, and why.
+    notes: tuple[str, ...]
 
 
 class CondaChannels:
@@ -33,10 +35,10 @@ class CondaChannels:
         alias = bench.sources.conda_channel_alias
         self._named = {one: address(one, alias) for one in (*bench.spec.channels, *_own_channels(bench)) if one}
 
-    def build(self) -> tuple[str, ...]:
-        """A prefix with the packages, and sentences about channels that were not asked.
+    def build(self) -> Asked:
+        """A prefix with the packages, unless no channel can be reached and all are public.
 
-        Raises NoChannel where none can be reached and all are public, and EnvironmentBuildFailed for anything else.
+        Raises EnvironmentBuildFailed for anything else, the solver's own words first.
         """
         bench, spec = self._bench, self._bench.spec
         prefix = Prefix(
@@ -57,10 +59,10 @@ class CondaChannels:
         if outcome.returncode == NO_CHANNEL:
             shutil.rmtree(bench.venv, ignore_errors=True)
             self._require_public(notes)
-            raise NoChannel(notes)
+            return Asked(is_made=False, notes=notes)
         if outcome.returncode != 0:
             raise bench.failed("its conda packages cannot be solved or installed", outcome, " ".join(notes))
-        return notes
+        return Asked(is_made=True, notes=notes)
 
     def _require_public(self, notes: tuple[str, ...]) -> None:
         own = [channel for channel in self._named if not is_public(channel)]
@@ -81,4 +83,4 @@ def _own_channels(bench: Workbench) -> tuple[str, ...]:
 
 def _own_path() -> str:
     """Where this package is imported from, for a process that inherits nothing else of ours."""
-    return str(Path(batchpoint.__file__).parents[1])
+    return str(Path(__file__).parents[3])

@@ -87,6 +87,8 @@ _EXCEPTIONS: tuple[tuple[str, str, Need], ...] = (
     ("*", "/subscriptions/{subscription}*/providers/Microsoft.Storage/storageAccounts*", _SIGHT),
     # Content is sent before it is registered as what it is.
     ("*", "/batchpoint/v1/uploads/{subscription}/{group}/{workspace}/**", Need(_BRING_DATA)),
+    ("GET", "/batchpoint/v1/environments/{subscription}/{group}/{workspace}/**", Need(f"{ML}/environments/read")),
+    ("POST", "/batchpoint/v1/environments/{subscription}/{group}/{workspace}/**", Need(f"{ML}/environments/write")),
     # Jobs are runs of an experiment.
     ("PATCH", "/history/v1.0/*", Need(f"{ML}/experiments/runs/write")),
     ("*", "/history/v1.0/*", Need(_RUNS_READ)),

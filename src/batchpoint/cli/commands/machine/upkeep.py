@@ -22,11 +22,18 @@ _SHOWN = {"problem": "problem", "warning": "warning", "fixed": "fixed", "ok": "o
 
 def prune(call: Call) -> object:
     """List what would go; let it go after ``--yes`` or a yes at the terminal."""
+    return pruned(call, frozenset(name for name in _KINDS if getattr(call.flags, name)))
+
+
+def pruned(call: Call, chosen_kinds: frozenset[str], *, with_leftovers: bool = True) -> object:
+    """The same for kinds of a command's own choice, with or without what dead processes left anywhere."""
     _require_own_home(call, "prune")
-    limits = _limits(call)
+    limits = _limits(call, chosen_kinds)
     from batchpoint.upkeep.prune import look, remove
 
     chosen = look(call.settings.home, limits)
+    if not with_leftovers:
+        chosen = [one for one in chosen if one.kind in chosen_kinds]
     asks = _is_terminal() and not call.flags.yes
     if call.flags.dry_run or not chosen or not (asks or call.flags.yes):
         _say_what_to_do(call, chosen)
@@ -48,10 +55,10 @@ def _say_what_to_do(call: Call, chosen: "Sequence[Removal]") -> None:
         call.say(f"{_total(chosen)} would go; nothing was removed. Remove it with --yes.")
 
 
-def _limits(call: Call) -> "Limits":
+def _limits(call: Call, chosen: frozenset[str]) -> "Limits":
     from batchpoint.upkeep.rules import USUAL, Kind, Limits
 
-    kinds = frozenset(Kind(name) for name in _KINDS if getattr(call.flags, name))
+    kinds = frozenset(map(Kind, chosen))
     return Limits(
         kinds=kinds or USUAL,
         older_than_s=_measured(call.flags.older_than, "--older-than", _UNITS_S, "d", "30d, 12h"),
@@ -158,24 +165,30 @@ _OUTPUT = Flag(
     "--output -o", f"{', '.join(FORMATS)}; default a table on a terminal, else json.", "FORMAT", choices=FORMATS
 )
 
+_OLDER_THAN = Flag(
+    "--older-than",
+    "Age since the end of a job, or the last use of anything else: 12h, 30d, 0; default 30d.",
+    "AGE",
+    default="30d",
+)
+_MAX_SIZE = Flag(
+    "--max-size",
+    "Bytes that environments may take in all (20g); the least recently used go first. Default no limit.",
+    "SIZE",
+)
+_DRY_RUN = Flag("--dry-run", "List what would go and ask nothing.")
+#: Flags of a command that prunes one kind.
+PRUNING = (_OLDER_THAN, _MAX_SIZE, _DRY_RUN, YES, _OUTPUT)
+
 COMMANDS = (
     Command(
         "prune",
         "Remove from this home what can be made again or nobody needs; without --yes only list it.",
         prune,
         (
-            Flag(
-                "--older-than",
-                "Age since the end of a job, or the last use of anything else: 12h, 30d, 0; default 30d.",
-                "AGE",
-                default="30d",
-            ),
-            Flag(
-                "--max-size",
-                "Bytes that environments may take in all (20g); the least recently used go first. Default no limit.",
-                "SIZE",
-            ),
-            Flag("--dry-run", "List what would go and ask nothing."),
+            _OLDER_THAN,
+            _MAX_SIZE,
+            _DRY_RUN,
             Flag("--segments", "Choose plans, segments and downloads of ended jobs."),
             Flag("--environments", "Choose environments that no open job uses."),
             Flag("--uploads", "Choose content that nothing refers to. These three are chosen when none is named."),

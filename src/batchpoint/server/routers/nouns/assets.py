@@ -7,9 +7,10 @@ from fastapi import APIRouter, Request, Response
 from batchpoint.arm import assets as wire
 from batchpoint.arm.assets import KIND, Asset
 from batchpoint.arm.cloud.storage_account import account_id, pending_upload_to_json
-from batchpoint.entities.assets import Code
+from batchpoint.entities.assets import Code, Environment
 from batchpoint.errors import ResourceNotFound
 from batchpoint.server.blobs.offers.signatures import pending_upload
+from batchpoint.server.environments.buildable import without_credentials
 from batchpoint.server.intake import creation
 from batchpoint.server.lookup import Desk
 from batchpoint.server.routers.asked import WORKSPACE_PATH, AtDesk, Sent, page, view_of
@@ -100,14 +101,18 @@ def _version(desk: Desk, asset: Asset, segment: str) -> dict[str, Any]:
 
 
 def _shown(desk: Desk, asset: Asset, segment: str, *, archived: bool | None = None) -> dict[str, Any]:
-    shown = wire.to_json(asset, desk.workspace, archived=archived)
+    shown = wire.to_json(_showable(asset), desk.workspace, archived=archived)
     return wire.as_dataset(shown) if segment == "datasets" else shown
 
 
 def _container(desk: Desk, asset: Asset, archived: bool) -> dict[str, Any]:
     kind: Any = type(asset)
     next_version = desk.store.next_version(desk.key, kind, asset.name or "")
-    return wire.container_to_json(asset, next_version, desk.workspace, archived=archived)
+    return wire.container_to_json(_showable(asset), next_version, desk.workspace, archived=archived)
+
+
+def _showable(asset: Asset) -> Asset:
+    return without_credentials(asset) if isinstance(asset, Environment) else asset
 
 
 def _kind(segment: str) -> Any:
