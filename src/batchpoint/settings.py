@@ -49,6 +49,10 @@ class Settings:
     ray_silence_s: float = 30.0
     #: Seconds that a job waits while a disk that it writes to is full; then it fails. 15 minutes.
     storage_patience_s: float = 900.0
+    #: Seconds that a preflight may take: the build of the environment and the scoring of a sample.
+    preflight_limit_s: float = 1800.0
+    #: Preflights that a server makes at once.
+    preflights_at_once: int = 4
     #: Seconds that a transaction on the store waits for another one.
     store_busy_timeout_s: float = 30.0
     #: Network file systems that the home may stand on all the same, by their kinds, comma-separated: "nfs4".

@@ -26,6 +26,7 @@ from batchpoint.client.endpoints import Endpoints
 from batchpoint.client.inputs import InputResolver
 from batchpoint.client.jobs import JobEvent, Jobs, LogFile
 from batchpoint.client.places import Computes, Datastores
+from batchpoint.client.preflight.preflights import Preflights
 from batchpoint.client.requests import TIMEOUT, Requests
 from batchpoint.client.transfer.downloads import Downloads
 from batchpoint.client.transfer.environment_builds import EnvironmentBuilds
@@ -77,7 +78,9 @@ class Client:
         self.roles = Roles(self._requests)
         self.downloads = Downloads(self._requests, workspace)
         self.jobs = Jobs(self._requests, workspace)
-        self.endpoints = Endpoints(self._requests, workspace, InputResolver(self.data, uploads))
+        inputs = InputResolver(self.data, uploads)
+        self.endpoints = Endpoints(self._requests, workspace, inputs)
+        self.preflights = Preflights(self._requests, workspace, uploads, inputs)
         self.deployments = Deployments(
             self._requests, workspace, self.endpoints, self.models, self.codes, self.environments
         )

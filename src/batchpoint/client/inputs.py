@@ -21,8 +21,8 @@ class InputResolver:
         self._data = data
         self._uploads = uploads
 
-    def resolve(self, given: Input, *, upload: bool = False) -> Input:
-        """An input whose path means the same on the server."""
+    def resolve(self, given: Input, *, upload: bool = False, registers: bool = True) -> Input:
+        """An input whose path means the same on the server; ``registers``: local files become a data asset there."""
         path, marked = strip_marker(given.path)
         kind = marked or (given.type if "type" in given.model_fields_set else None)
         if not path:
@@ -31,12 +31,13 @@ class InputResolver:
             case HttpUrl(url):
                 return _with(given, url, kind or kind_of_url(url))
             case LocalPath(local):
-                return self._local(given, local, kind, upload=upload)
+                place, found = self._placed(local, kind, upload=upload)
+                return _with(given, self._registered(place, found) if registers else place, found)
             case _:
                 return given.model_copy(update={"path": path}) if kind is None else _with(given, path, kind)
 
-    def _local(self, given: Input, path: str, kind: DataType | None, *, upload: bool) -> Input:
-        """Registered under a generated name, and read in place or sent."""
+    def _placed(self, path: str, kind: DataType | None, *, upload: bool) -> tuple[str, DataType]:
+        """Where the server reads it, in place or sent, and what it is."""
         local = Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - links in the path stay as they are
         if not local.exists():
             message = f"There is no folder or file on target path {path} ({local}). Give {SUPPORTED_FORMS}."
@@ -45,12 +46,14 @@ class InputResolver:
         if kind == "uri_file" and found == "uri_folder":
             message = f"{path} is a folder, not a file; use --input-type uri_folder, or leave it out."
             raise ReferenceInvalid(message, target="input")
-        place = self._uploads.place(local, upload=upload)
+        return self._uploads.place(local, upload=upload), found
+
+    def _registered(self, place: str, found: DataType) -> str:
+        """The id of a data asset under a generated name."""
         # Where a file was there may be a folder tomorrow, and an asset keeps its type.
         content = f"{found}:{place}".encode("utf-8", "surrogateescape")
         name = f"input-{hashlib.sha256(content).hexdigest()[:32]}"
-        asset = self._data.create_or_update(DataAsset(name=name, version="1", type=found, path=place))
-        return _with(given, str(asset.id), found)
+        return str(self._data.create_or_update(DataAsset(name=name, version="1", type=found, path=place)).id)
 
 
 def _with(given: Input, path: str, kind: DataType) -> Input:

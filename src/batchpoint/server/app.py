@@ -34,6 +34,7 @@ from batchpoint.server.identity.links import Links
 from batchpoint.server.identity.policy import authorised, refuse_unguarded
 from batchpoint.server.identity.tokens.authority import Authority
 from batchpoint.server.lookup import ControlPlane
+from batchpoint.server.preflight.processes import Preflights
 from batchpoint.server.routers import files, jobs, machine, partial, revisions, schemas, scoring, service, uploads
 from batchpoint.server.routers.browser import documents, login
 from batchpoint.server.routers.cloud import (
@@ -47,7 +48,7 @@ from batchpoint.server.routers.cloud import (
 )
 from batchpoint.server.routers.dataplane import endpoint_jobs, history, resolving
 from batchpoint.server.routers.environments import builds
-from batchpoint.server.routers.evidence import proofs
+from batchpoint.server.routers.evidence import preflights, proofs
 from batchpoint.server.routers.nouns import (
     assets,
     components,
@@ -93,6 +94,7 @@ ROUTERS = (
     resolving,
     partial,
     proofs,
+    preflights,
     builds,
     jobs,
     revisions,
@@ -134,6 +136,7 @@ def create_app(
     links = Links(drawn_once(settings.home / "keys" / "links"))
     app.state.plane = ControlPlane(store, settings, job_arrived, links, keeps_idle)
     app.state.authority = Authority(store, settings)
+    app.state.preflights = Preflights(settings)
     app.state.visitors = Visitors(app.state.authority, settings.home)
     _route(app)
     _add_layers(app, app.state.plane)

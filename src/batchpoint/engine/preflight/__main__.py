@@ -66,7 +66,13 @@ def _check(wish: Wish, report: Report, asked: dict[str, Any]) -> None:
 
 def _wish(asked: dict[str, Any]) -> Wish:
     settings = JobSettings.model_validate(asked["settings"])
-    return Wish(settings, Path(asked["folder"]), bool(asked.get("has_input", True)), str(asked.get("arm_id", "")))
+    return Wish(
+        settings,
+        Path(asked["folder"]),
+        has_input=bool(asked.get("has_input", True)),
+        has_own_output=bool(asked.get("has_own_output")),
+        arm_id=str(asked.get("arm_id", "")),
+    )
 
 
 def _write(line: str) -> None:

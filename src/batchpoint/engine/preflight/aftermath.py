@@ -36,15 +36,12 @@ class Aftermath:
 
     # ---- the output -------------------------------------------------------------------------------------------------
 
-    def look_at_output(self, *, is_named: bool) -> None:
-        """Whether it is free; ``is_named``: somebody has said, or is about to have, where it goes."""
-        title = "The output can be written, and nothing stands there yet"
-        if not is_named:
-            self.report.skip("output", title, "each job has a folder of its own unless one is named")
-            return
-        with self.report.check("output", title):
+    def look_at_output(self, *, is_own: bool) -> None:
+        """Whether it is free; ``is_own``: nobody has named a place, so the job has a new folder."""
+        with self.report.check("output", "The output can be written, and nothing stands there yet"):
             self._require_free()
-            self.report.say(self.job.settings.output_uri or self.job.settings.output_folder)
+            named = self.job.settings.output_uri or self.job.settings.output_folder
+            self.report.say("each job has a folder of its own" if is_own else named)
 
     def _require_free(self) -> None:
         """Raises OutputAlreadyExists and OutputUnwritable; unlike a job, it writes nothing to try."""

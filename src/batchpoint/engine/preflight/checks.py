@@ -38,6 +38,8 @@ class Wish:
     folder: Path
     #: False where nobody said what is to be scored.
     has_input: bool = True
+    #: True where nobody has named a place for the output.
+    has_own_output: bool = False
     #: Of the workspace, as workers know it.
     arm_id: str = ""
 
@@ -180,7 +182,7 @@ class Preflight:
 
     def _look_after(self, sampled: Sampled | None) -> None:
         after = Aftermath(self.job, self.settings, self.report, self.place)
-        after.look_at_output(is_named=self.wish.has_input)
+        after.look_at_output(is_own=self.wish.has_own_output)
         titles = {"results": "The results have the right shape", "disk": "There is room for the output"}
         titles |= {"compute": "The compute is large enough"}
         if sampled is None or self.inputs is None or not sampled.job.progress.items_succeeded:

@@ -113,4 +113,4 @@ def size(count: float) -> str:
     for unit, one in (("GB", _GB), ("MB", _MB)):
         if count >= one:
             return f"{count / one:,.1f} {unit}"
-    return f"{count / 1024:,.0f} KB"
+    return f"{count:,.0f} bytes" if count < 10_000 else f"{count / 1024:,.0f} KB"

@@ -46,6 +46,7 @@ _BRING_DATA = f"{ML}/data/versions/write"
 _DATA_READ = f"{ML}/datasets/registered/read"
 _CODE_READ, _CODE_WRITE = f"{ML}/metadata/snapshots/read", f"{ML}/metadata/artifacts/write"
 _SIGHT = Need("", Place.CALLER)
+_PREFLIGHTS = "/batchpoint/v1/preflights/{subscription}/{group}/{workspace}"
 
 #: Method, template, need. ``*`` stands for any text, ``/**`` at the end for the route itself and all below it. The
 #: first that matches counts; for what matches none the action is read off its path.
@@ -70,6 +71,10 @@ _EXCEPTIONS: tuple[tuple[str, str, Need], ...] = (
     ("*", "/batchpoint/v1/connections", _SIGHT),
     ("POST", "/batchpoint/v1/keys/rotate", Need(f"{AUTHORIZATION}/keys/write", Place.SERVER)),
     ("GET", "/batchpoint/v1/audit", Need(f"{AUTHORIZATION}/audit/read", Place.SERVER)),
+    # Checks before there is a job: the start of one needs what it tries out; the rest is its starter's alone.
+    ("POST", f"{_PREFLIGHTS}/deployments", Need(f"{ML}/batchEndpoints/deployments/write")),
+    ("POST", f"{_PREFLIGHTS}/endpoints/{{endpoint}}", Need(_INVOKE)),
+    ("*", "/batchpoint/v1/preflights/{preflight}", _SIGHT),
     # Jobs by the name of their endpoint.
     ("GET", "/endpoints/{endpoint}/jobs/**", Need(_RUNS_READ, Place.ENDPOINT)),
     ("POST", "/endpoints/{endpoint}/jobs", Need(_INVOKE, Place.ENDPOINT)),

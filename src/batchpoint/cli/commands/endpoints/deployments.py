@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from batchpoint.cli import documents
 from batchpoint.cli.call import Call
 from batchpoint.cli.grammar import EDITS, FILE, NO_WAIT, SET, YES, Command, Flag, named
+from batchpoint.cli.output.preflight import OUTPUT
 from batchpoint.errors import CommandLineInvalid
 
 if TYPE_CHECKING:
@@ -20,7 +21,22 @@ def create(call: Call) -> object:
             "--set-default makes a deployment the default once it has succeeded, so it waits; leave out --no-wait"
         )
     wanted = documents.load(call, Deployment, call.given("name", "endpoint_name"))
+    if call.flags.validate:
+        return _validated(call, wanted)
+    call.flags.output = call.flags.output or "json"
+    if call.flags.input:
+        raise CommandLineInvalid("--input is a sample for --validate; add --validate, or leave it out")
     return _put(call, wanted, set_default=call.flags.set_default)
+
+
+def _validated(call: Call, wanted: "Deployment") -> object:
+    """Check the deployment, scored on a sample if there is one, and create nothing."""
+    from batchpoint.cli.output.preflight import follow
+    from batchpoint.entities.data import Input
+
+    values = {"path": call.flags.input} | ({"type": call.flags.input_type} if call.flags.input_type else {})
+    given = Input.model_validate(values) if call.flags.input else None
+    return follow(call, call.client.preflights.deployment(wanted, given), "Nothing was created.")
 
 
 def show(call: Call) -> object:
@@ -84,7 +100,18 @@ COMMANDS = (
             SET,
             Flag("--set-default", "Make it the endpoint's default once it has succeeded; not with --no-wait."),
             Flag("--skip-script-validation", "Do not look into the scoring script."),
+            Flag(
+                "--validate", "Check all of it - environment, script, model, a sample of --input - and create nothing."
+            ),
+            Flag("--input", "With --validate: files to check and to score a few of; default none.", "DATA"),
+            Flag(
+                "--input-type",
+                "uri_folder or uri_file; default what is found there.",
+                "TYPE",
+                choices=("uri_folder", "uri_file"),
+            ),
             NO_WAIT,
+            OUTPUT,
         ),
         example="batch-deployment create --file deployment.yml --endpoint-name digits --set-default",
     ),

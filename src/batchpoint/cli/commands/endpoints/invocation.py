@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from batchpoint.cli import documents
 from batchpoint.cli.call import Call
 from batchpoint.cli.grammar import SET, Flag
+from batchpoint.cli.output.preflight import OUTPUT
 from batchpoint.errors import CommandLineInvalid, UserError
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ def invoke(call: Call) -> object:
     """Start a job; answer it as it stands right now, or with ``--wait`` as it ended."""
     output_dir, waits = _waiting(call)
     invocation = _invocation(call)
+    if call.flags.dry_run or call.flags.estimate:
+        return _checked(call, invocation)
+    call.flags.output = call.flags.output or "json"
     if invocation.chaos:
         from batchpoint.cli.commands.endpoints.chaos import experiment
 
@@ -33,6 +37,20 @@ def invoke(call: Call) -> object:
     from batchpoint.cli.output.waiting import wait
 
     return wait(call, job, limit_s=call.flags.wait_timeout, fetch_to=output_dir)
+
+
+def _checked(call: Call, invocation: "Invocation") -> object:
+    """Say what would become of the invocation, or how long it would take; start nothing."""
+    from batchpoint.cli.output.preflight import follow
+
+    given = [name for name in ("wait", "wait_timeout", "output_dir", "chaos") if getattr(call.flags, name)]
+    if given:
+        flag = "--estimate" if call.flags.estimate else "--dry-run"
+        raise CommandLineInvalid(f"{flag} starts no job; leave out --{given[0].replace('_', '-')}")
+    lines = call.client.preflights.invocation(
+        invocation.endpoint_name or "", invocation, upload=call.flags.upload, estimate=call.flags.estimate
+    )
+    return follow(call, lines, "No job was started.")
 
 
 def _waiting(call: Call) -> tuple[Path | None, bool]:
@@ -153,7 +171,10 @@ FLAGS = (
         "kill=2%,slow=1%. Waits for both; exit code 0 only when they are equal.",
         "CHANCES",
     ),
+    Flag("--dry-run", "Check this very invocation - files, columns, a scored sample, output - and start no job."),
+    Flag("--estimate", "Tell how long the job would take, from a timed sample; start none."),
     Flag("--no-wait", "Return as soon as there is a job; the default."),
     Flag("--file -f", "YAML file with inputs, outputs, endpoint and deployment; flags win over it.", "FILE"),
     SET,
+    OUTPUT,
 )

@@ -1,0 +1,1 @@
+"""Preflights as programs and the command line ask for them."""
