@@ -12,12 +12,16 @@ Each range names its first and its last one, counted from 0. ``rows``: rows of d
 ``bytes``: where they lie. ``head``: what stands before the first row of the file and belongs in front of every part,
 the header and a byte order mark; it is absent where there is nothing. A Parquet file has rows alone. No path that was
 listed has ``//`` in it.
+
+Where input is brought to a node, a part comes without the rest of its file: in the place of the file is a folder then,
+and in it a file with the part and its head, whose name is the text behind the slashes.
 """
 
+import os
 import re
 
 _PART = re.compile(r"rows=(\d+)-(\d+)(?:;bytes=(\d+)-(\d+)(?:;head=0-(\d+))?)?")
-_open = open
+_open, _isdir = open, os.path.isdir
 
 
 class FileChanged(Exception):
@@ -40,6 +44,14 @@ class Part:
         self.end = end
         #: Bytes at the beginning of the file that belong in front of it.
         self.head = head
+
+    def __str__(self) -> str:
+        """As it stands in the plan."""
+        text = "rows=%d-%d" % (self.first_row, self.first_row + self.rows - 1)
+        if self.begin is not None and self.end is not None:
+            text += ";bytes=%d-%d" % (self.begin, self.end - 1)
+            text += ";head=0-%d" % (self.head - 1) if self.head else ""
+        return text
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Part) and self._all() == other._all()
@@ -66,16 +78,25 @@ def split_path(path: str) -> "tuple[str, Part | None]":
     return file, Part(first, last - first + 1, begin, after, 0 if head is None else head + 1)
 
 
+def whole_of(file: str, part: Part) -> str:
+    """The file that has this part and nothing else, where input was brought from elsewhere; "" where it was not."""
+    return os.path.join(file, str(part)) if _isdir(file) else ""
+
+
 def open_part(file: str, part: Part) -> bytes:
     """The bytes of a part of a text file, its head in front, as a file of its own has them.
 
     Raises OSError, and FileChanged where the file no longer has them all.
     """
     assert part.begin is not None and part.end is not None
-    with _open(file, "rb") as source:
-        head = source.read(part.head)
-        source.seek(part.begin)
-        body = source.read(part.end - part.begin)
-    if len(head) + len(body) < part.head + part.end - part.begin:
-        raise FileChanged("%s has become shorter since it was cut" % file)
-    return head + body
+    alone = whole_of(file, part)
+    with _open(alone or file, "rb") as source:
+        if alone:
+            found = source.read()
+        else:
+            head = source.read(part.head)
+            source.seek(part.begin)
+            found = head + source.read(part.end - part.begin)
+    if len(found) < part.head + part.end - part.begin:
+        raise FileChanged("it has become shorter since it was cut")
+    return found

@@ -128,7 +128,7 @@ def did_you_mean(missing: "list[str]", header: "list[str]") -> str:
     found = []
     for name in missing:
         like = name.strip().lower().replace(" ", "_").replace("-", "_")
-        near = [plain[like]] if like in plain else difflib.get_close_matches(name, header, 1, 0.75)
+        near = [plain[like]] if like in plain else difflib.get_close_matches(name, header, 1)
         found += ["%r for %r" % (one, name) for one in near]
     if not found:
         return ". Add what is missing to the file, or score it with the model that it was made for"

@@ -34,9 +34,11 @@ if MYPY:
 #: Types whose values are cut out as text and converted one by one.
 _ONE_BY_ONE = frozenset(("array", "object", "map", "any", "binary"))
 #: Types that pandas reads by itself.
-_PANDAS = {"long": "int64", "integer": "int64", "float": "float64", "double": "float64"}
-#: Beyond these not every whole number is a float.
+_PANDAS = frozenset(("long", "integer", "float", "double"))
+#: Beyond this not every whole number is a float.
 _EXACT = 1 << 53
+#: Beyond this a value is infinite among floats of 32 bits.
+_FLOAT_MAX = 3.4028234e38
 
 
 def read(text: "Text", wanted: "Wanted", separator: str, first_row: int) -> Columns:
@@ -154,6 +156,8 @@ def _finished(column: "Any", kind: str) -> "Any":
         return with_nulls(column)
     if kind in _ONE_BY_ONE:
         return fitted(column.to_pylist(), kind, is_text=True)
+    if kind == "float" and pyarrow.compute.any(pyarrow.compute.is_inf(column)).as_py():
+        raise ValueError(kind)
     if kind in ("long", "integer") and column.type == ARROW["double"]:
         largest = pyarrow.compute.max(pyarrow.compute.abs(column)).as_py()
         if largest is not None and largest > _EXACT:
@@ -165,13 +169,12 @@ def _finished(column: "Any", kind: str) -> "Any":
 def _by_pandas(
     text: "Text", header: "list[str]", reading: "Reading", separator: str
 ) -> "tuple[int, dict[str, Any]] | None":
-    types = {name: _PANDAS.get(kind, "str") for name, kind in reading.kinds.items()}
     numbers = [name for name, kind in reading.kinds.items() if kind in _PANDAS]
     frame = pandas.read_csv(
         io.BytesIO(text.data),
         sep=separator,
-        usecols=list(types),
-        dtype=types,
+        usecols=list(reading.kinds),
+        dtype={name: "str" for name in reading.kinds if name not in numbers},
         keep_default_na=False,
         na_values={name: list(NULLS) for name in numbers},
         index_col=False,
@@ -180,15 +183,25 @@ def _by_pandas(
     )
     if not _is_even(text, header, separator, len(frame)):
         return None
-    columns = {}
-    for name, kind in reading.kinds.items():
-        column = frame[name]
-        if kind == "integer" and len(column) and not -(1 << 31) <= column.min() <= column.max() < 1 << 31:
-            raise ValueError(kind)
-        if kind in ("integer", "float"):
-            column = column.astype("int32" if kind == "integer" else "float32")
-        columns[name] = column if kind in _PANDAS or kind == VERBATIM else fitted(column, kind, is_text=True)
-    return len(frame), columns
+    return len(frame), {name: _of_frame(frame[name], kind) for name, kind in reading.kinds.items()}
+
+
+def _of_frame(column: "Any", kind: str) -> "Any":
+    """Raises ValueError when single values have to be looked at."""
+    if kind == VERBATIM:
+        return column
+    if kind not in _PANDAS:
+        return fitted(column, kind, is_text=True)
+    if not len(column):
+        return fitted([], kind, is_text=True)
+    if column.dtype == "int64" and kind != "integer":
+        return column if kind == "long" else column.astype("float64" if kind == "double" else "float32")
+    largest = {"integer": (1 << 31) - 1, "long": _EXACT, "float": _FLOAT_MAX}.get(kind)
+    if column.dtype not in ("int64", "float64") or (largest is not None and (column.abs() > largest).any()):
+        raise ValueError(kind)
+    if kind in WITHOUT_NULLS and (column.isna().any() or (column % 1 != 0).any()):
+        raise ValueError(kind)
+    return column.astype({"integer": "int32", "long": "int64", "float": "float32"}.get(kind, "float64"))
 
 
 def _is_even(text: "Text", header: "list[str]", separator: str, count: int) -> bool:
@@ -241,9 +254,15 @@ def _as_it_is(text: "Text", wanted: "Wanted", header: "list[str]", separator: st
     passed = wanted.passed(text.where, header)
     try:
         frame = pandas.read_csv(io.BytesIO(text.data), sep=separator, encoding="utf-8", low_memory=False)
+        verbatim = _texts(text, separator) if passed else {}
     except (ValueError, OverflowError) as error:
         raise not_utf8(text) or rejected("%s cannot be read as a table: %s; correct the file" % (text.where, error))
     columns = Columns(text.where, len(frame), first_row)
     columns.whole = frame
-    columns.passed = [(name, frame[name]) for name in passed if name in frame]
+    columns.passed = [(name, verbatim[name]) for name in passed]
     return columns
+
+
+def _texts(text: "Text", separator: str) -> "Any":
+    """All values as they stand in the file: a key keeps its zeros."""
+    return pandas.read_csv(io.BytesIO(text.data), sep=separator, encoding="utf-8", dtype=str, na_filter=False)
