@@ -18,8 +18,8 @@ from batchpoint.entities.deployment import CodeConfiguration, Deployment
 from batchpoint.entities.endpoint import Endpoint
 from batchpoint.entities.naming import names
 from batchpoint.entities.noun import CreationContext, created_now
-from batchpoint.environments.spec import read_spec
 from batchpoint.errors import NotSupported, Problem, ResourceNotFound, ValidationFailed
+from batchpoint.server.environments.buildable import check_buildable, with_credentials
 from batchpoint.server.identity.caller import Caller
 from batchpoint.server.intake import limits
 from batchpoint.server.intake.keeping import kept
@@ -130,20 +130,20 @@ def _pinned_environment(desk: Desk, environment: str | Environment | None) -> st
         version = environment.version or environment_version(environment)
         if environment.python:
             allowed_path(desk, environment.python, is_read=False)
-        _check_buildable(environment)
+        _check_buildable(desk, environment)
         found = create_asset(desk, environment.model_copy(update={"name": name, "version": version}))
     else:
         found = desk.referenced(Environment, environment)
-        _check_buildable(found)
+        _check_buildable(desk, found)
     return str(found.id)
 
 
-def _check_buildable(environment: Environment) -> None:
+def _check_buildable(desk: Desk, environment: Environment) -> None:
     """Refuses what no job could run in."""
     if environment.python:
         _check_interpreter(environment.python)
     else:
-        read_spec(environment)  # refuses now what a job could not build
+        check_buildable(desk, environment)  # refuses now what a job could not build
 
 
 def _check_interpreter(python: str) -> None:
@@ -191,6 +191,10 @@ def create_asset(desk: Desk, wanted: A) -> A:
         # One that is registered may be archived and described although its interpreter has gone.
         if desk.store.get_asset(desk.key, Environment, wanted.name or "", wanted.version or "") is None:
             _check_interpreter(wanted.python)
+    elif isinstance(wanted, Environment):
+        wanted = with_credentials(
+            wanted, desk.store.get_asset(desk.key, Environment, wanted.name or "", wanted.version or "")
+        )
     elif isinstance(wanted, Code | Model):
         wanted = _with_content(desk, wanted)
     if isinstance(wanted, Model) and wanted.type is None:

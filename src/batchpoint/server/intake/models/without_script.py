@@ -12,6 +12,7 @@ from batchpoint.errors import BatchpointError, NotSupported, Problem, UserError,
 from batchpoint.mlmodel import MLModel, read_mlmodel
 from batchpoint.mlmodel.environment import OF_MODEL, ModelEnvironment, environment_of
 from batchpoint.mlmodel.script import script_of
+from batchpoint.server.environments.buildable import without_credentials
 from batchpoint.server.intake.locations import local_path_of
 from batchpoint.server.lookup import Desk
 
@@ -53,7 +54,7 @@ def generated(desk: Desk, deployment: Deployment) -> Generated | None:
     notes, conda_file = [] if told.signature else [_UNCHECKED], None
     if isinstance(deployment.environment, str):
         environment = desk.vouched.referenced(Environment, deployment.environment)
-        conda_file = environment.conda_file
+        conda_file = without_credentials(environment).conda_file
         notes += _environment(told, without_script=True).notes if OF_MODEL in environment.properties else ()
     script = script_of(folder.name, deployment.passthrough_columns, deployment.prediction_columns)
     return Generated(scoring_script=script, conda_file=conda_file, notes=tuple(notes))
