@@ -4,9 +4,13 @@ Used by rows. The columns are written as ``DataFrame.to_csv(sep=" ")`` would wri
 they do not depend on the version of any library.
 """
 
+from batchpoint_worker.tables.parts import split_path
+
 MYPY = False
 if MYPY:
     from collections.abc import Iterator, Sequence
+
+    from batchpoint_worker.tables.parts import Part
 
 #: What a field with one of these needs quotes for.
 _SPECIAL = frozenset(' "\n\r')
@@ -15,42 +19,58 @@ _SPECIAL = frozenset(' "\n\r')
 class Origin:
     """The items that one call of ``run()`` got, and how its results are theirs.
 
-    As many results as items: each belongs to the item in its place. One item: all results are its own. Otherwise
-    nobody knows: the file is "", and the rows of the call are counted through.
+    As many results as items: each belongs to the item in its place. As many as the rows of parts of files: each belongs
+    to its row. Items of one file: all results are its own. Otherwise nobody knows: the file is "", and the rows of the
+    call are counted through. The rows of a part begin with the first one that it has of its file.
     """
 
     def __init__(self, names: "Sequence[bytes]", mini_batch: int) -> None:
-        self._names = names
+        self._items = [split_path(name.decode("utf-8", "backslashreplace")) for name in names]
         self.mini_batch = mini_batch
         self._tail = " %d " % mini_batch
-        self._files = []  # type: list[str]
-        self._is_one_each = False
+        self._runs = iter(())  # type: Iterator[_Run]
+        self._run = _Run("", None, 0)
+        self._file = ""
+        self._begin = 0
         self._row = 0
-        self._last = -1
 
     def share(self, results: int) -> None:
         """Says how many results there are, before the first is asked for."""
-        self._is_one_each = len(self._names) == results
-        is_known = self._is_one_each or len(self._names) == 1
-        self._files = (
-            [_quoted(name.decode("utf-8", "backslashreplace")) for name in self._names] if is_known else ['""']
-        )
+        self._runs = iter(self._shared(results))
+        self._run = _Run("", None, 0)
+        self._begin = 0
 
     def places(self, results: int) -> "tuple[list[str], list[int]]":
         """Of so many results the file of each and the row in it, where they become columns."""
-        names = [name.decode("utf-8", "backslashreplace") for name in self._names]
-        if len(names) == results:
-            return names, [0] * results
-        return (names if len(names) == 1 else [""]) * results, list(range(results))
+        files, rows = [], []  # type: list[str], list[int]
+        for run in self._shared(results):
+            files += [run.file] * run.results
+            rows += range(run.first_row, run.first_row + run.results)
+        return files, rows
 
     def columns(self, index: int) -> str:
         """File, row in it and mini-batch, for the next line of result ``index``; lines are asked for in order."""
-        if self._is_one_each and index != self._last:
-            self._row, self._last = 0, index
-        file = self._files[index if self._is_one_each else 0]
+        while index >= self._begin + self._run.results:
+            self._begin += self._run.results
+            self._run = next(self._runs)
+            self._file, self._row = _quoted(self._run.file), self._run.first_row
         row = self._row
-        self._row += 1
-        return file + " " + str(row) + self._tail
+        if self._run.part is None:
+            self._row += 1
+        else:
+            row += index - self._begin
+        return self._file + " " + str(row) + self._tail
+
+    def _shared(self, results: int) -> "list[_Run]":
+        """Which results are of which item, in order."""
+        items = self._items
+        if len(items) == results:
+            return [_Run(file, part, 1) for file, part in items]
+        rows = [part.rows for _, part in items if part is not None]
+        if len(rows) == len(items) and sum(rows) == results:
+            return [_Run(file, part, count) for (file, part), count in zip(items, rows)]
+        file, part = items[0]
+        return [_Run(file, part, results) if {file} == {name for name, _ in items} else _Run("", None, results)]
 
     def element(self, index: int, text: str) -> str:
         """A result that is text: each line of it gets its columns."""
@@ -70,6 +90,18 @@ class Origin:
                 is_open ^= line.count(b'"') % 2 == 1
                 labelled.append(line + b"\n")
             yield b"".join(labelled)
+
+
+class _Run:
+    """Results of one item that follow each other."""
+
+    __slots__ = ("file", "first_row", "part", "results")
+
+    def __init__(self, file: str, part: "Part | None", results: int) -> None:
+        self.file = file
+        self.part = part
+        self.first_row = 0 if part is None else part.first_row
+        self.results = results
 
 
 def _quoted(text: str) -> str:

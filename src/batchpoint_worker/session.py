@@ -16,6 +16,7 @@ from batchpoint_worker.formats.choice import encoder_of
 from batchpoint_worker.protocol import PROTOCOL, Answers, Commands, Start
 from batchpoint_worker.provenance import Origin
 from batchpoint_worker.script import script_of
+from batchpoint_worker.tables.small_files import SmallFiles
 
 MYPY = False
 if MYPY:
@@ -53,6 +54,7 @@ class Session:
         self._answers = answers
         self._pid = _getpid()
         self._plan = PlanFile(start.plan_items, start.input_root)
+        self._small_files = SmallFiles(start.scratch)
 
     def make_ready(self) -> None:
         """Loads the script and calls its init(); ends the process if that fails."""
@@ -89,6 +91,9 @@ class Session:
         work = (mini_batch, attempt)
         run_began, run_ended = _clock(), 0.0
         try:
+            if self._start.no_code is None:
+                paths = self._small_files.of(paths)
+                run_began = _clock()
             result = self._script.run(paths, mini_batch)
             run_ended = _clock()
             if _getpid() != self._pid:
@@ -107,6 +112,8 @@ class Session:
             # A table is all that there is of its files, however many rows each has.
             results = results if self._start.no_code is None else items
             self._answers.scored(work, results, lines, part, (_clock() - began, run_ended - run_began))
+        finally:
+            self._small_files.remove()
 
     def _origin(self, mini_batch: int, offset: int, length: int) -> "Origin | None":
         return Origin(self._plan.names(offset, length), mini_batch) if self._start.provenance else None
