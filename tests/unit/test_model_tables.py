@@ -1,4 +1,4 @@
-"""Files of text for a model without a script: what the model is given of them, and what is said of what does not fit."""
+"""Files of text for a model without a script: what it is given of them, and what is said of what does not fit."""
 
 import base64
 import datetime
@@ -224,7 +224,7 @@ WHOLE = "is not a whole number (long)"
         ("a.csv", "age,price\n1_0,2\n", f"a.csv, column 'age', row 1 (line 2): '1_0' {WHOLE}"),
         ("a.csv", "age,price\n1,2\n,3\n", "a.csv, column 'age', row 2 (line 3): there is no value, and a column"),
         ("a.csv", "price\n1\n", "a.csv: the model's signature wants the column 'age', which is not in the file"),
-        ("a.csv", "x,y\n1,2\n", "wants the columns 'age', 'price', which are not in the file; the file has 'x', 'y'. Add"),
+        ("a.csv", "x,y\n1,2\n", "wants the columns 'age', 'price', which are not in the file; the file has 'x', 'y'."),
         ("a.csv", "Age ,price\n1,2\n", "the file has 'Age ', 'price'. Did you mean 'Age ' for 'age'? Then rename it"),
         ("a.csv", "age;price\n1;2\n", "it seems to be separated by semicolons"),
         ("a.csv", "age,price,age\n1,2,3\n", "a.csv: the file has more than one column named 'age'"),
@@ -243,7 +243,7 @@ WHOLE = "is not a whole number (long)"
         ("a.json", "[" * 100_000, "a.json: no JSON: it is nested too deeply"),
         ("a.json", "3", "a.json: there is a number, and a table is expected: a list of objects, "),
         ("a.json", '{"age": [1, 2], "price": [1]}', "a.json: the columns are not equally long lists"),
-        ("a.json", '{"columns": ["age"], "data": [[1, 2]]}', "a.json, row 1: the row has 2 values, and `columns` names"),
+        ("a.json", '{"columns": ["age"], "data": [[1, 2]]}', "a.json, row 1: the row has 2 values, and `columns`"),
         ("a.json", b'{"age": "\xfc"}', "a.json, line 1: the text is not UTF-8"),
     ],
 )  # fmt: skip

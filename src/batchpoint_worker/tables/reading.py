@@ -55,15 +55,14 @@ def _read_text(path: str, part: "Part | None", where: str, ending: str, packing:
     from batchpoint_worker.tables.files.text import Text
 
     text = Text(path, part, where, PACKED.get(packing, ""))
-    first_row = part.first_row if part else 0
     if ending in SEPARATORS:
         from batchpoint_worker.tables.files import delimited
 
-        return delimited.read(text, wanted, SEPARATORS[ending], first_row)
+        return delimited.read(text, wanted, SEPARATORS[ending])
     from batchpoint_worker.tables.files import json_documents
 
     if ending in JSON_LINES:
-        return json_documents.read_lines(text, wanted, first_row)
+        return json_documents.read_lines(text, wanted)
     return json_documents.read(text, wanted)
 
 

@@ -4,6 +4,8 @@
 """
 
 from batchpoint_worker.tables.fitting import fitted_arrow
+from batchpoint_worker.tables.parquet_rows import Unreadable, rows_of
+from batchpoint_worker.tables.parts import whole_of
 from batchpoint_worker.tables.signature import rejected
 from batchpoint_worker.tables.values import Unfit
 from batchpoint_worker.tables.wanted import Columns
@@ -29,8 +31,9 @@ _open = open
 def read_parquet(path: str, part: "Part | None", where: str, wanted: "Wanted") -> Columns:
     """The wanted columns of a Parquet file, or of some of its rows; raises Refused for a file that does not fit."""
     _demand_arrow(where, "Parquet")
-    with _open_parquet(path, where) as file:
-        return _columns(where, file.schema_arrow, lambda names: _parquet_table(file, names, part), part, wanted)
+    alone = whole_of(path, part) if part else ""
+    with _open_parquet(alone or path, where) as file:
+        return _columns(where, file.schema_arrow, lambda names: _parquet_table(file, path, names, part), part, wanted)
 
 
 def _open_parquet(path: str, where: str) -> "Any":
@@ -42,24 +45,9 @@ def _open_parquet(path: str, where: str) -> "Any":
         raise _unreadable(where, "Parquet", error)
 
 
-def _parquet_table(file: "Any", names: "list[str] | None", part: "Part | None") -> "Any":
-    if part is None:
-        return file.read(columns=names, use_threads=False)
-    groups, before = _groups(file.metadata, part)
-    table = file.read_row_groups(groups, columns=names, use_threads=False)
-    return table.slice(part.first_row - before, part.rows)
-
-
-def _groups(metadata: "Any", part: "Part") -> "tuple[list[int], int]":
-    """The row groups that a part lies in, and the rows before the first of them."""
-    groups, first, before = [], 0, 0
-    for group in range(metadata.num_row_groups):
-        end = first + metadata.row_group(group).num_rows
-        if first < part.first_row + part.rows and end > part.first_row:
-            before = before if groups else first
-            groups.append(group)
-        first = end
-    return groups, before
+def _parquet_table(file: "Any", path: str, names: "list[str] | None", part: "Part | None") -> "Any":
+    # Parts of one file come one after the other, and reading goes on where it stopped.
+    return file.read(columns=names, use_threads=False) if part is None else rows_of(path, part, names)
 
 
 def read_arrow(path: str, where: str, wanted: "Wanted") -> Columns:
@@ -104,7 +92,7 @@ def _columns(
     reading = None if wanted.is_unchecked else wanted.of(where, header, lambda: _numeric(schema))
     try:
         table = table_of(None if reading is None else list(reading.kinds))
-    except (OSError, pyarrow.ArrowException) as error:
+    except (OSError, pyarrow.ArrowException, Unreadable) as error:
         raise _unreadable(where, "a table", error)
     columns = Columns(where, table.num_rows, part.first_row if part else 0)
     if reading is None:

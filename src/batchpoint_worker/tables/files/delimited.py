@@ -41,17 +41,17 @@ _EXACT = 1 << 53
 _FLOAT_MAX = 3.4028234e38
 
 
-def read(text: "Text", wanted: "Wanted", separator: str, first_row: int) -> Columns:
+def read(text: "Text", wanted: "Wanted", separator: str) -> Columns:
     """The wanted columns; raises Refused for a file that does not fit."""
     header = _header(text, separator)
     if wanted.is_unchecked:
-        return _as_it_is(text, wanted, header, separator, first_row)
+        return _as_it_is(text, wanted, header, separator)
     reading = wanted.of(text.where, header, lambda: _numeric(text, header, separator))
     found = _at_once(text, header, reading, separator) if _is_plain(header, reading) else None
     if found is None:
         found = _row_by_row(text, header, reading, separator)
     count, values = found
-    columns = Columns(text.where, count, first_row)
+    columns = Columns(text.where, count, text.first_row)
     columns.inputs = {name: values[name] for name in reading.inputs}
     columns.passed = [(name, values[name]) for name in reading.passed]
     return columns
@@ -224,7 +224,7 @@ def _row_by_row(text: "Text", header: "list[str]", reading: "Reading", separator
         if len(row) != len(header):
             raise rejected(
                 "%s, row %d (line %d): the row has %s, and the first line of the file names %d; correct the row"
-                % (text.where, len(lines) + 1, text.line(line), _fields(len(row)), len(header))
+                % (text.where, text.first_row + len(lines) + 1, text.line(line), _fields(len(row)), len(header))
             )
         lines.append(line)
         for name, place in places.items():
@@ -242,14 +242,14 @@ def _fit(text: "Text", name: str, values: "list[str]", kind: str, lines: "list[i
     except Unfit as error:
         raise rejected(
             "%s, column %r, row %d (line %d): %s"
-            % (text.where, name, error.index + 1, text.line(lines[error.index]), error)
+            % (text.where, name, text.first_row + error.index + 1, text.line(lines[error.index]), error)
         )
 
 
 # ---- without a signature ------------------------------------------------------------------------------------------
 
 
-def _as_it_is(text: "Text", wanted: "Wanted", header: "list[str]", separator: str, first_row: int) -> Columns:
+def _as_it_is(text: "Text", wanted: "Wanted", header: "list[str]", separator: str) -> Columns:
     """As pandas reads it, which is what such models were made with."""
     passed = wanted.passed(text.where, header)
     try:
@@ -257,7 +257,7 @@ def _as_it_is(text: "Text", wanted: "Wanted", header: "list[str]", separator: st
         verbatim = _texts(text, separator) if passed else {}
     except (ValueError, OverflowError) as error:
         raise not_utf8(text) or rejected("%s cannot be read as a table: %s; correct the file" % (text.where, error))
-    columns = Columns(text.where, len(frame), first_row)
+    columns = Columns(text.where, len(frame), text.first_row)
     columns.whole = frame
     columns.passed = [(name, verbatim[name]) for name in passed]
     return columns

@@ -41,18 +41,21 @@ _AT_ONCE = frozenset(("long", "double", "boolean", VERBATIM))
 # ---- one object on each line --------------------------------------------------------------------------------------
 
 
-def read_lines(text: "Text", wanted: "Wanted", first_row: int) -> Columns:
+def read_lines(text: "Text", wanted: "Wanted") -> Columns:
     """The wanted columns; raises Refused for a file that does not fit."""
-    found = None if wanted.is_unchecked else _at_once(text, wanted, first_row)
+    found = None if wanted.is_unchecked else _at_once(text, wanted)
     if found is not None:
         return found
     records, lines = _records(text)
     return _of_records(
-        text, records, lambda row: "row %d (line %d)" % (row + 1, text.line(lines[row])), wanted, first_row
+        text,
+        records,
+        lambda row: "row %d (line %d)" % (text.first_row + row + 1, text.line(lines[row])),
+        wanted,
     )
 
 
-def _at_once(text: "Text", wanted: "Wanted", first_row: int) -> "Columns | None":
+def _at_once(text: "Text", wanted: "Wanted") -> "Columns | None":
     """None when a look at each value is needed."""
     if pyarrow is None or not text.data.strip():
         return None
@@ -74,21 +77,19 @@ def _at_once(text: "Text", wanted: "Wanted", first_row: int) -> "Columns | None"
         )
     except (pyarrow.ArrowInvalid, pyarrow.ArrowNotImplementedError):
         return None
-    return _of_table(text, table, wanted, known, first_row)
+    return _of_table(text, table, wanted, known)
 
 
 def _others(known: "dict[str, str]") -> str:
     return "infer" if VERBATIM in known.values() else "ignore"
 
 
-def _of_table(
-    text: "Text", table: "Any", wanted: "Wanted", known: "dict[str, str]", first_row: int
-) -> "Columns | None":
+def _of_table(text: "Text", table: "Any", wanted: "Wanted", known: "dict[str, str]") -> "Columns | None":
     try:
         values = {name: fitted_arrow(table.column(name), kind) for name, kind in known.items()}
     except (Unfit, KeyError):
         return None
-    columns = Columns(text.where, table.num_rows, first_row)
+    columns = Columns(text.where, table.num_rows, text.first_row)
     columns.inputs = {str(one.name): values[str(one.name)] for one in wanted.signature.columns}
     columns.passed = [(name, values[name]) for name in wanted.passthrough]
     return columns
@@ -149,7 +150,7 @@ def read(text: "Text", wanted: "Wanted") -> Columns:
     """The wanted columns of one document; raises Refused for a file that does not fit."""
     document = _document(text)
     if document is None:
-        return read_lines(text, wanted, 0)
+        return read_lines(text, wanted)
     for name in ("dataframe_split", "dataframe_records", "instances", "inputs"):
         if isinstance(document, dict) and name in document:
             document = document[name]
@@ -157,7 +158,7 @@ def read(text: "Text", wanted: "Wanted") -> Columns:
     header, values = _table(text, document)
     if not header and values and values[0]:
         return _as_array(text, values[0], wanted)
-    return _of_columns(text, dict(zip(header, values)), header, lambda row: "row %d" % (row + 1), wanted, 0)
+    return _of_columns(text, dict(zip(header, values)), header, lambda row: "row %d" % (row + 1), wanted)
 
 
 def _document(text: "Text") -> "Any":
@@ -234,18 +235,16 @@ def _as_array(text: "Text", rows: "list[Any]", wanted: "Wanted") -> Columns:
     if len(names) == width and not wanted.signature.is_unnamed:
         header = names
     values = {name: [row[place] for row in rows] for place, name in enumerate(header)}
-    return _of_columns(text, values, header, lambda row: "row %d" % (row + 1), wanted, 0)
+    return _of_columns(text, values, header, lambda row: "row %d" % (row + 1), wanted)
 
 
 # ---- values that Python has read ----------------------------------------------------------------------------------
 
 
-def _of_records(
-    text: "Text", records: "list[dict[str, Any]]", place: "Place", wanted: "Wanted", first_row: int
-) -> Columns:
+def _of_records(text: "Text", records: "list[dict[str, Any]]", place: "Place", wanted: "Wanted") -> Columns:
     header = list(dict.fromkeys(name for record in records for name in record))
     values = {name: [record.get(name) for record in records] for name in header}
-    return _of_columns(text, values, header, place, wanted, first_row)
+    return _of_columns(text, values, header, place, wanted)
 
 
 def _of_columns(
@@ -254,10 +253,9 @@ def _of_columns(
     header: "list[str]",
     place: "Place",
     wanted: "Wanted",
-    first_row: int,
 ) -> Columns:
     count = len(next(iter(values.values()), []))
-    columns = Columns(text.where, count, first_row)
+    columns = Columns(text.where, count, text.first_row)
     if not count:
         return columns
     if wanted.is_unchecked:

@@ -24,6 +24,8 @@ class Text:
     def __init__(self, path: str, part: "Part | None", where: str, packing: str) -> None:
         #: How messages name the file.
         self.where = where
+        #: Index in the file of the first row of ``data``.
+        self.first_row = part.first_row if part else 0
         self._path = path
         self._part = part
         try:
