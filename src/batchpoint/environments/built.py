@@ -3,6 +3,7 @@
 The server answers it, and nothing is changed. It starts no interpreter: what the builder wrote down counts.
 """
 
+import hashlib
 import json
 import re
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ from batchpoint.entities.assets import Environment
 from batchpoint.entities.environments.state import EnvironmentState
 from batchpoint.entities.naming.credentials import masked
 from batchpoint.environments.spec import read_spec
+from batchpoint.storage.atomic import sha256_of
 from batchpoint.storage.discarding import size_of
 from batchpoint.storage.lock import is_locked
 
@@ -49,9 +51,25 @@ def looked_at(environment: Environment, home: Path) -> EnvironmentState:
         last_used=_moment(used),
         seconds=round(record.get("seconds", 0.0), 1),
         notes=tuple(record["notes"]),
-        locks=tuple(map(str, _locks(folder))),
-        packages=tuple(package for path in _locks(folder) for package in _packages(path)),
+        locks=tuple(map(str, pins(folder, record["version"]))),
+        packages=tuple(package for path in pins(folder, record["version"]) for package in _packages(path)),
     )
+
+
+def pins(folder: Path, python: str) -> list[Path]:
+    """The files that pin what is installed in the environment built in ``folder`` with that version of Python."""
+    minor = ".".join(python.split(".")[:2])
+    return [
+        path
+        for path in _locks(folder)
+        if not path.name.startswith("requirements-") or path.stem == f"requirements-{minor}"
+    ]
+
+
+def pins_sha256(folder: Path, python: str) -> str:
+    """Of the file that pins, or of the hashes of all where there are several. Empty where there is none."""
+    hashes = [sha256_of(path) for path in pins(folder, python)]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest() if hashes else ""
 
 
 def _holder(lock: Path) -> str:

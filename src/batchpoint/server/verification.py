@@ -12,6 +12,7 @@ from pathlib import Path
 
 from batchpoint.entities.evidence.manifest import MANIFEST_SHA256, ContentProof, Manifest, settings_sha256
 from batchpoint.entities.job import Job, JobStatus
+from batchpoint.environments.built import pins, pins_sha256
 from batchpoint.errors import BatchpointError, NotSupported, ResourceConflict, ResourceNotFound
 from batchpoint.server.lookup import ControlPlane
 from batchpoint.storage.content import content_hash, crc32_of_range
@@ -192,9 +193,16 @@ def _content(what: str, proof: ContentProof) -> Check:
 def _environment(home: Path, manifest: Manifest) -> Iterator[Check]:
     built = manifest.environment
     if built.lock_sha256:
-        minor = ".".join(built.python.split(".")[:2])
-        lock = home.absolute() / "environments" / built.spec / f"requirements-{minor}.lock"
-        yield _compared("environment", str(lock), built.lock_sha256, lambda: _sha256(lock))
+        folder = home.absolute() / "environments" / built.spec
+
+        def hashed() -> str:
+            pinned = pins(folder, built.python)
+            if not pinned:
+                raise FileNotFoundError(folder)
+            return pins_sha256(folder, built.python)
+
+        where = next(iter(pins(folder, built.python)), folder)
+        yield _compared("environment", str(where), built.lock_sha256, hashed)
 
 
 def _settings(job: Job, manifest: Manifest) -> Check:

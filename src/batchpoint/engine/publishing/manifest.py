@@ -137,6 +137,7 @@ def _environment(settings: JobSettings, home: Path) -> EnvironmentProof:
 
         found = start(str(program))
         return EnvironmentProof(interpreter=environment.python, python=found.version if found else "")
+    from batchpoint.environments.built import pins_sha256
     from batchpoint.environments.spec import read_spec
 
     try:
@@ -145,8 +146,7 @@ def _environment(settings: JobSettings, home: Path) -> EnvironmentProof:
         return EnvironmentProof()
     built = home.absolute() / "environments" / spec
     python = _python_of(built / "complete")
-    lock = built / f"requirements-{'.'.join(python.split('.')[:2])}.lock"
-    return EnvironmentProof(spec=spec, lock_sha256=sha256_of(lock), python=python)
+    return EnvironmentProof(spec=spec, lock_sha256=pins_sha256(built, python), python=python)
 
 
 def _python_of(record: Path) -> str:
