@@ -183,7 +183,7 @@ def test_the_manifest_says_what_was_read_run_and_written(engine: Engine, scripts
         code / "raises_in_run.py", source, mini_batch_size=2, max_retries=1, environment={"SECRET": "open sesame"}
     )
     told = manifest(ended)
-    assert told["schema_version"] == 1
+    assert told["schema_version"] == 2
     assert (told["job"], told["revision"], told["status"]) == ("job", 0, "Completed")
     assert told["output"]["sha256"] == hashlib.sha256(ended.output.read_bytes()).hexdigest()
     assert (told["output"]["bytes"], told["output"]["rows"]) == (ended.output.stat().st_size, 3)

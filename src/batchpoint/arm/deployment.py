@@ -1,6 +1,6 @@
 """The model deployment on the wire. References stay text here; the server resolves them."""
 
-from typing import Any
+from typing import Any, cast
 
 from batchpoint.arm.envelope import ids
 from batchpoint.arm.envelope.operations import kept_properties
@@ -14,9 +14,10 @@ from batchpoint.arm.envelope.reading import (
     system_data,
     without_none,
 )
-from batchpoint.entities.deployment import DEFAULT_OUTPUT_FILE_NAME, Deployment, Resources
+from batchpoint.entities.deployment import Deployment, Resources
 from batchpoint.entities.tables.generated import Generated
 from batchpoint.entities.tables.golden_rows import GoldenRows
+from batchpoint.entities.tables.output import OutputFormat, default_name
 from batchpoint.entities.tables.split import Split
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import NotSupported, ReferenceInvalid
@@ -107,7 +108,7 @@ def _reference(value: object, what: str) -> str:
 def _output_file_name(deployment: Deployment) -> str | None:
     if deployment.output_action != "append_row":
         return None
-    return deployment.output_file_name or DEFAULT_OUTPUT_FILE_NAME
+    return deployment.output_file_name or default_name(deployment.output_format)
 
 
 def _part(noun: Split | GoldenRows | None) -> dict[str, Any] | None:
@@ -145,11 +146,17 @@ def from_json(body: Body, endpoint: str | None = None, name: str | None = None) 
         "creation_context": creation_context(body),
         "output_action": output_action,
         # Clients send the default name along with summary_only.
-        "output_file_name": None if output_action == "summary_only" else properties.text("outputFileName"),
+        "output_file_name": None if output_action == "summary_only" else _named(properties),
         **_references(properties),
         **_scalars(properties),
     }
     return build(Deployment, values)
+
+
+def _named(properties: Body) -> str | None:
+    """The name of the gathered file, where it is not the one that its format has anyway: that changes with it."""
+    name, chosen = properties.text("outputFileName"), (properties.text("outputFormat") or "azure").lower()
+    return None if name == default_name(cast(OutputFormat, chosen)) else name
 
 
 def _references(properties: Body) -> dict[str, Any]:

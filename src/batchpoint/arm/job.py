@@ -110,7 +110,7 @@ def _output(job: Job) -> dict[str, str]:
 
 
 def _output_type(job: Job) -> str:
-    return "uri_file" if job.settings.output_action == "append_row" else "uri_folder"
+    return "uri_file" if job.settings.has_one_file else "uri_folder"
 
 
 def _output_by_id(job: Job, workspace: Workspace) -> dict[str, str]:

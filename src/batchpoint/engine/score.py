@@ -16,8 +16,8 @@ from batchpoint.engine.publishing.places import output_file
 from batchpoint.engine.run import JobRun
 from batchpoint.entities.assets import Environment
 from batchpoint.entities.data import Input
-from batchpoint.entities.deployment import DEFAULT_OUTPUT_FILE_NAME
 from batchpoint.entities.job import FAILED_ITEMS_PATH, FailureReason, Job, JobError, JobSettings, JobStatus, Progress
+from batchpoint.entities.tables.output import OutputFormat, default_name
 from batchpoint.errors import UserError
 from batchpoint.settings import Settings
 from batchpoint.storage.atomic import aside_path, fsync_file, fsync_folder
@@ -49,8 +49,10 @@ class ScoreRequest:
     isolate_failures: bool = True
     #: Interpreter or environment folder; None: our own.
     python: str | None = None
-    #: None: predictions.csv, or what the run to redrive wrote.
+    #: None: predictions.csv, .jsonl or .parquet, or what the run to redrive wrote.
     output_file_name: str | None = None
+    #: None: azure, or what the run to redrive has.
+    output_format: OutputFormat | None = None
     #: Score again what failed in the latest run that left something below ``out``, into the same file.
     redrive: bool = False
     #: Name of the run to redrive; None: the latest.
@@ -145,7 +147,11 @@ def _reopened(request: ScoreRequest, ledger: MemoryLedger, kept: JobFolder) -> J
             "--redrive.",
             target=str(request.input),
         )
-    stays = {"output_folder": str(request.out.absolute()), "output_file_name": before.output_file_name}
+    stays = {
+        "output_folder": str(request.out.absolute()),
+        "output_file_name": before.output_file_name,
+        "output_format": before.output_format,
+    }
     return ledger.reopen(job.name, now.model_copy(update={**stays, "mini_batch_size": before.mini_batch_size}))
 
 
@@ -153,6 +159,7 @@ def _refuse_what_stays(request: ScoreRequest, run: str, before: JobSettings) -> 
     stays = {
         "--mini-batch-size": (request.mini_batch_size, before.mini_batch_size),
         "--output-file-name": (request.output_file_name, before.output_file_name),
+        "--output-format": (request.output_format, before.output_format),
     }
     for flag, (wanted, had) in stays.items():
         if wanted is not None and wanted != had:
@@ -186,7 +193,9 @@ def _job(request: ScoreRequest) -> Job:
     for path, what in ((request.input, "input"), (request.model, "model")):
         if path is not None and not path.exists():
             raise UserError(f"The {what} {path} does not exist.", target=str(path))
-    name = DEFAULT_OUTPUT_FILE_NAME if request.output_file_name is None else request.output_file_name
+    name = (
+        default_name(request.output_format or "azure") if request.output_file_name is None else request.output_file_name
+    )
     if name in {"", ".", ".."} or Path(name).name != name:
         raise UserError(f"The output file name {name!r} is no plain file name; the folder is named apart.", target=name)
     if request.out.resolve().is_relative_to(request.input.resolve()):
@@ -210,6 +219,7 @@ def _job(request: ScoreRequest) -> Job:
             ),
             output_folder=str(request.out.absolute()),
             output_file_name=name,
+            output_format=request.output_format or "azure",
             mini_batch_size=request.mini_batch_size or _MINI_BATCH_SIZE,
             max_concurrency_per_instance=request.workers,
             max_retries=request.max_retries,

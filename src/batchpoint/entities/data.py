@@ -11,6 +11,7 @@ from batchpoint.entities.assets import ASSET_OUTPUT_ONLY
 from batchpoint.entities.deployment import LoggingLevel
 from batchpoint.entities.naming import names
 from batchpoint.entities.noun import CreationContext, Lowered, Noun, Tags
+from batchpoint.entities.tables.output import OutputFormat
 
 DataType = Literal["uri_file", "uri_folder", "mltable"]
 
@@ -159,6 +160,7 @@ _OVERRIDES = (
     "isolate_failures",
     "max_mini_batches_per_worker",
     "provenance",
+    "output_format",
 )
 
 
@@ -222,6 +224,8 @@ class Invocation(Noun):
     max_mini_batches_per_worker: int | None = Field(default=None, ge=1)
     #: Whether each line of the gathered file says where it came from (ours).
     provenance: bool | None = None
+    #: ``azure``, ``csv``, ``jsonl`` or ``parquet``; only for a deployment with ``append_row`` (ours).
+    output_format: Annotated[OutputFormat, Lowered] | None = None
     #: Words to find it by; a value is never empty.
     tags: Tags = Field(default_factory=dict)
     #: Words for programs; kept and shown as they are.

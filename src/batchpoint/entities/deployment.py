@@ -19,8 +19,6 @@ from batchpoint.entities.tables.split import Split
 OutputAction = Literal["append_row", "summary_only"]
 LoggingLevel = Literal["warning", "info", "debug"]
 
-DEFAULT_OUTPUT_FILE_NAME = "predictions.csv"
-
 
 class CodeConfiguration(Noun):
     """The folder with the scoring code and the script in it."""
@@ -153,7 +151,8 @@ class Deployment(Noun):
     mini_batch_size: int = Field(default=10, ge=1)
     #: ``append_row`` gathers what run() returns in one file; ``summary_only`` counts and keeps what the script writes.
     output_action: Annotated[OutputAction, Lowered] = "append_row"
-    #: Name of the gathered file, ``predictions.csv`` when nothing is said; only with ``append_row``.
+    #: Name of the gathered file, ``predictions.csv`` (``.jsonl``, ``.parquet``) when nothing is said; only with
+    #: ``append_row``.
     output_file_name: str | None = None
     #: How often and how long one mini-batch is tried.
     retry_settings: RetrySettings = RetrySettings()
@@ -195,9 +194,18 @@ class Deployment(Noun):
     generated: Generated | None = None
 
     @model_validator(mode="after")
-    def _file_name_only_with_append_row(self) -> "Deployment":
-        if self.output_action == "summary_only" and self.output_file_name:
+    def _files_only_with_append_row(self) -> "Deployment":
+        if self.output_action == "append_row":
+            return self
+        if self.output_file_name:
             raise problem_with(
                 "output_file_name", "with output_action: summary_only there is no output file to name; remove this key"
             )
+        for key, is_said in (
+            ("output_format", self.output_format != "azure"),
+            ("output_shard_size", self.output_shard_size is not None),
+        ):
+            if is_said:
+                message = "with output_action: summary_only the script writes the files itself, in any form it likes"
+                raise problem_with(key, f"{message}; remove this key, or write output_action: append_row")
         return self

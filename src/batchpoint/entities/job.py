@@ -10,9 +10,9 @@ from batchpoint.entities.assets import Environment
 from batchpoint.entities.compute import Place
 from batchpoint.entities.data import Chances, Input
 from batchpoint.entities.datastore import Datastore
-from batchpoint.entities.deployment import DEFAULT_OUTPUT_FILE_NAME, LoggingLevel, OutputAction
+from batchpoint.entities.deployment import LoggingLevel, OutputAction
 from batchpoint.entities.noun import CreationContext, Moment, Noun, Tags
-from batchpoint.entities.tables.output import OutputFormat, PredictionColumns
+from batchpoint.entities.tables.output import OutputFormat, PredictionColumns, default_name
 from batchpoint.entities.tables.split import Split
 from batchpoint.errors import ResourceConflict
 
@@ -67,7 +67,7 @@ class JobSettings(Noun):
     output_store: Datastore | None = None
     output_uri: str = ""
     output_action: OutputAction = "append_row"
-    output_file_name: str = DEFAULT_OUTPUT_FILE_NAME
+    output_file_name: str = default_name("azure")
     mini_batch_size: int = 10
     instance_count: int = 1
     max_concurrency_per_instance: int = 1

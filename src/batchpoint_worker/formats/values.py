@@ -33,9 +33,11 @@ def plain(value: "Any") -> "Any":
         return _of_library(value)
     if isinstance(value, (bytearray, memoryview)):
         return bytes(value)
-    for known in (bool, int, float, bytes, Decimal, datetime, date, time, timedelta, dict):
+    if isinstance(value, (bool, bytes, Decimal, date, time, timedelta)):
+        return value
+    for known in (int, float, dict):
         if isinstance(value, known):
-            return known(value) if known in (int, float, dict) else value
+            return known(value)
     if isinstance(value, (list, tuple)):
         return list(value)
     if isinstance(value, (set, frozenset)):

@@ -5,9 +5,10 @@ from typing import Any
 from batchpoint.entities.assets import Code, Environment, Model
 from batchpoint.entities.compute import Compute
 from batchpoint.entities.datastore import Datastore
-from batchpoint.entities.deployment import DEFAULT_OUTPUT_FILE_NAME, Deployment
+from batchpoint.entities.deployment import Deployment
 from batchpoint.entities.job import OUTPUT, STEP, Job, shown_properties, step_of
 from batchpoint.entities.noun import Noun
+from batchpoint.entities.tables.output import default_name
 
 #: Printed even when empty; every other empty map or list is left out.
 _KEPT_EMPTY = frozenset({"tags", "properties", "defaults", "environment_variables"})
@@ -73,7 +74,7 @@ def _deployment(shape: dict[str, Any]) -> dict[str, Any]:
     # The service answers in this spelling, whatever the file said.
     shape["logging_level"] = str(shape["logging_level"]).capitalize()
     if shape["output_action"] == "append_row":
-        shape.setdefault("output_file_name", DEFAULT_OUTPUT_FILE_NAME)
+        shape.setdefault("output_file_name", default_name(shape.get("output_format", "azure")))
     else:
         shape.pop("output_file_name", None)
     return shape

@@ -10,7 +10,7 @@ from batchpoint.entities.noun import Moment, Noun
 #: Property of a job that completed: sha256 of its manifest.
 MANIFEST_SHA256 = "batchpoint.manifest_sha256"
 #: Counts up when a reader of an older manifest would misread a newer one.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class FileProof(Noun):
@@ -58,14 +58,17 @@ class EnvironmentProof(Noun):
 
 
 class OutputProof(Noun):
-    """The gathered file."""
+    """The gathered file, or files."""
 
-    #: Relative to ``place``.
+    #: Relative to ``place``; of several files the name that their numbers are put into.
     path: str
     place: str
+    #: Of several files over a line for each: its hash, two spaces and its name.
     sha256: str
     bytes: int
     rows: int
+    #: Relative to ``place``, in order; empty where there is one.
+    files: tuple[FileProof, ...] = ()
 
 
 class Attempts(Noun):

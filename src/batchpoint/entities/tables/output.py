@@ -11,3 +11,10 @@ PredictionColumns = Literal["azure", "signature"]
 
 #: In ``passthrough_columns``: every column of the input.
 ALL_COLUMNS = "*"
+
+_NAMES: dict[OutputFormat, str] = {"jsonl": "predictions.jsonl", "parquet": "predictions.parquet"}
+
+
+def default_name(output_format: OutputFormat) -> str:
+    """Name of the gathered file when nobody names it."""
+    return _NAMES.get(output_format, "predictions.csv")

@@ -10,10 +10,11 @@ from typing import TypeVar
 from batchpoint.arm.envelope import ids
 from batchpoint.entities.assets import Code, Environment, Model
 from batchpoint.entities.data import Invocation
-from batchpoint.entities.deployment import DEFAULT_OUTPUT_FILE_NAME, Deployment
+from batchpoint.entities.deployment import Deployment
 from batchpoint.entities.endpoint import Endpoint
 from batchpoint.entities.job import NOTES, STEP, Job, JobSettings, job_of_step
 from batchpoint.entities.naming import names
+from batchpoint.entities.tables.output import default_name
 from batchpoint.errors import Problem, ReferenceInvalid, ResourceNotFound, UserError, ValidationFailed
 from batchpoint.server.identity.actions import ML
 from batchpoint.server.intake import limits
@@ -139,7 +140,7 @@ def _freeze(desk: Desk, job: str, deployment: Deployment, invocation: Invocation
         output_file_name=_output_file_name(deployment, invocation),
         mini_batch_size=_either(invocation.mini_batch_size, deployment.mini_batch_size),
         provenance=_either(invocation.provenance, deployment.provenance),
-        output_format=deployment.output_format,
+        output_format=invocation.output_format or deployment.output_format,
         passthrough_columns=deployment.passthrough_columns,
         prediction_columns=deployment.prediction_columns,
         output_shard_size=deployment.output_shard_size,
@@ -219,7 +220,13 @@ def _output_file_name(deployment: Deployment, invocation: Invocation) -> str:
         if invocation.output_file_name:
             message = f"need not be given: {deployment.name} has output_action summary_only. Remove it."
             raise ValidationFailed("invocation", (Problem("properties.outputFileName", message),))
-        return DEFAULT_OUTPUT_FILE_NAME
-    name = invocation.output_file_name or deployment.output_file_name or DEFAULT_OUTPUT_FILE_NAME
+        if invocation.output_format:
+            message = (
+                f"cannot be given: {deployment.name} has output_action summary_only, and its script writes the files."
+            )
+            raise ValidationFailed("invocation", (Problem("properties.outputFormat", f"{message} Remove it."),))
+        return default_name("azure")
+    chosen = default_name(invocation.output_format or deployment.output_format)
+    name = invocation.output_file_name or deployment.output_file_name or chosen
     check_output_file_name("invocation", name)
     return name

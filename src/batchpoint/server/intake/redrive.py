@@ -32,6 +32,7 @@ _STAYS = {
     "output_file_name": "outputFileName",
     "mini_batch_size": "miniBatchSize",
     "provenance": "provenance",
+    "output_format": "outputFormat",
     "job_name": "name",
     "experiment_name": "experimentName",
     "tags": "tags",

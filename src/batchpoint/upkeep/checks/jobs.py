@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchpoint.engine.preparation.plan import read_plan
+from batchpoint.entities.evidence.manifest import Manifest
 from batchpoint.entities.job import JobStatus
 from batchpoint.errors import SegmentCorrupt
 from batchpoint.storage.content import crc32_of_range
@@ -122,18 +123,40 @@ class _Look:
 
     def _output(self, deep: bool) -> Iterator[Finding]:
         job, recorded = self.kept.job, self.kept.output_sha256
+        if job.settings.output_shard_size is not None:
+            yield from self._shards(deep)
+            return
         path = Path(job.settings.output_folder, job.settings.output_file_name)
         if job.status is not JobStatus.COMPLETED or not recorded or not path.is_absolute():
             return
         if not path.is_file():
-            moved = f"Its output {path} is not there any more: somebody moved or removed it."
-            yield warning(f"job {self.name}", moved, "If you did not, put it back from a backup, or invoke again.")
+            yield self._moved(path)
         elif path.stat().st_size != self.kept.output_length or (deep and _sha256(path) != recorded):
-            yield problem(
-                f"job {self.name}",
-                f"Its output {path} is not what was published: somebody or the disk changed it.",
-                "If it was not you, check the disk, move the file away and invoke again.",
-            )
+            yield self._changed(path)
+
+    def _shards(self, deep: bool) -> Iterator[Finding]:
+        """Of an output of several files; the manifest knows them."""
+        job, folder = self.kept.job, Path(self.kept.job.settings.output_folder)
+        if job.status is not JobStatus.COMPLETED or not folder.is_absolute() or not self.folder.manifest.is_file():
+            return
+        proof = Manifest.model_validate_json(self.folder.manifest.read_bytes()).output
+        for file in proof.files if proof else ():
+            path = folder / file.path
+            if not path.is_file():
+                yield self._moved(path)
+            elif path.stat().st_size != file.bytes or (deep and _sha256(path) != file.sha256):
+                yield self._changed(path)
+
+    def _moved(self, path: Path) -> Finding:
+        moved = f"Its output {path} is not there any more: somebody moved or removed it."
+        return warning(f"job {self.name}", moved, "If you did not, put it back from a backup, or invoke again.")
+
+    def _changed(self, path: Path) -> Finding:
+        return problem(
+            f"job {self.name}",
+            f"Its output {path} is not what was published: somebody or the disk changed it.",
+            "If it was not you, check the disk, move the file away and invoke again.",
+        )
 
     def _wrong(self, message: str) -> Finding:
         check = f"job {self.name}"

@@ -55,6 +55,8 @@ def _lines(check: "Check", width: int) -> list[str]:
 def _compared(found: "Comparison") -> list[str]:
     if found.equal:
         return [f"The output is equal to that of job {found.other}, byte for byte."]
+    if found.line is None:
+        return [f"The output is not that of job {found.other}."]
     return [
         f"The output is not that of job {found.other}. They differ first in line {found.line:,}:",
         f"  here:  {found.here or '(nothing)'}",

@@ -26,6 +26,6 @@ def output_place(job: Job, workspace: Workspace) -> OutputPlace | None:
         return None
     folder = f"{place.long(workspace.subscription, workspace.resource_group, workspace.name).rstrip('/')}/"
     is_shared = (job.parent_job_name or job.name) not in place.path.split("/")
-    if is_shared and job.settings.output_action == "append_row":
+    if is_shared and job.settings.has_one_file:
         return OutputPlace(f"{folder}{job.settings.output_file_name}", "uri_file")
     return OutputPlace(folder, "uri_folder")
