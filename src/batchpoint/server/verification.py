@@ -45,7 +45,7 @@ class Comparison:
 
     other: str
     equal: bool
-    #: First line that differs, from 1, and what stands there in each; None where they are equal.
+    #: First line that differs, from 1, and what stands there in each; None where they are equal or have no lines.
     line: int | None = None
     here: str = ""
     there: str = ""
@@ -59,8 +59,9 @@ def verify(plane: ControlPlane, job: Job) -> list[Check]:
         return [manifest]
     checks = [_manifest_itself(job, folder)]
     if manifest.output is not None:
-        wanted = manifest.output.sha256
-        checks.append(_file(plane, job, "output", manifest.output.path, wanted))
+        checks += [_file(plane, job, "output", file.path, file.sha256) for file in manifest.output.files]
+        if not manifest.output.files:
+            checks.append(_file(plane, job, "output", manifest.output.path, manifest.output.sha256))
     if manifest.failed_items is not None:
         checks.append(_file(plane, job, "failed items", manifest.failed_items.path, manifest.failed_items.sha256))
     checks += [*_plan_and_segments(plane, job, folder, manifest)]
@@ -228,16 +229,30 @@ def compare(plane: ControlPlane, job: Job, other: Job) -> Comparison:
         if one.settings.output_action == "summary_only" or one.status is not JobStatus.COMPLETED:
             why = "its script writes the files" if one.status is JobStatus.COMPLETED else f"it is {one.status}"
             raise NotSupported(f"Job {one.name} has no gathered output to compare: {why}.", target=one.name)
-    name, other_name = job.settings.output_file_name, other.settings.output_file_name
     try:
-        found = first_difference(_blocks(plane, job, name), _blocks(plane, other, other_name))
+        found = first_difference(_output(plane, job), _output(plane, other))
     except OSError as error:
         message = f"An output cannot be read: {error.strerror or error}. See: job verify --name {job.name}"
         raise ResourceNotFound(message, target=job.name) from error
     if found is None:
         return Comparison(other.name, equal=True)
+    if "parquet" in (job.settings.output_format, other.settings.output_format):
+        # There are no lines to show.
+        return Comparison(other.name, equal=False)
     line, here, there = found
     return Comparison(other.name, False, line, here, there)
+
+
+def _output(plane: ControlPlane, job: Job) -> Iterator[bytes]:
+    """The gathered file, or the files, one after the other."""
+    settings = job.settings
+    names = [settings.output_file_name]
+    if not settings.has_one_file:
+        manifest = _manifest(job, job_folder(plane.settings.home, job.name))
+        proof = manifest.output if isinstance(manifest, Manifest) else None
+        names = [file.path for file in proof.files] if proof else []
+    for name in names:
+        yield from _blocks(plane, job, name)
 
 
 def first_difference(one: Iterator[bytes], other: Iterator[bytes]) -> tuple[int, str, str] | None:

@@ -163,6 +163,7 @@ def _output(job: Job, ending: Ending) -> OutputProof | None:
         sha256=published.sha256,
         bytes=published.length,
         rows=ending.progress.rows,
+        files=tuple(FileProof(path=s.name, sha256=s.sha256, bytes=s.length) for s in published.shards),
     )
 
 
