@@ -133,6 +133,9 @@ class Settings:
     container_runtime: str = ""
     #: Network of those workers: default, which is the runtime's own bridge, none, or host.
     container_network: str = "default"
+    #: Tracking server of MLflow's that ``models:/…`` and ``runs:/…`` are looked up at; empty: what the variable
+    #: MLFLOW_TRACKING_URI says, else none. What its client logs in with, it takes from its own variables.
+    mlflow_tracking_uri: str = ""
     #: Address that names of conda channels in conda files are relative to; a mirror has its own.
     conda_channel_alias: str = "https://conda.anaconda.org"
     #: Seconds within which a conda channel must have sent its index; after them it counts as out of reach.
@@ -169,6 +172,8 @@ class Settings:
             if f"BATCHPOINT_{f.name.upper()}" in environ
         }
         values["home"] = folder
+        if not values.get("mlflow_tracking_uri"):
+            values["mlflow_tracking_uri"] = environ.get("MLFLOW_TRACKING_URI", "")
         return cls(**{f.name: _typed(f.name, values[f.name]) for f in fields(cls) if f.name in values})
 
     @classmethod

@@ -10,13 +10,14 @@ from urllib.parse import unquote, urlsplit
 
 from batchpoint.errors import JobFailed, ReferenceInvalid, ResourceNotFound
 from batchpoint.server.intake.locations import resolve
+from batchpoint.server.intake.models.registry import fetch_registered
 from batchpoint.server.lookup import Desk
 from batchpoint.storage.atomic import aside_path
 from batchpoint.storage.bring import Choice, Place, bring, bring_file
 from batchpoint.storage.content import UPLOADS, StoredContent, store_content
 from batchpoint.storage.datastores import DEFAULT_DATASTORE, StoredPath, default_datastore, open_datastore
 from batchpoint.storage.listing import Found
-from batchpoint.storage.uri import kind_of_url
+from batchpoint.storage.uri import is_in_registry, kind_of_url
 
 #: Whatever the names begin with.
 _WHOLE = Choice(keeps_hidden=True)
@@ -27,7 +28,7 @@ def kept(desk: Desk, uri: str) -> tuple[str, str]:
 
     Raises ReferenceInvalid, ResourceNotFound and DatastoreUnavailable for what cannot be read.
     """
-    place = resolve(desk, uri)
+    place = uri if is_in_registry(uri) else resolve(desk, uri)
     root = Path(default_datastore(desk.settings.home, desk.workspace).path or "")
     if isinstance(place, Path):
         if not place.exists():
@@ -55,6 +56,8 @@ def _fetched(desk: Desk, place: StoredPath | str, root: Path) -> StoredContent:
     try:
         if isinstance(place, StoredPath):
             fetched = _from_store(desk, place, aside)
+        elif is_in_registry(place):
+            fetched = fetch_registered(desk, place.strip(), aside)
         else:
             fetched = _from_web(desk, place, aside)
         return store_content(fetched, root)

@@ -21,6 +21,7 @@ from batchpoint.storage.uri import (
     JobOutput,
     LocalPath,
     ObjectStoreUrl,
+    RegisteredModel,
     RunArtifact,
     datastore_to_register,
     parse_uri,
@@ -53,9 +54,9 @@ def resolve(desk: Desk, uri: str, use: str = "read") -> Location:
             raise ReferenceInvalid(message, target=uri)
         case ObjectStoreUrl() as url:
             return _registered(desk, url)
-        case RunArtifact(run=run):
-            message = f"{uri} is an artifact of run {run}, and runs are not kept here. Name the files themselves."
-            raise NotSupported(message, target=uri)
+        case RunArtifact() | RegisteredModel():
+            message = f"{uri} is known to a tracking server of MLflow's, and only models are fetched from those."
+            raise NotSupported(f"{message} Name the files themselves.", target=uri)
         case _:
             raise ReferenceInvalid(f"{uri} names an asset where a place is needed. Give {SUPPORTED_FORMS}.", target=uri)
 
