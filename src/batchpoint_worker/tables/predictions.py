@@ -24,6 +24,7 @@ if MYPY:
 
 PREDICTION = "prediction"
 #: Arrow types of what a model returns for no rows, by the names in its signature.
+_OF_TENSORS = {"bool": "boolean", "int32": "integer", "int64": "long", "float32": "float", "float64": "double"}
 _TYPES = {"boolean": "bool", "integer": "int32", "long": "int64", "float": "float32", "double": "float64"}
 
 
@@ -35,7 +36,7 @@ class Naming:
         names = [one.get("name") for one in outputs]
         #: Empty where the signature names nothing.
         self.names = [str(name) for name in names] if all(names) else []
-        self.kinds = [one.get("type") if isinstance(one.get("type"), str) else "" for one in outputs]
+        self._kinds = [_kind(one) for one in outputs]
 
     def columns(self, prediction: "Any", where: str, count: int) -> "Named":
         """The prediction as columns of ``count`` values; raises Refused for another number of rows."""
@@ -61,8 +62,16 @@ class Naming:
     def of_nothing(self) -> "Named":
         """The columns for a file without rows, for which no model is asked."""
         names = self.names if self._by_signature and self.names else [PREDICTION]
-        kinds = self.kinds if len(self.kinds) == len(names) else [""] * len(names)
-        return [(name, _empty(str(kind))) for name, kind in zip(names, kinds)]
+        kinds = self._kinds if len(self._kinds) == len(names) else [""] * len(names)
+        return [(name, _empty(kind)) for name, kind in zip(names, kinds)]
+
+
+def _kind(output: "dict[str, Any]") -> str:
+    """The type of single values; empty where a row has several."""
+    spec = output.get("tensor-spec")
+    if spec is not None:
+        return _OF_TENSORS.get(str(spec.get("dtype")), "") if len(spec.get("shape", ())) == 1 else ""
+    return output["type"] if isinstance(output.get("type"), str) else ""
 
 
 def _empty(kind: str) -> "Any":
@@ -161,10 +170,18 @@ def _typed(values: "Any") -> "Any":
     if isinstance(values, numpy.ndarray) and values.dtype.kind in "OU":
         values = values.tolist()
     if pyarrow is None:
-        return pandas.Series(values.tolist() if getattr(values, "ndim", 1) > 1 else values)
+        return _series(values)
     if isinstance(values, list):
         return _of_list(values)
     return _of_array(values) if isinstance(values, numpy.ndarray) else values
+
+
+def _series(values: "Any") -> "Any":
+    """Where there is no Arrow; what is no number stays what it is."""
+    values = values.tolist() if getattr(values, "ndim", 1) > 1 else values
+    if isinstance(values, list) and not all(isinstance(value, (int, float)) for value in values):
+        return pandas.Series(values, dtype="object")
+    return pandas.Series(values)
 
 
 def _of_extension(series: "Any") -> "Any":
@@ -267,10 +284,9 @@ def joined(tables: "list[Any]") -> "Any":
 
 
 def _concatenated(tables: "list[Any]") -> "Any":
-    try:
-        return pyarrow.concat_tables(tables, promote_options="permissive")
-    except TypeError:  # before pyarrow 14
+    if int(pyarrow.__version__.split(".")[0]) < 14:
         return pyarrow.concat_tables(tables, promote=True)
+    return pyarrow.concat_tables(tables, promote_options="permissive")
 
 
 def _of_common_types(tables: "list[Any]") -> "list[Any]":
