@@ -1,6 +1,8 @@
 """What a job that failed or was cancelled had scored by then: a file for whoever asks, never the job's output."""
 
 import os
+import subprocess
+import sys
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,11 +17,16 @@ from batchpoint.errors import NotSupported, ResourceConflict, ResourceNotFound
 from batchpoint.server.lookup import ControlPlane
 from batchpoint.server.routers.asked import AtPlane
 from batchpoint.server.routers.jobs import found_job
+from batchpoint.storage.atomic import aside_path
 from batchpoint.storage.job_folder import job_folder
 from batchpoint.store.records import LedgerRow, Part
 from batchpoint.store.tables.retention import PRUNED
 
 router = APIRouter(prefix="/batchpoint/v1/jobs/{job}/partial")
+
+#: Formats of which a file is more than the parts one after the other.
+_PUT_TOGETHER = frozenset({"csv", "parquet"})
+_BLOCK_BYTES = 1 << 20
 
 
 @router.get("")
@@ -59,12 +66,42 @@ def content(plane: AtPlane, job: str) -> StreamingResponse:
     """The rows of every mini-batch that stands in the ledger, in mini-batch order."""
     found, rows = _committed(plane, job)
     segments = job_folder(plane.settings.home, found.name).segments
+    if found.settings.output_format in _PUT_TOGETHER:
+        return StreamingResponse(_put_together(plane, found), media_type="application/octet-stream")
 
     def pieces() -> Iterator[bytes]:
         for row in rows:
             yield _rows_of(segments, row) or b""
 
     return StreamingResponse(pieces(), media_type="application/octet-stream")
+
+
+def _put_together(plane: ControlPlane, job: Job) -> Iterator[bytes]:
+    """The bytes of a file that a process makes of them, and that is gone when they are read."""
+    target = aside_path(job_folder(plane.settings.home, job.name).path)
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "batchpoint.engine.publishing.partial", job.name, str(target)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        cwd=plane.settings.home,
+        env=plane.settings.child_environ(),
+        check=False,
+    )
+    if done.returncode:
+        target.unlink(missing_ok=True)
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        why = lines[-1] if lines else f"the process ended with {done.returncode}"
+        raise ResourceConflict(f"What job {job.name} had scored cannot be put together: {why}", target=job.name)
+
+    def pieces() -> Iterator[bytes]:
+        try:
+            with target.open("rb") as file:
+                while piece := file.read(_BLOCK_BYTES):
+                    yield piece
+        finally:
+            target.unlink(missing_ok=True)
+
+    return pieces()
 
 
 def partial_name(output_file_name: str) -> str:
