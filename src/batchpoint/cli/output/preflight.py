@@ -74,6 +74,8 @@ class _List:
     def close(self, last_words: str) -> None:
         """The last line: how many there are of each, and what was not done because of that."""
         self._clear()
+        for text in self._estimated():
+            self._say(text)
         counts = [f"{count} {word}{'s' * (count != 1)}" for word, count in self.counts.items() if count]
         told = ", ".join(counts) or "Nothing stands in the way"
         self._say(f"\n{self._bold(told)}. {last_words}")
@@ -85,6 +87,23 @@ class _List:
         found = {"ok": not self.counts["error"], "counts": self.counts, "checks": self.checks}
         found["findings"] = self.findings
         return found | ({"estimate": self.estimate} if self.estimate else {})
+
+    def _estimated(self) -> list[str]:
+        """What an estimate says, if this was one."""
+        told = self.estimate
+        if told is None:
+            return []
+        work = f"{told['items']:,} files in {told['mini_batches']:,} mini-batches"
+        lines = [
+            f"\n{work}, {_size(told['input_bytes'])} to read, about {_size(told['output_bytes'])} to write.",
+            f"A worker needs {_size(told['worker_peak_bytes'])} and is ready after {_span(told['start_s'])}.\n",
+            self._dim(f"{'instances':>9}  {'workers':>7}  {'duration, 8 times of 10':<26}  {'memory':>9}"),
+        ]
+        for one in told["durations"]:
+            span = f"{_span(one['low_s'])} to {_span(one['high_s'])}"
+            line = f"{one['instances']:>9}  {one['workers']:>7}  {span:<26}  {_size(one['memory_bytes']):>9}"
+            lines.append(self._bold(line) if one["instances"] == told["instance_count"] else line)
+        return lines
 
     def _codes(self) -> list[str]:
         from batchpoint.explanations import find
@@ -145,3 +164,18 @@ class _List:
 
     def _bold(self, text: str) -> str:
         return self._in("1", text)
+
+
+def _size(count: float) -> str:
+    for unit, one in (("GB", 1 << 30), ("MB", 1 << 20), ("KB", 1 << 10)):
+        if count >= one:
+            return f"{count / one:,.1f} {unit}"
+    return f"{count:,.0f} bytes"
+
+
+def _span(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    if seconds < 3600:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:.1f} h"

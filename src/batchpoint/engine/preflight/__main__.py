@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from batchpoint.compute import orphans, strays
 from batchpoint.engine.preflight.checks import Preflight, Wish
+from batchpoint.engine.preflight.estimate.estimating import Estimate
 from batchpoint.engine.preflight.report import Report, error
 from batchpoint.entities.job import JobSettings
 from batchpoint.errors import InternalError
@@ -61,7 +62,8 @@ def main() -> int:
 
 
 def _check(wish: Wish, report: Report, asked: dict[str, Any]) -> None:
-    Preflight(wish, Settings.load(), report).run()
+    kind = Estimate if asked.get("estimate") else Preflight
+    kind(wish, Settings.load(), report).run()
 
 
 def _wish(asked: dict[str, Any]) -> Wish:
@@ -72,6 +74,7 @@ def _wish(asked: dict[str, Any]) -> Wish:
         has_input=bool(asked.get("has_input", True)),
         has_own_output=bool(asked.get("has_own_output")),
         arm_id=str(asked.get("arm_id", "")),
+        max_instances=int(asked.get("max_instances", 1)),
     )
 
 

@@ -42,6 +42,8 @@ class Wish:
     has_own_output: bool = False
     #: Of the workspace, as workers know it.
     arm_id: str = ""
+    #: Of the compute.
+    max_instances: int = 1
 
 
 class Preflight:
@@ -129,20 +131,21 @@ class Preflight:
             why = "no file fits" if self.inputs is not None and self.inputs.here else "no input was given"
             self.report.skip("sample", "Sample files are scored", why)
             return None
-        chosen = self._scored = cut(self.inputs.root, choose(self.fitting, SAMPLE_ITEMS), self.wish.folder / "short")
+        few = choose(self.fitting, SAMPLE_ITEMS)
+        chosen = self._scored = cut(self.inputs.root, few, self.wish.folder / "short", self.wish.settings.split)
         with self.report.check("start", title):
             sampled = self.sample(chosen)
-            self._tell_of_start(sampled)
+            self.tell_of_start(sampled)
         if not sampled.executions:
             self.report.skip("sample", "Sample files are scored", "no worker got ready")
             return sampled
         with self.report.check("sample", "Sample files are scored"):
-            self._tell_of_sample(sampled, chosen)
+            self.tell_of_sample(sampled, chosen)
         return sampled
 
     def _start_alone(self, title: str) -> None:
         with self.report.check("start", title):
-            self._tell_of_start(self.sample([]))
+            self.tell_of_start(self.sample([]))
 
     def sample(self, chosen: list[Chosen], workers: int = 1, limit_s: float = SAMPLE_S) -> Sampled:
         """Score the chosen items as the job would, no longer than ``limit_s``; of nothing only a worker is started."""
@@ -157,7 +160,7 @@ class Preflight:
         )
         return run_sample(sample, self.settings, limit_s)
 
-    def _tell_of_start(self, sampled: Sampled) -> None:
+    def tell_of_start(self, sampled: Sampled) -> None:
         failed = sampled.job.error
         if failed is not None and failed.code != "NoSuccessfulItems":
             for line in causes.traceback_of(failed):
@@ -166,7 +169,7 @@ class Preflight:
         elif sampled.inits_s:
             self.report.say(f"init() took {max(sampled.inits_s):.1f} s")
 
-    def _tell_of_sample(self, sampled: Sampled, chosen: list[Chosen]) -> None:
+    def tell_of_sample(self, sampled: Sampled, chosen: list[Chosen]) -> None:
         for failed in sampled.failed:
             self.report.find(causes.of_items(failed))
         for one in chosen:

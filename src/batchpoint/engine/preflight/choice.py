@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from batchpoint.engine.preflight.tables.heads import kind_of
+from batchpoint.engine.preparation.splitting.cutter import Cutter
+from batchpoint.entities.tables.parts import split_item
+from batchpoint.entities.tables.split import Split
 
 #: Larger tables are shortened, to so many bytes of text or rows of Parquet.
 WHOLE_BYTES = 4 << 20
@@ -82,11 +85,28 @@ def spread_by_size(items: Sequence[Item], count: int) -> list[Item]:
     return [items[place] for place in sorted(places)]
 
 
-def cut(root: str, chosen: Sequence[Item], folder: Path) -> list[Chosen]:
-    """The items as they are scored: large tables shortened, what is too large left out while something is left."""
-    found = [_cut(Path(root, os.fsdecode(item.name)), item, folder / str(place)) for place, item in enumerate(chosen)]
+def cut(root: str, chosen: Sequence[Item], folder: Path, split: Split | None = None) -> list[Chosen]:
+    """The items as they are scored: of large tables the first part that ``split`` cuts, or else the first rows.
+
+    What is too large to be scored is left out while something is left.
+    """
+    found = []
+    for place, item in enumerate(chosen):
+        parts = [item.name] if split is None else Cutter(split, root).first_parts(item.name, 1)
+        if parts[0] != item.name:
+            found.append(Chosen(item, parts[0], part_bytes(parts[0], item.size)))
+        else:
+            found.append(_cut(Path(root, os.fsdecode(item.name)), item, folder / str(place)))
     small = [one for one in found if one.size <= SAMPLE_BYTES]
     return small or found[:1]
+
+
+def part_bytes(item: bytes, whole: int) -> int:
+    """Bytes of a part of a file; of Parquet, whose parts are rows, nobody knows, and the file counts."""
+    _, part = split_item(item)
+    if part is None or part.begin is None or part.end is None:
+        return whole
+    return part.end - part.begin
 
 
 def _cut(path: Path, item: Item, folder: Path) -> Chosen:
@@ -123,6 +143,22 @@ def first_rows(path: Path, limit: int = CUT_BYTES) -> bytes:
             return raw[:end]
         end -= 1
     return raw
+
+
+def cuts(root: str, one: Chosen, folder: Path) -> list[Chosen]:
+    """The item, and shorter beginnings of it: half, a quarter and so on. Of what is no text only the item itself."""
+    path = Path(root, os.fsdecode(one.path))
+    kind, packed = kind_of(path.name)
+    if packed or kind not in ("csv", "tsv", "jsonl") or split_item(one.path)[1] is not None:
+        return [one] * 4
+    found = []
+    for step in (3, 1, 4, 2, 1, 3, 2):
+        place = folder / one.item.name.hex()[-100:] / str(len(found))
+        place.mkdir(parents=True)
+        short = place / path.name
+        short.write_bytes(first_rows(path, max(1, one.size >> step)))
+        found.append(Chosen(one.item, os.fsencode(short), short.stat().st_size))
+    return [*found, one]
 
 
 def _cut_parquet(path: Path, short: Path) -> None:

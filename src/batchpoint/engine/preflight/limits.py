@@ -14,6 +14,8 @@ from batchpoint.entities.job import JobSettings
 _MB, _GB = 1 << 20, 1 << 30
 #: A call that takes more of its time than this in the sample may take all of it on another day.
 _NEAR = 0.5
+#: Processor time is counted in hundredths of a second: less than this tells nothing.
+_TELLING_S = 0.2
 #: The share of its time in which a worker that is busy uses a processor.
 _BUSY = 0.7
 
@@ -95,7 +97,7 @@ def busy(sampled: Sampled) -> float:
     """Processors that a worker keeps busy while it scores; 1 where the sample is too short to tell."""
     seconds = sum(one.seconds for one in sampled.executions)
     scoring = sampled.scoring_cpu_s
-    return scoring / seconds if seconds > 1.0 else 1.0
+    return min(1.0, scoring / seconds) if seconds > _TELLING_S else 1.0
 
 
 def too_full(expected: int, disks: list[Disk]) -> Iterator[Finding]:

@@ -105,8 +105,11 @@ class Sampled:
 
 
 def run_sample(sample: Sample, settings: Settings, limit_s: float = math.inf) -> Sampled:
-    """Run it and wait; a job that fails is a result. After ``limit_s`` it is canceled, and what is scored counts."""
-    began = time.monotonic()
+    """Run it and wait; a job that fails is a result.
+
+    ``limit_s`` after the first items were scored it is canceled, and what is scored by then counts.
+    """
+    began, first_at = time.monotonic(), math.inf
     ledger = MemoryLedger()
     folder = JobFolder(sample.folder.absolute() / "job")
     folder.path.mkdir(parents=True, exist_ok=True)
@@ -122,7 +125,10 @@ def run_sample(sample: Sample, settings: Settings, limit_s: float = math.inf) ->
     write_plan(folder.plan_items, folder.plan_header, sample.root, sample.items, job.settings.mini_batch_size)
 
     def stop_in_time(progress: Progress) -> None:
-        if time.monotonic() - began > limit_s and progress.items_succeeded + progress.items_failed < progress.items:
+        nonlocal first_at
+        done, now = progress.items_succeeded + progress.items_failed, time.monotonic()
+        first_at = min(first_at, now) if done else first_at
+        if done < progress.items and now - first_at > limit_s:
             ledger.request_cancel(job.name)
 
     run = JobRun(job.name, ledger, folder, settings, stop_in_time, python=sample.python)

@@ -101,6 +101,7 @@ class Preflights:
             "has_input": asked.has_input,
             "has_own_output": asked.has_own_output,
             "arm_id": asked.arm_id,
+            "max_instances": asked.max_instances,
             "limit_s": self._settings.preflight_limit_s,
             "estimate": estimate,
         }

@@ -28,6 +28,7 @@ from batchpoint.storage.uri import AssetReference, is_in_registry, parse_uri
 from batchpoint.store.pretence import Pretence
 
 T = TypeVar("T")
+A = TypeVar("A", Model, Code)
 
 #: In the place of an input that nobody has named: it is never read.
 _NO_INPUT = Input(type="uri_folder", path="https://input.invalid/")
@@ -44,6 +45,8 @@ class Asked:
     #: True where nobody has named a place for the output.
     has_own_output: bool = True
     arm_id: str = ""
+    #: Of the compute that the job would run on.
+    max_instances: int = 1
     #: What was looked at until now, as a check.
     title: str = "Everything that the deployment names is there"
 
@@ -55,6 +58,8 @@ def of_invocation(desk: Desk, endpoint: str, wanted: Invocation) -> Asked:
     here, _ = _pretending(desk)
     job = _tried(asked, lambda: invocation.create_job(here, endpoint, wanted))
     _keep(asked, job)
+    if job is not None:
+        asked.max_instances = here.compute(job.compute).max_instances
     return asked
 
 
@@ -148,7 +153,7 @@ def _named(code: Code) -> Code:
     return code.model_copy(update={"name": uuid.uuid4().hex, "version": "1"})
 
 
-def _pretended(here: Desk, asset: Model | Code) -> str:
+def _pretended(here: Desk, asset: A) -> str:
     """The id under which a version is known for as long as this request takes."""
     name = uuid.uuid4().hex
     arm_id = ids.asset_id(here.workspace, SEGMENT[type(asset)], name, "1")
