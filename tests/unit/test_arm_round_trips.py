@@ -17,6 +17,7 @@ from batchpoint.entities.deployment import CodeConfiguration, Deployment, Resour
 from batchpoint.entities.endpoint import Endpoint, EndpointDefaults
 from batchpoint.entities.job import FailureReason, Job, JobError, JobSettings, JobStatus, Progress
 from batchpoint.entities.noun import created_now
+from batchpoint.entities.tables.split import Split
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import InternalError, NotSupported, ReferenceInvalid, ValidationFailed
 
@@ -405,6 +406,7 @@ def test_an_invocation_comes_back_as_it_went() -> None:
         isolate_failures=False,
         max_mini_batches_per_worker=3,
         provenance=True,
+        split=Split(rows=500),
         max_retries=0,
         timeout_s=90,
         tags={"a": "b"},

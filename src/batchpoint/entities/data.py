@@ -12,6 +12,7 @@ from batchpoint.entities.deployment import LoggingLevel
 from batchpoint.entities.naming import names
 from batchpoint.entities.noun import CreationContext, Lowered, Noun, Tags
 from batchpoint.entities.tables.output import OutputFormat
+from batchpoint.entities.tables.split import Split
 
 DataType = Literal["uri_file", "uri_folder", "mltable"]
 
@@ -161,6 +162,7 @@ _OVERRIDES = (
     "max_mini_batches_per_worker",
     "provenance",
     "output_format",
+    "split",
 )
 
 
@@ -226,6 +228,8 @@ class Invocation(Noun):
     provenance: bool | None = None
     #: ``azure``, ``csv``, ``jsonl`` or ``parquet``; only for a deployment with ``append_row`` (ours).
     output_format: Annotated[OutputFormat, Lowered] | None = None
+    #: Size of the parts that large files are cut into (ours).
+    split: Split | None = None
     #: Words to find it by; a value is never empty.
     tags: Tags = Field(default_factory=dict)
     #: Words for programs; kept and shown as they are.

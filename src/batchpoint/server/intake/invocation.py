@@ -144,7 +144,7 @@ def _freeze(desk: Desk, job: str, deployment: Deployment, invocation: Invocation
         passthrough_columns=deployment.passthrough_columns,
         prediction_columns=deployment.prediction_columns,
         output_shard_size=deployment.output_shard_size,
-        split=deployment.split,
+        split=invocation.split or deployment.split,
         chaos=_chaos(desk, deployment, invocation),
     )
     return as_deployed(desk, deployment, invocation, data)

@@ -33,6 +33,7 @@ _STAYS = {
     "mini_batch_size": "miniBatchSize",
     "provenance": "provenance",
     "output_format": "outputFormat",
+    "split": "split",
     "job_name": "name",
     "experiment_name": "experimentName",
     "tags": "tags",

@@ -67,9 +67,11 @@ def _waiting(call: Call) -> tuple[Path | None, bool]:
 def _invocation(call: Call) -> "Invocation":
     from batchpoint.entities.data import Invocation
 
-    flags = call.given(
-        "deployment_name", "job_name", "experiment_name", "mini_batch_size", "instance_count", "chaos"
-    ) | _input(call)
+    flags = (
+        call.given("deployment_name", "job_name", "experiment_name", "mini_batch_size", "instance_count", "chaos")
+        | _input(call)
+        | _split(call)
+    )
     if call.flags.name or not call.flags.file:
         flags["endpoint_name"] = documents.needed(call, "name")
     if call.flags.output_path:
@@ -94,6 +96,13 @@ def _input(call: Call) -> dict[str, Any]:
         if getattr(call.flags, name):
             values[f"input.{name}"] = getattr(call.flags, name)
     return values
+
+
+def _split(call: Call) -> dict[str, Any]:
+    given = call.given("split_rows", "split_bytes")
+    if len(given) > 1:
+        raise CommandLineInvalid("--split-rows and --split-bytes name two sizes of a part; keep one of them")
+    return {"split": {name.removeprefix("split_"): size for name, size in given.items()}} if given else {}
 
 
 def _output_path(text: str) -> str:
@@ -153,6 +162,8 @@ FLAGS = (
         "URI",
     ),
     Flag("--mini-batch-size -m", f"Files per run() call; {_AS_DEPLOYED}.", "N", number=int),
+    Flag("--split-rows", f"Score large tables in parts of so many rows; {_AS_DEPLOYED}.", "N", number=int),
+    Flag("--split-bytes", f"Score large tables in parts of about this size, 10mb; {_AS_DEPLOYED}.", "SIZE"),
     Flag("--instance-count -c", f"Instances for this job; {_AS_DEPLOYED}.", "N", number=int),
     Flag("--job-name", "Name of the job, which must be new; default batchjob-GUID.", "NAME"),
     Flag("--experiment-name", "Experiment of the job; default the endpoint's name.", "NAME"),
