@@ -23,6 +23,7 @@ from batchpoint.errors import (
 
 INSTALL = "pip install 'batchpoint[mlflow]'"
 _CREDENTIALS = re.compile(r"://[^/@\s]+@")
+_NO_ANSWER = re.compile(r"failed with exception .*?(?P<reason>\[Errno -?\d+\] [^\"')]+|timed out)", re.DOTALL)
 _NAME = re.compile(r"models:/+(?P<name>[^/@]+)", re.IGNORECASE)
 #: A reference may lead to another one: a version to a logged model, and that to its place.
 _HOPS = 3
@@ -96,9 +97,11 @@ def _first(found: Any) -> str:
 
 def _meant(error: Any, uri: str, tracking_uri: str) -> BatchpointError:
     """An exception of MLflow's as an error of ours, in one line."""
-    said = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".") + "."
     code = getattr(error, "error_code", "")
-    if code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"):
+    if refused := _NO_ANSWER.search(said):
+        said = f"it does not answer ({refused['reason']})."
+    if code in ("RESOURCE_DOES_NOT_EXIST", "NOT_FOUND") or said.startswith("No versions of model"):
         return ResourceNotFound(f"There is no {uri} at {tracking_uri}: {said}", target=uri)
     if code == "INVALID_PARAMETER_VALUE":
         return ReferenceInvalid(f"{uri} cannot be read by the registry at {tracking_uri}: {said}", target=uri)

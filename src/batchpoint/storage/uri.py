@@ -69,7 +69,9 @@ class RunArtifact:
 
 @dataclass(frozen=True)
 class RegisteredModel:
-    """``models:/<name>/<version or stage>`` or ``models:/<name>@<alias>``: a model in a registry of MLflow's."""
+    """``models:/<name>/<version or stage>``, ``models:/<name>@<alias>`` or ``models:/<id>``: a model in a registry of
+    MLflow's.
+    """
 
     #: As written.
     text: str
@@ -129,7 +131,7 @@ _JOB_OUTPUT = re.compile(
     re.I | re.S,
 )
 _RUN = re.compile(r"runs:/+(?P<run>[^/]+)(?:/+(?P<path>.*))?", re.I | re.S)
-_REGISTERED = re.compile(r"models:/+[^/@]+(?:/+[^/]+|@[^/]+)", re.I)
+_REGISTERED = re.compile(r"models:/+[^/@]+(?:/+[^/]+|@[^/]+)?", re.I)
 _PATHS = re.compile(r"paths(?:/+|$)", re.I)
 
 
@@ -187,8 +189,8 @@ def _parse_azureml(text: str) -> DataUri | None:
 def _registered_model(text: str) -> RegisteredModel:
     if not _REGISTERED.fullmatch(text):
         raise ReferenceInvalid(
-            f"{text} names no version of a registered model. Write models:/<name>/<version>, models:/<name>@<alias> or "
-            "models:/<name>/<stage>.",
+            f"{text} names no registered model. Write models:/<name>/<version>, models:/<name>@<alias>, "
+            "models:/<name>/<stage> or models:/<id of a logged model>.",
             target=text,
         )
     return RegisteredModel(text)

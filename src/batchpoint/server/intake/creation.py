@@ -97,9 +97,8 @@ def _pinned_model(desk: Desk, model: str | Model) -> Model:
         model = Model(path=model)
     if isinstance(model, Model):
         if not model.name and is_in_registry(model.path):
-            # An alias may mean another version tomorrow: what it meant now is known by its content.
-            path, content = kept(desk, model.path)
-            model = model.model_copy(update={"path": path, "name": content})
+            # An alias may mean another version tomorrow: what it means now is known by where its content is kept.
+            model = model.model_copy(update={"path": kept(desk, model.path)[0]})
         name = model.name or hashlib.sha256(model.path.encode()).hexdigest()
         model = create_asset(desk, model.model_copy(update={"name": name, "version": model.version or "1"}))
     else:
