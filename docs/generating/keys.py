@@ -22,6 +22,7 @@ from batchpoint.entities.from_yaml.fields import nested_noun, takes_text
 from batchpoint.entities.from_yaml.shapes import DATED_SHAPES, SHAPES
 from batchpoint.entities.naming.names import NameRule
 from batchpoint.entities.noun import Noun
+from batchpoint.entities.tables.split import Split
 from generating.markdown import field_comments
 
 Schema = dict[str, Any]
@@ -32,6 +33,12 @@ SAID: Schema = {**TEXT, "pattern": r"\S"}
 #: Scalars are read as they were written, so a number may stand in quotes.
 WHOLE = r"^\s*[+-]?\d[\d_]*(\.0*)?\s*$"
 NUMBER = r"^\s*[+-]?(\d[\d_]*\.?\d*|\.\d+)([eE][+-]?\d+)?\s*$"
+#: A number of bytes, or how people write one.
+SIZE: Schema = {
+    "type": ["integer", "string"],
+    "minimum": 1,
+    "pattern": r"^\s*\d+(\.\d+)?\s*([KkMmGg]?[Bb])?\s*$",
+}
 YES_OR_NO = ("true", "false", "yes", "no", "on", "off", "t", "f", "y", "n", "1", "0")
 
 CONDA: Schema = {
@@ -187,6 +194,8 @@ RULED: dict[tuple[type[Noun], str], tuple[str, Schema]] = {
     (DataAsset, "path"): ("", SAID),
     (Input, "path"): ("", SAID),
     (EnvironmentBuild, "path"): ("", SAID),
+    (Split, "bytes"): ("number, or a size such as 10mb", SIZE),
+    (Deployment, "output_shard_size"): ("number, or a size such as 100mb", SIZE),
     (Environment, "conda_file"): ("text or map", {"anyOf": [{"type": "string", "pattern": r"\S"}, CONDA]}),
 }
 
