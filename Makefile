@@ -1,10 +1,10 @@
 # Every target makes what it needs; a fresh machine has Python 3.11 or later, make and git.
 #
-#   make demo     scores 1,797 handwritten digits through a batch endpoint
+#   make demo     scores 1,797 handwritten digits through a batch endpoint, and tables with an MLflow model
 #   make test     every test that needs no special rights
 #   make faults   kill campaigns and other heavy faults (may need root)
 #   make check    format, lint, types
-#   make bench    our engine beside a bare loop and multiprocessing.Pool
+#   make bench    our engine beside a bare loop and multiprocessing.Pool; tables beside what MLflow itself costs
 #   make bench-ledger  how many mini-batches a second the ledger takes
 #   make bench-server  how long the server takes to answer, with a job running and with 10,000 that wait
 #   make bench-ray  a job on a Ray node beside the same job on this machine alone
@@ -45,6 +45,7 @@ AZ := .cache/az-$(shell sed -n 's/^azure-cli==\([^ ]*\).*/\1/p' tests/compat_az/
 
 demo: $(VENV)/.demo-ready
 	@$(PY) examples/digits/demo.py $(ARGS)
+	@$(PY) examples/tabular-mlflow/demo.py $(ARGS)
 
 # Three at a time on two cores: most of a test is waiting for processes. A file's tests share what they start.
 test: $(VENV)/.dev-ready $(AZURITE)/.ready $(COMPAT)/.ready $(FLAVOURS)/.ready
@@ -84,8 +85,9 @@ check: $(VENV)/.dev-ready
 	$(PY) -m ruff check .
 	$(PY) -m mypy
 
-bench: $(VENV)/.demo-ready
+bench: $(VENV)/.demo-ready $(PEERS)/.ready
 	@$(PY) -m benchmarks.engine $(ARGS)
+	@$(PY) -m benchmarks.tabular --peers 0 $(ARGS)
 
 bench-tabular: $(VENV)/.demo-ready $(PEERS)/.ready
 	@$(PY) -m benchmarks.tabular $(ARGS)

@@ -17,6 +17,7 @@ def example(tmp_path: Path) -> Path:
     """A copy of the example without its environment and without what it makes."""
     copy = tmp_path / "digits"
     shutil.copytree(EXAMPLE, copy, ignore=shutil.ignore_patterns("images", "model", "labels.csv", "scored", "results"))
+    shutil.copy(EXAMPLE.parent / "stage.py", tmp_path)
     deployment = copy / "deployment.yml"
     text, dropped = re.subn(r"environment:\n(  .*\n)+", "", deployment.read_text(encoding="utf-8"))
     assert dropped == 1
