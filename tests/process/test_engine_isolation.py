@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from batchpoint.engine.score import ScoreRequest, score
+from batchpoint.engine.score import score
+from batchpoint.engine.score_request import ScoreRequest
 from batchpoint.entities.job import JobStatus
 from batchpoint.settings import Settings
 from tests.process.engine_jobs import SCRIPTS, Ended, Engine, eventually, good

@@ -1,11 +1,10 @@
-"""Scores a folder with a script and no endpoint: the same engine, its ledger in memory, its files below ``out``.
+"""Scores a folder without an endpoint: the same engine, its ledger in memory, its files below ``out``.
 
-``batchpoint score`` calls it, to try a script before deploying it.
+``batchpoint score`` calls it, to try a script or a model before deploying it.
 """
 
 import contextlib
 import logging
-import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -14,49 +13,14 @@ from pathlib import Path
 
 from batchpoint.engine.publishing.places import output_file
 from batchpoint.engine.run import JobRun
-from batchpoint.entities.assets import Environment
-from batchpoint.entities.data import Input
+from batchpoint.engine.score_request import PREFIX, ScoreRequest, job_of
 from batchpoint.entities.job import FAILED_ITEMS_PATH, FailureReason, Job, JobError, JobSettings, JobStatus, Progress
-from batchpoint.entities.tables.output import OutputFormat, default_name
 from batchpoint.errors import UserError
 from batchpoint.settings import Settings
 from batchpoint.storage.atomic import aside_path, fsync_file, fsync_folder
 from batchpoint.storage.job_folder import JobFolder
 from batchpoint.storage.lock import try_lock
 from batchpoint.store.memory import MemoryLedger
-
-_PREFIX = "score-"
-_MINI_BATCH_SIZE = 10
-
-
-@dataclass(frozen=True)
-class ScoreRequest:
-    """What ``batchpoint score`` was asked."""
-
-    #: A script, or a folder of code with ``scoring_script`` in it.
-    code: Path
-    input: Path
-    #: Folder for the output file and the logs.
-    out: Path
-    workers: int
-    scoring_script: str | None = None
-    model: Path | None = None
-    #: Files for one call; None: 10, or what the run to redrive has.
-    mini_batch_size: int | None = None
-    timeout_s: float = 30
-    max_retries: int = 3
-    error_threshold: int = -1
-    isolate_failures: bool = True
-    #: Interpreter or environment folder; None: our own.
-    python: str | None = None
-    #: None: predictions.csv, .jsonl or .parquet, or what the run to redrive wrote.
-    output_file_name: str | None = None
-    #: None: azure, or what the run to redrive has.
-    output_format: OutputFormat | None = None
-    #: Score again what failed in the latest run that left something below ``out``, into the same file.
-    redrive: bool = False
-    #: Name of the run to redrive; None: the latest.
-    run: str | None = None
 
 
 @dataclass(frozen=True)
@@ -121,7 +85,7 @@ def _failed_items(ended: Job, folder: JobFolder) -> Path | None:
 
 
 def _begun(request: ScoreRequest, ledger: MemoryLedger) -> Job:
-    job = _job(request)
+    job = job_of(request)
     try:
         (request.out.absolute() / job.name).mkdir(parents=True)
     except OSError as error:
@@ -139,7 +103,7 @@ def _reopened(request: ScoreRequest, ledger: MemoryLedger, kept: JobFolder) -> J
     except (OSError, ValueError) as error:
         message = f"{kept.kept_ledger} cannot be read ({type(error).__name__}). Score again without --redrive."
         raise UserError(message, target=str(kept.kept_ledger)) from error
-    before, now = job.settings, _job(request).settings
+    before, now = job.settings, job_of(request).settings
     _refuse_what_stays(request, job.name, before)
     if now.input != before.input:
         raise UserError(
@@ -151,6 +115,7 @@ def _reopened(request: ScoreRequest, ledger: MemoryLedger, kept: JobFolder) -> J
         "output_folder": str(request.out.absolute()),
         "output_file_name": before.output_file_name,
         "output_format": before.output_format,
+        "split": before.split,
     }
     return ledger.reopen(job.name, now.model_copy(update={**stays, "mini_batch_size": before.mini_batch_size}))
 
@@ -160,6 +125,7 @@ def _refuse_what_stays(request: ScoreRequest, run: str, before: JobSettings) -> 
         "--mini-batch-size": (request.mini_batch_size, before.mini_batch_size),
         "--output-file-name": (request.output_file_name, before.output_file_name),
         "--output-format": (request.output_format, before.output_format),
+        f"--split-{'rows' if request.split and request.split.rows else 'bytes'}": (request.split, before.split),
     }
     for flag, (wanted, had) in stays.items():
         if wanted is not None and wanted != had:
@@ -185,66 +151,7 @@ def _latest(folders: Iterable[JobFolder]) -> JobFolder | None:
 
 
 def _folders(out: Path) -> list[JobFolder]:
-    return [JobFolder(path) for path in out.absolute().glob(f"{_PREFIX}*")]
-
-
-def _job(request: ScoreRequest) -> Job:
-    folder, script = _code(request)
-    for path, what in ((request.input, "input"), (request.model, "model")):
-        if path is not None and not path.exists():
-            raise UserError(f"The {what} {path} does not exist.", target=str(path))
-    name = (
-        default_name(request.output_format or "azure") if request.output_file_name is None else request.output_file_name
-    )
-    if name in {"", ".", ".."} or Path(name).name != name:
-        raise UserError(f"The output file name {name!r} is no plain file name; the folder is named apart.", target=name)
-    if request.out.resolve().is_relative_to(request.input.resolve()):
-        raise UserError(
-            f"The output folder {request.out} lies in the input folder {request.input}: what stands there would be "
-            "scored too. Name an output folder beside it.",
-            target=str(request.out),
-        )
-    return Job(
-        name=f"{_PREFIX}{secrets.token_hex(4)}",
-        endpoint_name="",
-        deployment_name="",
-        experiment_name="score",
-        settings=JobSettings(
-            code_path=str(folder),
-            scoring_script=script,
-            model_path=str(request.model.absolute()) if request.model else None,
-            environment=Environment(python=request.python) if request.python else None,
-            input=Input(
-                type="uri_folder" if request.input.is_dir() else "uri_file", path=str(request.input.absolute())
-            ),
-            output_folder=str(request.out.absolute()),
-            output_file_name=name,
-            output_format=request.output_format or "azure",
-            mini_batch_size=request.mini_batch_size or _MINI_BATCH_SIZE,
-            max_concurrency_per_instance=request.workers,
-            max_retries=request.max_retries,
-            timeout_s=request.timeout_s,
-            error_threshold=request.error_threshold,
-            isolate_failures=request.isolate_failures,
-        ),
-    )
-
-
-def _code(request: ScoreRequest) -> tuple[Path, str]:
-    code = request.code.absolute()
-    if code.is_file():
-        return code.parent, request.scoring_script or code.name
-    if not code.is_dir():
-        raise UserError(f"The code {code} does not exist. Name a scoring script, or a folder that holds one.")
-    if request.scoring_script:
-        if not (code / request.scoring_script).is_file():
-            raise UserError(f"The folder {code} has no {request.scoring_script}.", target=request.scoring_script)
-        return code, request.scoring_script
-    scripts = sorted(path.name for path in code.glob("*.py"))
-    if len(scripts) != 1:
-        names = ", ".join(scripts) or "none"
-        raise UserError(f"Which script of {code} scores? Name it with --scoring-script; there are: {names}.")
-    return code, scripts[0]
+    return [JobFolder(path) for path in out.absolute().glob(f"{PREFIX}*")]
 
 
 @contextlib.contextmanager

@@ -76,12 +76,15 @@ def _refuse_files_of_this_machine(uri: str) -> None:
     from mlflow.store.artifact.models_artifact_repo import ModelsArtifactRepository
     from mlflow.store.artifact.runs_artifact_repo import RunsArtifactRepository
 
+    # Untyped in MLflow.
+    runs: Any = RunsArtifactRepository
+    models: Any = ModelsArtifactRepository
     place = uri
     for _ in range(_HOPS):
-        if RunsArtifactRepository.is_runs_uri(place):
-            place = RunsArtifactRepository.get_underlying_uri(place)
-        elif ModelsArtifactRepository.is_models_uri(place):
-            place = _first(ModelsArtifactRepository.get_underlying_uri(place))
+        if runs.is_runs_uri(place):
+            place = runs.get_underlying_uri(place)
+        elif models.is_models_uri(place):
+            place = _first(models.get_underlying_uri(place))
     if urlsplit(place).scheme in ("", "file"):
         raise LocalPathNotAllowed(
             f"{uri} leads to a path on the server's machine, and only the owner of its home may name those. Ask the "

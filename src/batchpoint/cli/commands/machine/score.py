@@ -1,4 +1,4 @@
-"""``score``: a folder scored by a script in one line, with the engine of a job and no endpoint."""
+"""``score``: a folder scored by a script or an MLflow model in one line, with the engine of a job and no endpoint."""
 
 import json
 import math
@@ -12,7 +12,9 @@ from batchpoint.cli.grammar import PROGRAM, Command, Flag
 from batchpoint.errors import CommandLineInvalid, UserError
 
 if TYPE_CHECKING:
-    from batchpoint.engine.score import ScoreRequest, ScoreResult
+    from batchpoint.engine.score import ScoreResult
+    from batchpoint.engine.score_request import ScoreRequest
+    from batchpoint.entities.tables.split import Split
 
 
 def score(call: Call) -> object:
@@ -31,15 +33,16 @@ def score(call: Call) -> object:
 
 
 def _request(call: Call) -> "ScoreRequest":
-    from batchpoint.engine.score import ScoreRequest
+    from batchpoint.engine.score_request import ScoreRequest
 
     flags = call.flags
     for name in ("workers", "mini_batch_size", "timeout"):
         given = getattr(flags, name)
         if given is not None and not 0 < given < math.inf:
             raise CommandLineInvalid(f"--{name.replace('_', '-')} must be a number above 0")
+    _check_what_scores(call)
     return ScoreRequest(
-        code=_existing(flags.code, "--code"),
+        code=_existing(flags.code, "--code") if flags.code else None,
         scoring_script=flags.scoring_script,
         model=_existing(flags.model, "--model") if flags.model else None,
         input=_existing(flags.input, "--input"),
@@ -52,9 +55,43 @@ def _request(call: Call) -> "ScoreRequest":
         isolate_failures=not flags.no_isolate_failures,
         python=flags.python,
         output_file_name=flags.output_file_name,
+        output_format=flags.output_format,
+        passthrough_columns=tuple(flags.passthrough_columns or ()),
+        prediction_columns=flags.prediction_columns or "azure",
+        split=_split(call),
         redrive=flags.redrive or flags.run is not None,
         run=flags.run,
     )
+
+
+def _check_what_scores(call: Call) -> None:
+    flags = call.flags
+    if not flags.code and not flags.model:
+        raise CommandLineInvalid("--code or --model is needed: a scoring script, or an MLflow model that needs none")
+    needless = [
+        flag for flag in ("scoring_script", "passthrough_columns", "prediction_columns") if getattr(flags, flag)
+    ]
+    wrong = [flag for flag in needless if (flag == "scoring_script") != bool(flags.code)]
+    if wrong:
+        only = "with --code" if wrong[0] == "scoring_script" else "for an MLflow model without --code"
+        raise CommandLineInvalid(f"--{wrong[0].replace('_', '-')} is only {only}")
+    if not flags.code and not flags.python:
+        call.say("The environment of the model is built first, unless it is there; --python EXE takes another one.")
+
+
+def _split(call: Call) -> "Split | None":
+    from batchpoint.entities.tables.split import Split
+
+    rows, size = call.flags.split_rows, call.flags.split_bytes
+    if rows is None and size is None:
+        return None
+    if rows is not None and size is not None:
+        raise CommandLineInvalid("--split-rows and --split-bytes exclude each other")
+    try:
+        return Split.model_validate({"rows": rows} if size is None else {"bytes": size})
+    except ValueError as error:
+        flag, example = ("--split-rows", "10000") if size is None else ("--split-bytes", "10mb")
+        raise CommandLineInvalid(f"{flag} must be above 0, such as {example}") from error
 
 
 def _cores() -> int:
@@ -114,12 +151,17 @@ def _near(path: Path) -> str:
 COMMANDS = (
     Command(
         "score",
-        "Score a folder with a script: init() once per worker, run(mini_batch) with lists of paths.",
+        "Score a folder with a script, init() once per worker and run(mini_batch) with lists of paths; or with an "
+        "MLflow model, which needs none.",
         score,
         (
-            Flag("--code", "The scoring script, or the folder that holds it.", "SCRIPT", required=True),
+            Flag("--code", "The scoring script, or the folder that holds it; an MLflow model needs none.", "SCRIPT"),
             Flag("--scoring-script", "The script in the folder; needed when it holds several.", "NAME"),
-            Flag("--model", "File or folder that the script finds in AZUREML_MODEL_DIR.", "PATH"),
+            Flag(
+                "--model",
+                "File or folder that the script finds in AZUREML_MODEL_DIR; without --code the model that scores.",
+                "PATH",
+            ),
             Flag("--input", "File or folder to score.", "PATH", required=True),
             Flag("--out", "Folder for the output.", "DIR", required=True),
             Flag("--workers", "Worker processes; default: as many as cores.", "N", number=int),
@@ -131,8 +173,32 @@ COMMANDS = (
                 "--no-isolate-failures",
                 "Lose a failing mini-batch whole; by default it is halved to find the guilty files.",
             ),
-            Flag("--python", "Interpreter or environment folder for the script; default: this one.", "EXE"),
+            Flag(
+                "--python",
+                "Interpreter or environment folder that scores; default: this one, without --code the model's own.",
+                "EXE",
+            ),
             Flag("--output-file-name", "Default predictions.csv.", "NAME"),
+            Flag(
+                "--output-format",
+                "azure (default), csv with a header, jsonl or parquet.",
+                "FORMAT",
+                choices=("azure", "csv", "jsonl", "parquet"),
+            ),
+            Flag(
+                "--passthrough-columns",
+                "Columns of the input beside each prediction, '*' for all; without --code.",
+                "NAME",
+                many=True,
+            ),
+            Flag(
+                "--prediction-columns",
+                "signature: call columns of predictions as the model does; without --code.",
+                "NAMES",
+                choices=("azure", "signature"),
+            ),
+            Flag("--split-rows", "Cut large tables into parts of so many rows; each part is an item.", "N", number=int),
+            Flag("--split-bytes", "Cut large tables into parts of about this size, such as 10mb.", "SIZE"),
             Flag("--redrive", "Score again what failed in the latest run in --out, into the same file."),
             Flag(
                 "--run",
