@@ -40,6 +40,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "server": {
         *("arm", "store", "storage", "entities", "environments", "mlmodel", "observability"),
         *("compute.machine", "compute.strays"),
+        # Whether there is a runtime for a compute with containers, and what may be the name of an image.
+        "compute.containers",
         "trust",
     },
     # It looks at everything that a home holds, but runs nothing: of the engine it reads plans, of the server it has
@@ -75,8 +77,9 @@ HOMES_OF: dict[str, set[str]] = {
     "cryptography": {"server"},
     "jwt": {"server"},
     "certifi": {"trust"},
-    # Tables: parts of Parquet files, the output as Parquet, and the columns that files say they have.
-    "pyarrow": {"engine", "mlmodel"},
+    # Tables: parts of Parquet files, the output as Parquet, and the columns that files say they have; of compute, the
+    # part of a Parquet file that travels to a node.
+    "pyarrow": {"engine", "mlmodel", "compute"},
     # References into a registry of MLflow's are resolved by its own client.
     "mlflow": {"mlmodel"},
     # Conda packages.

@@ -8,13 +8,17 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pandas
 import pytest
 
+from batchpoint.compute.ray import pool
 from batchpoint.entities.compute import Place
 from batchpoint.entities.job import JobStatus
+from batchpoint.entities.tables.split import Split
 from tests.process.engine_jobs import PATIENCE_S, Ended, Engine, W, eventually, is_alive
 from tests.process.ray_cluster import RayCluster
 
@@ -195,6 +199,33 @@ def test_files_that_scripts_write_themselves_are_published_from_all_nodes(farm: 
     assert written == {f"{n:03}.txt.out": f"scored content of {n:03}.txt" for n in range(30)}
     listed = [name for path in out.glob("all-*.txt") for name in path.read_text().split()]
     assert sorted(listed) == [f"{n:03}.txt" for n in range(30)]
+
+
+TABLES = """
+import os, pandas
+def init(): pass
+def run(paths):
+    rows = []
+    for path in paths:
+        frame = pandas.read_parquet(path) if path.endswith(".parquet") else pandas.read_csv(path)
+        rows += [f"{os.path.basename(path)} {row.id} {row.text!r}" for row in frame.itertuples()]
+    return rows
+"""
+
+
+def test_of_a_file_in_parts_only_the_parts_travel_to_a_node(farm: Farm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "Terms", partial(pool.Terms, always_ship=True))
+    source = farm.engine.outside / "in"
+    source.mkdir()
+    frame = pandas.DataFrame({"id": range(900), "text": [f"{n}\nof 'many'" for n in range(900)]})
+    frame.to_csv(source / "a.csv", index=False)
+    frame.to_parquet(source / "b.parquet", row_group_size=250)
+    frame.head(3).to_csv(source / "c.csv", index=False)
+    script = farm.script(TABLES)
+    here = farm.engine.run(script, source, name="here", mini_batch_size=1)
+    there = farm.run(script, source, split=Split(rows=100), mini_batch_size=4)
+    assert there.progress.items == 19
+    assert there.output.read_bytes() == here.output.read_bytes()
 
 
 def venv(folder: Path, version: str = "") -> Path:

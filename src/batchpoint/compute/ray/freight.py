@@ -17,6 +17,8 @@ from functools import cached_property
 from pathlib import Path
 
 from batchpoint.compute.ray.frames import PIECE, Header, frame
+from batchpoint.compute.ray.parts import pieces_of
+from batchpoint.entities.tables.parts import split_item
 
 #: Compiled from what lies beside it, so it does not change what a folder is.
 _COMPILED = "__pycache__"
@@ -182,17 +184,20 @@ class Input:
             os.close(descriptor)
 
     def _files(self, of: Header, names: list[bytes]) -> Iterator[bytes]:
-        """Small files together, large ones in pieces.
+        """Small files together, large ones in pieces; of a file that is scored in parts, the part alone.
 
         One that cannot be read is missing on the node too: the script finds that out as it does here.
         """
         together: list[tuple[int, bytes]] = []
         size = 0
         for index, name in enumerate(names):
-            path = os.path.join(self._root, name)
+            path, part = split_item(os.path.join(self._root, name))
+            if part is not None:
+                yield from _large(of, index, pieces_of(os.fsdecode(path), part))
+                continue
             raw = _small(path)
             if raw is None:
-                yield from _large(of, index, path)
+                yield from _large(of, index, _all(path))
                 continue
             together.append((index, raw))
             size += len(raw)
@@ -225,9 +230,14 @@ def _together(of: Header, files: list[tuple[int, bytes]]) -> bytes:
     return frame({"t": "files", **of, "sizes": sizes}, b"".join(raw for _, raw in files))
 
 
-def _large(of: Header, index: int, path: bytes) -> Iterator[bytes]:
+def _large(of: Header, index: int, pieces: Iterator[bytes]) -> Iterator[bytes]:
     at = 0
     with contextlib.suppress(OSError):
-        for raw, _ in _pieces(os.fsdecode(path)):
+        for raw in pieces:
             yield frame({"t": "item", **of, "index": index, "at": at}, raw)
             at += len(raw)
+
+
+def _all(path: bytes) -> Iterator[bytes]:
+    for raw, _ in _pieces(os.fsdecode(path)):
+        yield raw
