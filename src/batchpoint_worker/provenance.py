@@ -48,6 +48,14 @@ class Origin:
             rows += range(run.first_row, run.first_row + run.results)
         return files, rows
 
+    def files_by_name(self) -> "dict[str, str]":
+        """The file of each name without folders that only one of the files has."""
+        found = {}  # type: dict[str, str]
+        for file, _ in self._items:
+            name = file.rpartition("/")[2]
+            found[name] = file if found.get(name, file) == file else ""
+        return found
+
     def columns(self, index: int) -> str:
         """File, row in it and mini-batch, for the next line of result ``index``; lines are asked for in order."""
         while index >= self._begin + self._run.results:

@@ -55,15 +55,22 @@ class Results:
             self.elements = None
         return self._names, self._columns
 
-    def with_origin(self, origin: "Origin", has_rows: bool) -> "Results":
-        """The same with columns in front that say where each row comes from; ``has_rows``: it has one of them."""
+    def with_origin(self, origin: "Origin", is_no_code: bool) -> "Results":
+        """The same with columns in front that say where each row comes from.
+
+        A table of a model without a script knows that by itself: the name of the file, and the row of tabular ones.
+        """
         files, rows = origin.places(self.length)
         if self.elements is not None:
             named = list(map(row_of, self.elements))
             _refuse_names_of_origin({name for row in named for name in row})
             return Results(self.length, [_joined(origin.mini_batch, *one) for one in zip(files, rows, named)], [], [])
         names, columns = self._names, self._columns
-        if has_rows and "row" in names:
+        if is_no_code and "file_name" in names:
+            known = origin.files_by_name()
+            column = columns[names.index("file_name")]
+            files = [known.get(name, "") for name in (column if isinstance(column, list) else column.to_pylist())]
+        if is_no_code and "row" in names:
             own = names.index("row")
             rows = columns[own]
             names, columns = names[:own] + names[own + 1 :], columns[:own] + columns[own + 1 :]

@@ -5,6 +5,7 @@ import datetime
 import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from itertools import islice
 from typing import Any
@@ -67,13 +68,21 @@ def _described(head: bytes) -> Iterator[Column]:
 def tables_of(reader: SegmentReader, part: Part, columns: Sequence[Column]) -> Iterator[pa.Table]:
     """The part's rows, some at a time, in the columns of the output. Raises SegmentCorrupt before it gives any."""
     schema = pa.schema([column.field() for column in columns])
-    for names, arrays in _batches(reader, part):
-        found = dict(zip(names, arrays, strict=True))
-        length = len(arrays[0]) if arrays else 0
-        yield pa.table([_fitting(found.get(column.name), column, length) for column in columns], schema=schema)
+    for batch in _batches(reader, part):
+        length = len(next(iter(batch.values())).array) if batch else 0
+        yield pa.table([_fitting(batch.get(column.name), column, length) for column in columns], schema=schema)
 
 
-def _batches(reader: SegmentReader, part: Part) -> Iterator[tuple[list[str], list[pa.Array]]]:
+@dataclass(frozen=True)
+class _Values:
+    """Of one column."""
+
+    array: pa.Array
+    #: Whether each is written as its JSON already.
+    is_json: bool
+
+
+def _batches(reader: SegmentReader, part: Part) -> Iterator[dict[str, _Values]]:
     source = _source(reader, part)
     if source.read(1) == _LINES:
         source.seek(0)
@@ -82,8 +91,8 @@ def _batches(reader: SegmentReader, part: Part) -> Iterator[tuple[list[str], lis
     source.seek(0)
     with pa.ipc.open_stream(source) as stream:
         for batch in stream:
-            arrays = [_own_kind(array, field) for array, field in zip(batch.columns, batch.schema, strict=True)]
-            yield list(batch.schema.names), arrays
+            columns = zip(batch.columns, batch.schema, strict=True)
+            yield {field.name: _own_kind(array, field) for array, field in columns}
 
 
 def _source(reader: SegmentReader, part: Part) -> Any:
@@ -126,13 +135,13 @@ class _PartFile:
         """Nothing is written."""
 
 
-def _of_lines(source: Any) -> Iterator[tuple[list[str], list[pa.Array]]]:
+def _of_lines(source: Any) -> Iterator[dict[str, _Values]]:
     lines = _lines(source)
     told = json.loads(next(lines))
-    kinds = told["kinds"]
+    names, kinds = told["names"], told["kinds"]
     while some := [json.loads(line) for line in islice(lines, _LINES_AT_ONCE)]:
-        columns = zip(*some, strict=True)
-        yield told["names"], [values_of(column, kind) for column, kind in zip(columns, kinds, strict=True)]
+        columns = zip(names, kinds, zip(*some, strict=True), strict=True)
+        yield {name: _Values(values_of(column, kind), kind == "json") for name, kind, column in columns}
 
 
 def _lines(source: Any) -> Iterator[bytes]:
@@ -142,21 +151,24 @@ def _lines(source: Any) -> Iterator[bytes]:
         yield from whole
 
 
-def _own_kind(array: pa.Array, field: pa.Field) -> pa.Array:
-    kind = (field.metadata or {}).get(KIND)
-    if not kind:
-        return array
-    return values_of((None if text is None else json.loads(text) for text in array.to_pylist()), json.loads(kind))
+def _own_kind(array: pa.Array, field: pa.Field) -> _Values:
+    told = (field.metadata or {}).get(KIND)
+    if not told:
+        return _Values(array, is_json=False)
+    kind = json.loads(told)
+    values = (None if text is None else json.loads(text) for text in array.to_pylist())
+    return _Values(values_of(values, kind), kind == "json")
 
 
 # ---- one type for all ------------------------------------------------------------------------------------------------
 
 
-def _fitting(array: pa.Array | None, column: Column, length: int) -> pa.Array:
+def _fitting(values: _Values | None, column: Column, length: int) -> pa.Array:
     wanted = column.field().type
-    if array is None or pa.types.is_null(array.type):
+    if values is None or pa.types.is_null(values.array.type):
         return pa.nulls(length, wanted)
-    if column.type is not None:
+    array = values.array
+    if column.type is not None or values.is_json:
         return array if array.type == wanted else array.cast(wanted, safe=False)
     return pa.array(_mixed(array), wanted)
 
