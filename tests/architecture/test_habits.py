@@ -23,11 +23,15 @@ BROAD_EXCEPT: set[tuple[str, str]] = {
     ("batchpoint.engine.run", "execute"),
     # Before that, the job is nobody's: the process says what happened and its exit status that it failed.
     ("batchpoint.engine.__main__", "_drive"),
+    # The same for a preflight, whose caller waits for what it finds.
+    ("batchpoint.engine.preflight.__main__", "_check"),
     # What was scored is frozen: publishing it is tried once more before a fault of ours ends the job.
     ("batchpoint.engine.publishing.ending", "publish"),
     # Tops of threads: the fault costs one instance, never the job.
     ("batchpoint.compute.ray.instance", "_run"),
     ("batchpoint.compute.ray.node.agent", "_run"),
+    # rattler's errors share no class of their own: the process says what happened, and the builder ends the build.
+    ("batchpoint.environments.conda.__main__", "main"),
     # The user's code: whatever it raises, the worker answers.
     ("batchpoint_worker.session", "make_ready"),
     ("batchpoint_worker.session", "score"),

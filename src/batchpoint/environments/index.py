@@ -63,7 +63,11 @@ class Index:
         if into_prefix:
             # A prefix is no virtual environment, and some say that they are managed: ours is, by us.
             command.append("--break-system-packages")
-        outcome = self._bench.run([*command, "-r", str(lock)], self._variables)
+        # Beside a prefix uv leaves its own lock with the temporary files, for good.
+        variables = self._variables | ({"TMPDIR": str(self._bench.folder)} if into_prefix else {})
+        outcome = self._bench.run([*command, "-r", str(lock)], variables)
+        for left in self._bench.folder.glob("uv-*.lock"):
+            left.unlink()
         if outcome.returncode != 0:
             # What was resolved before may have been withdrawn: the next attempt resolves anew.
             lock.unlink()

@@ -15,16 +15,16 @@ from batchpoint.environments.conda.prefix import FAILED, Prefix
 def main() -> int:
     from batchpoint.environments.conda.solving import made
 
-    # rattler is asynchronous; nothing else runs in this process, so that no event loop but this one is needed.
-    return asyncio.run(made(Prefix.read(json.load(sys.stdin))))
+    try:
+        # rattler is asynchronous; nothing else runs in this process, so that no event loop but this one is needed.
+        return asyncio.run(made(Prefix.read(json.load(sys.stdin))))
+    except Exception as error:
+        print(f"error: {str(error).strip() or type(error).__name__}")
+        return FAILED
 
 
 if __name__ == "__main__":
-    try:
-        status = main()
-    except (OSError, ValueError) as error:
-        print(f"error: {error}")
-        status = FAILED
+    status = main()
     sys.stdout.flush()
     # Threads of rattler may still be in a request; an interpreter that ends in order trips over them.
     os._exit(status)

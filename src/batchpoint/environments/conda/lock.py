@@ -51,13 +51,13 @@ def read(folder: Path, platform: str, channels: Iterable[str]) -> "list[RepoData
 
 
 def _record(document: dict[str, Any]) -> "PackageRecord":
-    from rattler import PackageRecord
+    from rattler import BuildString, PackageRecord
 
     sha256, md5 = (bytes.fromhex(document[key]) if document.get(key) else None for key in ("sha256", "md5"))
     return PackageRecord(
         document["name"],
         document["version"],
-        document["build"],
+        BuildString(document["build"]),
         document["build_number"],
         document["subdir"],
         noarch=document.get("noarch"),
