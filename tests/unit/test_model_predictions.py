@@ -83,6 +83,7 @@ def one_by_one() -> Iterator[int]:
         (pandas.DataFrame({"p": [1, 2]}, index=[5, 6]), [1, 2]),
         (pandas.DataFrame({"p": [1, 2], "q": [0.5, 1.5]}), [{"p": 1, "q": 0.5}, {"p": 2, "q": 1.5}]),
         ({"p": numpy.array([1, 2])}, [1, 2]),
+        ({"p": numpy.array([[1], [2]])}, [1, 2]),
         ({"p": numpy.array([1, 2]), "q": [[1], [2]]}, [{"p": 1, "q": [1]}, {"p": 2, "q": [2]}]),
         (Sparse(), [[0, 1], [2, 0]]),
         (Foreign(), [1.5, 2.5]),

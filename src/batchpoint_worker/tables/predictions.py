@@ -90,7 +90,7 @@ def _columns(prediction: "Any") -> "Named | None":
     if isinstance(prediction, pandas.DataFrame):
         return [(str(name), prediction.iloc[:, place]) for place, name in enumerate(prediction.columns)]
     if isinstance(prediction, dict):
-        return [(str(name), _plain(values)) for name, values in prediction.items()]
+        return [(str(name), _flat(_plain(values))) for name, values in prediction.items()]
     if pyarrow is not None and isinstance(prediction, (pyarrow.Table, pyarrow.RecordBatch)):
         return list(zip(prediction.schema.names, prediction.columns))
     return None
@@ -112,9 +112,7 @@ def _row_values(prediction: "Any", count: int) -> "Any":
     """One value for each row."""
     plain = _plain(prediction)
     if isinstance(plain, numpy.ndarray):
-        if plain.ndim == 0:
-            plain = plain.reshape(1)
-        return plain.ravel() if plain.ndim == 2 and plain.shape[1] == 1 else plain
+        return _flat(plain.reshape(1) if plain.ndim == 0 else plain)
     if isinstance(plain, (list, pandas.Series)) or _is_arrow(plain):
         return plain
     if count == 1:
@@ -124,6 +122,12 @@ def _row_values(prediction: "Any", count: int) -> "Any":
         "predict() returned a value of type %s; it must return an array, a list, a Series, a DataFrame or a dict of "
         "arrays" % type(prediction).__name__,
     )
+
+
+def _flat(values: "Any") -> "Any":
+    """An array of one value in each row has these values in place of rows."""
+    is_narrow = isinstance(values, numpy.ndarray) and values.ndim == 2 and values.shape[1] == 1
+    return values.ravel() if is_narrow else values
 
 
 def _plain(values: "Any") -> "Any":
