@@ -15,6 +15,7 @@ KINDS = {
     "job": "a job ends",
     "mini-batch": "a mini-batch fails",
     "machine": "something is wrong with the machine",
+    "finding": "a preflight finds something",
 }
 
 

@@ -33,6 +33,13 @@ def codes_of_failures() -> set[str]:
     return {code for module in places for code in (*_failures_in(module), *_words_in(module))} - OTHER_WORDS
 
 
+def codes_of_findings() -> set[str]:
+    """Every word of that spelling in what makes findings."""
+    makers = [one for one in modules("batchpoint") if ".preflight" in one.name and ".cli" not in one.name]
+    words = (node.value for module in makers for node in ast.walk(module.tree) if isinstance(node, ast.Constant))
+    return {word for word in words if isinstance(word, str) and CODE.fullmatch(word)}
+
+
 def _failures_in(module: Module) -> Iterator[str]:
     for node in ast.walk(module.tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("Failure", "Refused"):
@@ -51,7 +58,7 @@ def _words_in(module: Module) -> Iterator[str]:
 
 
 def test_every_code_is_explained_and_every_explanation_has_its_code() -> None:
-    possible = set(codes_of_errors()) | codes_of_failures() | ALSO_SHOWN
+    possible = set(codes_of_errors()) | codes_of_failures() | codes_of_findings() | ALSO_SHOWN
     explained = set(explanations())
     assert possible - explained == set(), "write a section in src/batchpoint/explanations.toml"
     assert explained - possible == set(), "nothing has this code any more"

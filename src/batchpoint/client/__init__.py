@@ -67,7 +67,7 @@ class Client:
         uploads = self.uploads = Uploads(self._requests, workspace, lambda: self.shares_home)
         self.models = Assets(self._requests, workspace, Model, located_model(uploads))
         self.data = Assets(self._requests, workspace, DataAsset, located_data(uploads))
-        self.environments = Assets(self._requests, workspace, Environment, located_environment)
+        self.environments = Assets(self._requests, workspace, Environment, located_environment(uploads))
         self.codes = Assets(self._requests, workspace, Code, located_code(uploads))
         self.computes = Computes(self._requests, workspace)
         self.datastores = Datastores(self._requests, workspace)
@@ -78,12 +78,15 @@ class Client:
         self.roles = Roles(self._requests)
         self.downloads = Downloads(self._requests, workspace)
         self.jobs = Jobs(self._requests, workspace)
-        inputs = InputResolver(self.data, uploads)
-        self.endpoints = Endpoints(self._requests, workspace, inputs)
-        self.preflights = Preflights(self._requests, workspace, uploads, inputs)
+        self.endpoints = Endpoints(self._requests, workspace, InputResolver(self.data, uploads))
         self.deployments = Deployments(
             self._requests, workspace, self.endpoints, self.models, self.codes, self.environments
         )
+
+    @cached_property
+    def preflights(self) -> Preflights:
+        """What would become of deployments and invocations."""
+        return Preflights(self._requests, self.workspace, self.uploads, InputResolver(self.data, self.uploads))
 
     @cached_property
     def environment_builds(self) -> EnvironmentBuilds:

@@ -31,7 +31,7 @@ from batchpoint.settings import Settings
 FOUND, USAGE, STOPPED = 1, 2, 3
 
 
-class OutOfTime(BaseException):
+class _OutOfTime(BaseException):
     """The preflight has taken as long as one may; no ``except`` on the way is meant for it."""
 
 
@@ -49,21 +49,21 @@ def main() -> int:
     orphans.adopt()
     report = Report(_write)
     with _tidied(wish.folder), _limited(float(asked.get("limit_s", 0))):
-        try:
-            _check(wish, report, asked)
-        except OutOfTime:
-            fix = "Raise the setting preflight_limit_s, or have the environment built by a first job."
-            report.find(error("PreflightTooLong", f"The preflight took longer than {asked['limit_s']:g} s.", fix))
-        except Exception as failed:  # the top of the process: whoever waits for findings is told of a fault of ours
-            said = f"A fault inside the preflight: {type(failed).__name__}: {failed}."
-            report.find(error(InternalError.code, said, "Report it; a job may run all the same."))
+        _check(wish, report, asked)
     report.end()
     return FOUND if report.has_errors else 0
 
 
 def _check(wish: Wish, report: Report, asked: dict[str, Any]) -> None:
     kind = Estimate if asked.get("estimate") else Preflight
-    kind(wish, Settings.load(), report).run()
+    try:
+        kind(wish, Settings.load(), report).run()
+    except _OutOfTime:
+        fix = "Raise the setting preflight_limit_s, or have the environment built by a first job."
+        report.find(error("PreflightTooLong", f"The preflight took longer than {asked['limit_s']:g} s.", fix))
+    except Exception as failed:  # the top of the process: whoever waits for findings is told of a fault of ours
+        said = f"A fault inside the preflight: {type(failed).__name__}: {failed}."
+        report.find(error(InternalError.code, said, "Report it; a job may run all the same."))
 
 
 def _wish(asked: dict[str, Any]) -> Wish:
@@ -103,7 +103,7 @@ def _tidied(folder: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _limited(seconds: float) -> Iterator[None]:
     def late(_: int, __: FrameType | None) -> NoReturn:
-        raise OutOfTime
+        raise _OutOfTime
 
     signal.signal(signal.SIGALRM, late)
     signal.setitimer(signal.ITIMER_REAL, max(0.0, seconds))

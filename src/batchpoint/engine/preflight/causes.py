@@ -1,6 +1,7 @@
 """Failures of the engine as findings: the code that jobs have, where it happened, and what to do about it. Pure."""
 
 import re
+from pathlib import Path
 
 from batchpoint.engine.messages import Failure
 from batchpoint.engine.preflight.report import error
@@ -9,6 +10,7 @@ from batchpoint.entities.evidence.finding import Finding
 from batchpoint.entities.job import JobError
 
 _WHERE = re.compile(r" \((?P<file>[^()]+\.py):(?P<line>\d+)\)\s*$")
+_FRAME = re.compile(r'\s*File "(?P<file>[^"]+\.py)", line (?P<line>\d+)')
 _MODULE = re.compile(r"No module named '(?P<name>[\w.]+)'")
 _FILES_SHOWN = 3
 #: What to do, by the code of the failure.
@@ -47,6 +49,11 @@ def of_failure(failure: Failure, *, file: str = "") -> Finding:
 def of_job(failed: JobError) -> Finding:
     """Why the sample failed as a whole; the traceback in front of its message is for the log."""
     message = failed.message.strip().rpartition("\n\n")[2] or failed.message
+    lines = traceback_of(failed)
+    frames = [found for line in lines if (found := _FRAME.match(line))]
+    if lines and not _WHERE.search(message):
+        where = f" ({Path(frames[-1]['file']).name}:{frames[-1]['line']})" if frames else ""
+        message = f"{lines[-1]}{where}"
     return of_failure(Failure(failed.code, message))
 
 
@@ -58,7 +65,7 @@ def traceback_of(failed: JobError) -> list[str]:
 
 def of_items(failed: FailedItems) -> Finding:
     """Items of the sample that could not be scored."""
-    names = [shown(item).rpartition("/")[2] if item.startswith(b"/") else shown(item) for item in failed.items]
+    names = [shown(item) for item in failed.items]
     if len(names) == 1:
         return of_failure(Failure(failed.code, failed.reason), file=names[0])
     more = len(names) - _FILES_SHOWN

@@ -5,7 +5,7 @@
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchpoint.engine.preflight import causes, limits
@@ -62,6 +62,8 @@ class Preflight:
         self.place = JobFolder(wish.folder / "look")
         self._look = Look(job_settings)
         self._scored: list[Chosen] = []
+        #: Item of the sample's plan → item of the input.
+        self._names: dict[bytes, bytes] = {}
 
     def run(self) -> None:
         """Make all checks."""
@@ -149,10 +151,15 @@ class Preflight:
 
     def sample(self, chosen: list[Chosen], workers: int = 1, limit_s: float = SAMPLE_S) -> Sampled:
         """Score the chosen items as the job would, no longer than ``limit_s``; of nothing only a worker is started."""
+        here = self.inputs.root if self.inputs else "/"
+        # The first rows of large files lie elsewhere than the input.
+        root = "/" if any(one.path.startswith(b"/") for one in chosen) else here
+        paths = [one.path if root == here else _below(here, one.path) for one in chosen]
+        self._names = dict(zip(paths, (one.item.name for one in chosen), strict=True))
         sample = Sample(
             settings=self.wish.settings,
-            root=self.inputs.root if self.inputs else "/",
-            items=[one.path for one in chosen],
+            root=root,
+            items=paths,
             folder=self.wish.folder / "sample",
             workers=workers,
             python=self.python,
@@ -171,7 +178,8 @@ class Preflight:
 
     def tell_of_sample(self, sampled: Sampled, chosen: list[Chosen]) -> None:
         for failed in sampled.failed:
-            self.report.find(causes.of_items(failed))
+            named = tuple(self._names.get(item, item) for item in failed.items)
+            self.report.find(causes.of_items(replace(failed, items=named)))
         for one in chosen:
             if one.is_cut:
                 self.report.find(*self._look.at_values(shown(one.item.name), Path(os.fsdecode(one.path))))
@@ -195,6 +203,11 @@ class Preflight:
         after.look_at_results(sampled)
         after.look_at_room(sampled, self._scored, self.inputs.items)
         after.look_at_machine(sampled)
+
+
+def _below(root: str, path: bytes) -> bytes:
+    """The absolute path of an item, as one that starts from the root of the file system."""
+    return (path if path.startswith(b"/") else os.fsencode(root) + b"/" + path).lstrip(b"/")
 
 
 class _Follow:

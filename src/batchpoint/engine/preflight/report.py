@@ -36,19 +36,20 @@ class Report:
         """A check that begins now; what is found until it ends belongs to it. What keeps it from going on is found."""
         began = self._clock()
         self._check, self._found, self._kinds, self._said = name, set(), {}, ""
-        self._line("check", name=name, title=title, state="runs")
+        self._line("check", {"name": name, "title": title, "state": "runs"})
         try:
             yield
         except (JobFailed, UserError) as error:
             self.find(of_error(error))
         self._sum_up()
         state = next((severity for severity in _STATES[:2] if severity in self._found), "ok")
-        self._line("check", name=name, title=title, state=state, said=self._said, seconds=self._clock() - began)
+        told = {"name": name, "title": title, "state": state, "said": self._said, "seconds": self._clock() - began}
+        self._line("check", told)
         self._check = ""
 
     def skip(self, name: str, title: str, why: str) -> None:
         """A check that there is no point in making."""
-        self._line("check", name=name, title=title, state="skipped", said=why)
+        self._line("check", {"name": name, "title": title, "state": "skipped", "said": why})
 
     def say(self, text: str) -> None:
         """What the running check came to, in a few words."""
@@ -56,7 +57,7 @@ class Report:
 
     def log(self, text: str) -> None:
         """A line of what somebody else says meanwhile."""
-        self._line("log", text=text)
+        self._line("log", {"text": text})
 
     def find(self, *findings: Finding) -> None:
         """Tell of them, unless many of the same kind were told of already."""
@@ -74,13 +75,13 @@ class Report:
         """Whether anything was found that a job would fail over."""
         return self.counts["error"] > 0
 
-    def answer(self, kind: str, **said: Any) -> None:
+    def answer(self, kind: str, said: dict[str, Any]) -> None:
         """A line of another kind."""
-        self._line(kind, **said)
+        self._line(kind, said)
 
     def end(self) -> None:
         """The last line."""
-        self._line("end", **self.counts)
+        self._line("end", dict(self.counts))
 
     def _sum_up(self) -> None:
         for finding, count in self._kinds.values():
@@ -91,9 +92,9 @@ class Report:
 
     def _tell(self, finding: Finding) -> None:
         named = finding.model_copy(update={"check": self._check})
-        self._line("finding", **named.model_dump(mode="json"))
+        self._line("finding", named.model_dump(mode="json"))
 
-    def _line(self, kind: str, **said: Any) -> None:
+    def _line(self, kind: str, said: dict[str, Any]) -> None:
         self._write(json.dumps({"line": kind, **said}))
 
 

@@ -109,29 +109,15 @@ def run_sample(sample: Sample, settings: Settings, limit_s: float = math.inf) ->
 
     ``limit_s`` after the first items were scored it is canceled, and what is scored by then counts.
     """
-    began, first_at = time.monotonic(), math.inf
+    began = time.monotonic()
     ledger = MemoryLedger()
     folder = JobFolder(sample.folder.absolute() / "job")
     folder.path.mkdir(parents=True, exist_ok=True)
-    job = Job(
-        name=f"preflight-{secrets.token_hex(4)}",
-        endpoint_name="",
-        deployment_name="",
-        experiment_name="preflight",
-        id=sample.arm_id or None,
-        settings=_settings(sample),
-    )
+    job = _job(sample)
     ledger.add(job)
     write_plan(folder.plan_items, folder.plan_header, sample.root, sample.items, job.settings.mini_batch_size)
-
-    def stop_in_time(progress: Progress) -> None:
-        nonlocal first_at
-        done, now = progress.items_succeeded + progress.items_failed, time.monotonic()
-        first_at = min(first_at, now) if done else first_at
-        if done < progress.items and now - first_at > limit_s:
-            ledger.request_cancel(job.name)
-
-    run = JobRun(job.name, ledger, folder, settings, stop_in_time, python=sample.python)
+    stop = _StopInTime(ledger, job.name, limit_s)
+    run = JobRun(job.name, ledger, folder, settings, stop.look, python=sample.python)
     run.execute()
     output = Path(job.settings.output_folder)
     found = [path for path in output.rglob("*") if path.is_file()] if output.is_dir() else []
@@ -151,6 +137,33 @@ def run_sample(sample: Sample, settings: Settings, limit_s: float = math.inf) ->
         output_bytes=sum(part.length for row in ledger.rows(job.name, 0) for part in row.parts),
         written=tuple(sorted(path.relative_to(output).as_posix() for path in found)),
     )
+
+
+def _job(sample: Sample) -> Job:
+    return Job(
+        name=f"preflight-{secrets.token_hex(4)}",
+        endpoint_name="",
+        deployment_name="",
+        experiment_name="preflight",
+        id=sample.arm_id or None,
+        settings=_settings(sample),
+    )
+
+
+class _StopInTime:
+    """Cancels a sample that was scored for long enough."""
+
+    def __init__(self, ledger: MemoryLedger, job: str, limit_s: float) -> None:
+        self._ledger = ledger
+        self._job = job
+        self._limit_s = limit_s
+        self._first_at = math.inf
+
+    def look(self, progress: Progress) -> None:
+        done, now = progress.items_succeeded + progress.items_failed, time.monotonic()
+        self._first_at = min(self._first_at, now) if done else self._first_at
+        if done < progress.items and now - self._first_at > self._limit_s:
+            self._ledger.request_cancel(self._job)
 
 
 def _settings(sample: Sample) -> JobSettings:

@@ -113,7 +113,7 @@ class Estimate(Preflight):
             forecast(start, work, count, settings.max_concurrency_per_instance, None if here.is_cluster else here.cores)
             for count in range(1, most + 1)
         ]
-        self.report.answer("estimate", **_told(self, items, planned, sampled, costs, durations, bytes_out))
+        self.report.answer("estimate", _told(self, items, planned, sampled, costs, durations, bytes_out))
 
     def _instances(self) -> list[int]:
         return [min(8, self.wish.max_instances)]

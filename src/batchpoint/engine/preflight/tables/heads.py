@@ -53,11 +53,21 @@ class Head:
     line: str = ""
 
 
-class Unfit(Exception):
-    """A file that nothing can be read from; says why, and what to do."""
+@dataclass(frozen=True)
+class Unfit:
+    """A file that nothing can be read from: why, and what to do."""
+
+    code: str
+    message: str
+    fix: str
+    row: int | None = None
+
+
+class _Unreadable(Exception):
+    """Carries an Unfit out of whatever has found it."""
 
     def __init__(self, code: str, message: str, fix: str, row: int | None = None) -> None:
-        self.code, self.message, self.fix, self.row = code, message, fix, row
+        self.unfit = Unfit(code, message, fix, row)
         super().__init__(message)
 
 
@@ -68,19 +78,25 @@ def kind_of(name: str) -> tuple[str, str]:
     return KINDS.get(Path(path.stem).suffix if packed else path.suffix, ""), packed
 
 
-def read_head(path: Path, kind: str, packed: str = "", limit: int = HEAD_BYTES) -> Head:
-    """The head of a file that holds a table: its columns, and the rows in the first ``limit`` bytes. Raises Unfit."""
+def read_head(path: Path, kind: str, packed: str = "", limit: int = HEAD_BYTES) -> Head | Unfit:
+    """The head of a file that holds a table: its columns, and the rows in the first ``limit`` bytes; or why not."""
     try:
-        if not path.stat().st_size:
-            raise Unfit("EmptyFile", "The file is empty.", "Leave it out of the input, or write it again.")
-        if kind in ("parquet", "arrow"):
-            return _columnar(path, kind, packed)
-        text, is_whole = _text(path, packed, limit)
+        return _read(path, kind, packed, limit)
+    except _Unreadable as failed:
+        return failed.unfit
     except OSError as error:
         fix = "Give the user that runs Batchpoint the right to read it, or leave it out of the input."
-        raise Unfit("FileUnreadable", f"The file cannot be read: {error.strerror or error}.", fix) from error
+        return Unfit("FileUnreadable", f"The file cannot be read: {error.strerror or error}.", fix)
+
+
+def _read(path: Path, kind: str, packed: str, limit: int) -> Head:
+    if not path.stat().st_size:
+        raise _Unreadable("EmptyFile", "The file is empty.", "Leave it out of the input, or write it again.")
+    if kind in ("parquet", "arrow"):
+        return _columnar(path, kind, packed)
+    text, is_whole = _text(path, packed, limit)
     if not text.strip():
-        raise Unfit("EmptyFile", "The file holds nothing but white space.", "Leave it out, or write it again.")
+        raise _Unreadable("EmptyFile", "The file holds nothing but white space.", "Leave it out, or write it again.")
     if kind == "jsonl":
         return _json_lines(text, is_whole)
     if kind == "json":
@@ -100,7 +116,7 @@ def _text(path: Path, packed: str, limit: int) -> tuple[str, bool]:
     raw = raw[:limit]
     if raw.startswith(_UTF16):
         fix = "Write it as UTF-8: iconv -f UTF-16 -t UTF-8."
-        raise Unfit("NotUtf8", "The file is written in UTF-16, and tables are read as UTF-8.", fix)
+        raise _Unreadable("WrongEncoding", "The file is written in UTF-16, and tables are read as UTF-8.", fix)
     try:
         return raw.decode("utf-8-sig"), is_whole
     except UnicodeDecodeError as error:
@@ -109,7 +125,7 @@ def _text(path: Path, packed: str, limit: int) -> tuple[str, bool]:
             return raw[: error.start].decode("utf-8-sig"), False
         line = raw[: error.start].count(b"\n") + 1
         what = f"Line {line} holds the byte 0x{raw[error.start]:02x}, which is no UTF-8."
-        raise Unfit("NotUtf8", what, "Write the file as UTF-8: iconv -f LATIN1 -t UTF-8.", _row(line)) from error
+        raise _Unreadable("WrongEncoding", what, "Write the file as UTF-8: iconv -f LATIN1 -t UTF-8.", _row(line)) from error
 
 
 def _row(line: int) -> int | None:
@@ -126,14 +142,14 @@ def _bytes(path: Path, packed: str, limit: int) -> bytes:
             with gzip.open(path) as file:
                 return file.read(limit + 1)
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise Unfit("FileBroken", f"The file is no whole gzip file: {error}.", fix) from error
+            raise _Unreadable("FileBroken", f"The file is no whole gzip file: {error}.", fix) from error
     import pyarrow
 
     try:
         with pyarrow.input_stream(str(path), compression=packed) as stream:
             return bytes(stream.read(limit + 1))
     except pyarrow.ArrowException as error:
-        raise Unfit("FileBroken", f"The file is no whole zstd file: {error}.", fix) from error
+        raise _Unreadable("FileBroken", f"The file is no whole zstd file: {error}.", fix) from error
 
 
 def _delimited(text: str, kind: str, delimiter: str, is_whole: bool) -> Head:
@@ -148,7 +164,7 @@ def _delimited(text: str, kind: str, delimiter: str, is_whole: bool) -> Head:
             where = f"row {row:,}" if row else "the header"
             what = f"The quotes in {where} do not match (line {reader.line_num:,}): {error}."
             fix = "Put a quotation mark twice within quotes, and end every quoted value with one."
-            raise Unfit("UnclosedQuote", what, fix, row or None) from error
+            raise _Unreadable("UnclosedQuote", what, fix, row or None) from error
     if not is_whole and len(records) > 1:
         records.pop()
     header = records[0]
@@ -168,12 +184,16 @@ def _json_lines(text: str, is_whole: bool) -> Head:
             value = json.loads(line)
         except (ValueError, RecursionError) as error:
             if not is_whole and len(lines) == 1:
-                raise Unfit("FileBroken", "Its first line is longer than 16 MiB.", "Write shorter lines.", 1) from error
+                raise _Unreadable(
+                    "FileBroken", "Its first line is longer than 16 MiB.", "Write shorter lines.", 1
+                ) from error
             what = f"Line {number:,} is no JSON: {error}."
-            raise Unfit("FileBroken", what, "Write one JSON object on each line.", number) from error
+            raise _Unreadable("FileBroken", what, "Write one JSON object on each line.", number) from error
         if not isinstance(value, dict):
             what = f"Line {number:,} is {_json_kind(value)}, not an object."
-            raise Unfit("FileBroken", what, "Write one JSON object with the columns as keys on each line.", number)
+            raise _Unreadable(
+                "FileBroken", what, "Write one JSON object with the columns as keys on each line.", number
+            )
         found.append(value)
     return _of_records("jsonl", found)
 
@@ -185,7 +205,7 @@ def _json(text: str, is_whole: bool) -> Head:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise Unfit("FileBroken", f"The file is no JSON: {error}.", "Write it again, or leave it out.") from error
+        raise _Unreadable("FileBroken", f"The file is no JSON: {error}.", "Write it again, or leave it out.") from error
     value = value.get("dataframe_split", value.get("dataframe_records", value)) if isinstance(value, dict) else value
     if isinstance(value, dict) and isinstance(value.get("columns"), list):
         return Head("json", tuple(map(str, value["columns"])))
@@ -214,7 +234,7 @@ def _columnar(path: Path, kind: str, packed: str) -> Head:
 
     if packed:
         what = f"A {kind} file inside {packed} cannot be read in parts."
-        raise Unfit("UnsupportedFile", what, "Unpack it; it is compressed inside.")
+        raise _Unreadable("UnsupportedFile", what, "Unpack it; it is compressed inside.")
     try:
         if kind == "parquet":
             schema = pyarrow.parquet.read_schema(str(path))
@@ -224,7 +244,7 @@ def _columnar(path: Path, kind: str, packed: str) -> Head:
     except pyarrow.ArrowException as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         fix = "Write it again: it may be cut off, or be of another kind than its name says."
-        raise Unfit("FileBroken", f"The file is no whole {kind} file: {reason}.", fix) from error
+        raise _Unreadable("FileBroken", f"The file is no whole {kind} file: {reason}.", fix) from error
     return Head(kind, tuple(schema.names), tuple(str(one) for one in schema.types))
 
 

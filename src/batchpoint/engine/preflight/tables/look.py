@@ -25,6 +25,8 @@ from batchpoint.mlmodel import MLMODEL, read_mlmodel
 
 #: Bytes of a file of which the header alone is looked at, and of one all of whose values are.
 _HEADER_BYTES, _VALUES_BYTES = 4 << 10, 4 << 20
+#: Of such a file no value is where it should be.
+_NO_TABLE = frozenset({"WrongDelimiter", "HeaderMissing"})
 
 
 class Look:
@@ -67,29 +69,28 @@ class Look:
             yield from _readable(file, path)
 
     def _table(self, file: File, path: Path, packed: str, limit: int) -> Iterator[Finding]:
-        try:
-            head = read_head(path, file.kind, packed, limit)
-        except Unfit as unfit:
-            make = error if self._no_code or unfit.code == "FileUnreadable" else warning
-            yield make(unfit.code, unfit.message, unfit.fix, file=file.name, row=unfit.row)
-            return
-        if self._no_code:
-            yield from wrong_columns(file, head, self._wanted)
-            yield from wrong_values(file, head, self._wanted)
-        elif found := self._unlike_first(file, head):
-            yield found
+        head = read_head(path, file.kind, packed, limit)
+        if isinstance(head, Unfit):
+            make = error if self._no_code or head.code == "FileUnreadable" else warning
+            yield make(head.code, head.message, head.fix, file=file.name, row=head.row)
+        elif self._no_code:
+            found = list(wrong_columns(file, head, self._wanted))
+            yield from found
+            if not any(one.code in _NO_TABLE for one in found):
+                yield from wrong_values(file, head, self._wanted)
+        elif unlike := self._unlike_first(file, head):
+            yield unlike
 
     def at_values(self, name: str, path: Path) -> Iterator[Finding]:
         """What is wrong with the values of the first rows of a large file, which are at ``path``."""
         kind, _ = kind_of(name)
         if not self._no_code or kind not in ("csv", "tsv", "jsonl"):
             return
-        try:
-            head = read_head(path, kind, "", _VALUES_BYTES)
-        except Unfit as unfit:
-            yield error(unfit.code, unfit.message, unfit.fix, file=name, row=unfit.row)
-            return
-        yield from wrong_values(File(name, kind), head, self._wanted)
+        head = read_head(path, kind, "", _VALUES_BYTES)
+        if isinstance(head, Unfit):
+            yield error(head.code, head.message, head.fix, file=name, row=head.row)
+        else:
+            yield from wrong_values(File(name, kind), head, self._wanted)
 
     def _unlike_first(self, file: File, head: Head) -> Finding | None:
         if not head.columns or head.kind == "json":
