@@ -189,14 +189,22 @@ def located_data(uploads: Uploads) -> Callable[[DataAsset], DataAsset]:
     return located
 
 
-def located_environment(environment: Environment) -> Environment:
-    """An interpreter is named absolutely; an environment without a name is named by its content."""
-    if environment.python:
-        environment = environment.model_copy(update={"python": str(Path(environment.python).expanduser().absolute())})
-    if environment.name:
-        return environment
-    version = environment_version(environment)
-    return environment.model_copy(update={"name": ANONYMOUS_ENVIRONMENT, "version": version})
+def located_environment(uploads: Uploads) -> Callable[[Environment], Environment]:
+    """An interpreter is named absolutely, a build context is sent; without a name it is named by its content."""
+
+    def located(environment: Environment) -> Environment:
+        if environment.python:
+            absolute = str(Path(environment.python).expanduser().absolute())
+            environment = environment.model_copy(update={"python": absolute})
+        if environment.build is not None and _is_local(environment.build.path):
+            build = environment.build.model_copy(update={"path": _stored(uploads, environment.build.path)[0]})
+            environment = environment.model_copy(update={"build": build})
+        if environment.name:
+            return environment
+        version = environment_version(environment)
+        return environment.model_copy(update={"name": ANONYMOUS_ENVIRONMENT, "version": version})
+
+    return located
 
 
 def located_code(uploads: Uploads) -> Callable[[Code], Code]:
