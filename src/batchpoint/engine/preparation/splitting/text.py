@@ -23,12 +23,12 @@ _FIRST_LINE = re.compile(rb"[\r\n]*([^\r\n]*)")
 
 
 def why_whole(file: BinaryIO) -> str:
-    """Why an open text file cannot be cut, to follow the word "is"; "" when it can."""
+    """Why an open text file cannot be cut; "" when it can."""
     sample = file.read(_SAMPLE_BYTES)
     if sample.startswith(_COMPRESSED):
-        return "compressed"
+        return "its text is compressed"
     if sample.startswith(_WIDE) or b"\0" in sample:
-        return "not UTF-8, nor anything like it"
+        return "its text is not UTF-8, nor anything like it"
     return ""
 
 
