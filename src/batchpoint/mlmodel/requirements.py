@@ -76,7 +76,7 @@ def read_lines(path: Path) -> list[str]:
         raise _wrong(path, f"the file cannot be read: {error.strerror}") from None
     if text is None:
         raise _wrong(path, f"the file is larger than {MAX_BYTES >> 20} MiB; that is no list of packages")
-    return re.sub(r"\\\r?\n", " ", text).splitlines()
+    return re.sub(r"\s*\\\r?\n\s*", " ", text).splitlines()
 
 
 def name_of(line: str) -> str:

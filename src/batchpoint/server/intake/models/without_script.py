@@ -129,9 +129,13 @@ def _read(folder: Path) -> MLModel:
 
 
 def _named_as_users_do(error: ValidationFailed, folder: Path) -> ValidationFailed:
-    """Where the copy stands on this machine is nothing to them."""
+    """Where the copy stands on this machine is nothing to them; which file and line of it is, and travels as text."""
     source = (error.source or "").replace(str(folder), folder.name)
-    return ValidationFailed(error.subject, error.problems, source=source)
+    return ValidationFailed("model", tuple(Problem(one.key, _placed(one, source)) for one in error.problems))
+
+
+def _placed(problem: Problem, source: str) -> str:
+    return f"{source}{f' line {problem.line}' if problem.line else ''}: {problem.message}"
 
 
 def _has_mlmodel(folder: Path) -> bool:
