@@ -60,7 +60,7 @@ def podman(folder: Path) -> Podman:
     assert program is not None, "podman is not installed"
     folder.mkdir(parents=True)
     (folder / "storage.conf").write_text(
-        f'[storage]\ndriver = "vfs"\ngraphroot = "{folder}/graph"\nrunroot = "{folder}/run"\n'
+        f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/graph"\nrunroot = "{folder}/run"\n'
     )
     # Inside a container or a small virtual machine nobody may raise limits, and there is no journal.
     (folder / "containers.conf").write_text(

@@ -22,7 +22,7 @@ Raised everywhere, mapped to HTTP by ``arm/error_body.py`` and to exit codes by 
     │   └── LocalPathNotAllowed     a path on the server's machine, named by somebody else than its owner
     ├── JobFailed               ends a job; its text becomes the job's error message
     │   ├── InputEmpty, InputUnreadable
-    │   ├── EnvironmentBuildFailed
+    │   ├── EnvironmentBuildFailed, GoldenRowsDiffer
     │   ├── ScriptUnusable, InitFailed
     │   ├── ErrorThresholdExceeded, NoSuccessfulItems, WorkersKeepDying, DriverKeepsDying
     │   ├── OutputAlreadyExists, OutputUnwritable
@@ -236,6 +236,12 @@ class EnvironmentBuildFailed(JobFailed):
     """The environment could not be built."""
 
     code = "EnvironmentBuildFailed"
+
+
+class GoldenRowsDiffer(JobFailed):
+    """The golden rows of the deployment do not come out as expected."""
+
+    code = "GoldenRowsDiffer"
 
 
 class ScriptUnusable(JobFailed):

@@ -139,11 +139,16 @@ class Engine:
         return path
 
     def job(self, script: str | Path, source: Path, *, name: str = "job", **settings: Any) -> Job:
-        """A stored job that nobody runs yet; ``environment``: variables for the script, ``python``: its interpreter."""
+        """A stored job that nobody runs yet; ``environment``: variables for the script, ``python``: its interpreter.
+
+        ``asset``: the whole environment.
+        """
         path = Path(script) if Path(script).is_absolute() else SCRIPTS / script
         variables = {"CALLS": str(self.calls(name)), **settings.pop("environment", {})}
         if python := settings.pop("python", ""):
             settings["environment"] = Environment(python=python)
+        elif asset := settings.pop("asset", None):
+            settings["environment"] = asset
         kind = "uri_folder" if source.is_dir() or not source.exists() else "uri_file"
         chosen: dict[str, Any] = {
             "code_path": str(path.parent),

@@ -10,12 +10,15 @@ driver may take the job; start again later.
 import logging
 import sys
 import time
+from collections.abc import Callable
 
 from batchpoint import failpoints
 from batchpoint.compute import orphans
+from batchpoint.engine.golden.check import check_golden_rows
 from batchpoint.engine.patience.ledger import PatientLedger
 from batchpoint.engine.patience.room import is_faulty, is_full
 from batchpoint.engine.run import JobRun
+from batchpoint.entities.job import Job
 from batchpoint.errors import Fenced, ResourceNotFound, StoreUnavailable
 from batchpoint.settings import Settings, armed_failpoints
 from batchpoint.storage.job_folder import JobFolder, job_folder
@@ -81,7 +84,13 @@ def _once(name: str, observed_epoch: int | None, store: Store, settings: Setting
 def _drive(name: str, observed_epoch: int | None, store: Store, settings: Settings, folder: JobFolder) -> int:
     try:
         ledger = PatientLedger(store, settings.driver_lease_s)
-        JobRun(name, ledger, folder, settings, observed_epoch=observed_epoch).execute()
+        run = JobRun(name, ledger, folder, settings, observed_epoch=observed_epoch)
+
+        def check(job: Job, python: str, image: str, still_wanted: Callable[[], None]) -> None:
+            check_golden_rows(job, folder.golden, settings, python, image, run.logs.event, still_wanted)
+
+        run.before_scoring = check
+        run.execute()
     except Fenced as error:
         log.info("%s", error)
     except StoreUnavailable:

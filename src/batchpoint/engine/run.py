@@ -31,7 +31,7 @@ from batchpoint.engine.preparation.workers import WorkerStart
 from batchpoint.engine.publishing.ending import LastSteps
 from batchpoint.engine.publishing.segments import damaged
 from batchpoint.engine.tries import TryRecord
-from batchpoint.entities.job import JobStatus, Progress
+from batchpoint.entities.job import Job, JobStatus, Progress
 from batchpoint.errors import (
     CancelRequested,
     DiskFailed,
@@ -65,6 +65,10 @@ class JobRun:
     observed_epoch: int | None = None
     #: Interpreter of the job's environment, where that is built already; "": it is built, or found, first.
     python: str = ""
+
+    #: Called with the job, its interpreter, its image and a check whether it is wanted before anything is scored; fails
+    #: the job by raising JobFailed.
+    before_scoring: Callable[[Job, str, str, Callable[[], None]], None] = lambda *_: None
 
     def __post_init__(self) -> None:
         self.logs = JobLogs(self.folder)
@@ -136,6 +140,7 @@ class JobRun:
             self._void_damaged(hold)
         inside = contained(job, self.folder, self.settings, self.logs.event, hold.still_wanted())
         python = inside.python if inside else self.python or self._interpreter(hold)
+        self.before_scoring(job, python, inside.image if inside else "", hold.still_wanted())
         preparation = Preparation(job, self.folder, self.settings, self.logs.event, hold.still_wanted())
         source = hold.patiently(
             lambda: preparation.find(None if frozen is None else self._missing(hold, frozen)),

@@ -9,6 +9,7 @@
   worker/batchpoint_worker       link to the worker package, alone in its folder
   scratch/                temporary directory of the scripts
   channels/               what workers in containers and their driver speak through
+  golden/                 the golden rows, while they are scored
   staging/                what summary_only scripts write
   failed_items.jsonl      each item that failed, and why     manifest.json   what the job read, ran and wrote
   input/                  downloaded input                unfetched.<revision>.json   what could not be
@@ -70,6 +71,11 @@ class JobFolder:
     def channels(self) -> Path:
         """Pipes and variables of workers in containers."""
         return self.path / "channels"
+
+    @property
+    def golden(self) -> Path:
+        """While golden rows are scored: the files of that small job."""
+        return self.path / "golden"
 
     @property
     def staging(self) -> Path:

@@ -10,7 +10,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,10 +104,16 @@ class Sampled:
         return self.job.status is JobStatus.COMPLETED
 
 
-def run_sample(sample: Sample, settings: Settings, limit_s: float = math.inf) -> Sampled:
+def run_sample(
+    sample: Sample,
+    settings: Settings,
+    limit_s: float = math.inf,
+    still_wanted: Callable[[], None] = lambda: None,
+) -> Sampled:
     """Run it and wait; a job that fails is a result.
 
-    ``limit_s`` after the first items were scored it is canceled, and what is scored by then counts.
+    ``limit_s`` after the first items were scored it is canceled, and what is scored by then counts. ``still_wanted`` is
+    asked again and again, and ends it by raising CancelRequested.
     """
     began = time.monotonic()
     ledger = MemoryLedger()
@@ -117,7 +123,12 @@ def run_sample(sample: Sample, settings: Settings, limit_s: float = math.inf) ->
     ledger.add(job)
     write_plan(folder.plan_items, folder.plan_header, sample.root, sample.items, job.settings.mini_batch_size)
     stop = _StopInTime(ledger, job.name, limit_s)
-    run = JobRun(job.name, ledger, folder, settings, stop.look, python=sample.python)
+
+    def look(progress: Progress) -> None:
+        still_wanted()
+        stop.look(progress)
+
+    run = JobRun(job.name, ledger, folder, settings, look, python=sample.python)
     run.execute()
     output = Path(job.settings.output_folder)
     found = [path for path in output.rglob("*") if path.is_file()] if output.is_dir() else []

@@ -19,9 +19,11 @@ from batchpoint.entities.endpoint import Endpoint
 from batchpoint.entities.naming import names
 from batchpoint.entities.noun import CreationContext, created_now
 from batchpoint.errors import NotSupported, Problem, ResourceNotFound, ValidationFailed
-from batchpoint.server.environments.buildable import check_buildable, with_credentials
+from batchpoint.server.environments.buildable import with_credentials
+from batchpoint.server.environments.isolation import check_environment, with_kept_context
 from batchpoint.server.identity.caller import Caller
 from batchpoint.server.intake import limits
+from batchpoint.server.intake.golden.keeping import kept_golden_rows
 from batchpoint.server.intake.keeping import kept
 from batchpoint.server.intake.locations import allowed_path, local_path_of, resolve
 from batchpoint.server.intake.models.without_script import environment_wanted
@@ -72,7 +74,7 @@ def create_deployment(desk: Desk, wanted: Deployment) -> Deployment:
     if wanted.output_file_name is not None:
         check_output_file_name("deployment", wanted.output_file_name)
     existing = desk.store.get_deployment(desk.key, endpoint.name, wanted.name)
-    model = _pinned_model(desk, wanted.model)
+    model, compute = _pinned_model(desk, wanted.model), _compute(desk, wanted.compute)
     limits.check_instance_count(desk.settings, wanted.resources.instance_count)
     limits.check_workers(desk.settings, wanted.max_concurrency_per_instance)
     complete = wanted.model_copy(
@@ -81,8 +83,9 @@ def create_deployment(desk: Desk, wanted: Deployment) -> Deployment:
             "id": ids.deployment_id(desk.workspace, endpoint.name, wanted.name),
             "model": str(model.id),
             "code_configuration": _pinned_code(desk, wanted.code_configuration),
-            "environment": _pinned_environment(desk, environment_wanted(desk, wanted, model)),
-            "compute": _pinned_compute(desk, wanted.compute),
+            "environment": _pinned_environment(desk, environment_wanted(desk, wanted, model), compute),
+            "compute": compute.id or ids.compute_id(desk.workspace, compute.name),
+            "golden_rows": kept_golden_rows(desk, wanted.golden_rows),
             "generated": None,
             "provisioning_state": "Succeeded",
             "creation_context": context(desk.caller, existing.creation_context if existing else None),
@@ -119,30 +122,32 @@ def _pinned_code(desk: Desk, code: CodeConfiguration | None) -> CodeConfiguratio
     return code.model_copy(update={"code": asset.id})
 
 
-def _pinned_environment(desk: Desk, environment: str | Environment | None) -> str | None:
+def _pinned_environment(desk: Desk, environment: str | Environment | None, compute: Compute) -> str | None:
     if environment is None:
+        check_environment(desk, None, compute)
         return None
     if isinstance(environment, str) and environment.startswith("/") and not environment.startswith("/subscriptions/"):
         environment = Environment(python=environment)
     if isinstance(environment, Environment):
+        environment = with_kept_context(desk, environment)
         name = environment.name or ANONYMOUS_ENVIRONMENT
         version = environment.version or environment_version(environment)
         if environment.python:
             allowed_path(desk, environment.python, is_read=False)
-        _check_buildable(desk, environment)
+        _check_runnable(desk, environment, compute)
         found = create_asset(desk, environment.model_copy(update={"name": name, "version": version}))
     else:
         found = desk.referenced(Environment, environment)
-        _check_buildable(desk, found)
+        _check_runnable(desk, found, compute)
     return str(found.id)
 
 
-def _check_buildable(desk: Desk, environment: Environment) -> None:
+def _check_runnable(desk: Desk, environment: Environment, compute: Compute) -> None:
     """Refuses what no job could run in."""
-    if environment.python:
+    if environment.python and compute.isolation == "process":
         _check_interpreter(environment.python)
     else:
-        check_buildable(desk, environment)  # refuses now what a job could not build
+        check_environment(desk, environment, compute)
 
 
 def _check_interpreter(python: str) -> None:
@@ -151,11 +156,10 @@ def _check_interpreter(python: str) -> None:
         raise ResourceNotFound(message, target="environment")
 
 
-def _pinned_compute(desk: Desk, reference: str) -> str:
+def _compute(desk: Desk, reference: str) -> Compute:
     if reference.strip().lower().removeprefix("azureml:") == "local":
         raise NotSupported("compute: local is not offered; create an amlcompute and name it.", target="compute")
-    compute = desk.compute(reference)
-    return compute.id or ids.compute_id(desk.workspace, compute.name)
+    return desk.compute(reference)
 
 
 def create_compute(desk: Desk, wanted: Compute) -> Compute:
@@ -194,6 +198,8 @@ def create_asset(desk: Desk, wanted: A) -> A:
         wanted = with_credentials(
             wanted, desk.store.get_asset(desk.key, Environment, wanted.name or "", wanted.version or "")
         )
+    elif isinstance(wanted, Environment):
+        wanted = with_kept_context(desk, wanted)
     elif isinstance(wanted, Code | Model):
         wanted = _with_content(desk, wanted)
     if isinstance(wanted, Model) and wanted.type is None:

@@ -16,11 +16,13 @@ from batchpoint.entities.job import NOTES, STEP, Job, JobSettings, job_of_step
 from batchpoint.entities.naming import names
 from batchpoint.entities.tables.output import default_name
 from batchpoint.errors import Problem, ReferenceInvalid, ResourceNotFound, UserError, ValidationFailed
+from batchpoint.server.environments.isolation import frozen
 from batchpoint.server.identity.actions import ML
 from batchpoint.server.intake import limits
 from batchpoint.server.intake.creation import check_output_file_name, context
 from batchpoint.server.intake.data_places import frozen_input, frozen_output
 from batchpoint.server.intake.friendly_names import friendly_name
+from batchpoint.server.intake.golden.keeping import frozen_golden_rows
 from batchpoint.server.intake.locations import local_path_of
 from batchpoint.server.lookup import Desk
 from batchpoint.storage.datastores import DEFAULT_DATASTORE
@@ -166,7 +168,10 @@ def as_deployed(desk: Desk, deployment: Deployment, invocation: Invocation, data
         "code_path": str(local_path_of(desk.keeping(script), script.path)) if script else "",
         "scoring_script": code.scoring_script if code else "",
         "model_path": str(local_path_of(desk.keeping(model), model.path)),
-        "environment": vouched.referenced(Environment, deployment.environment) if deployment.environment else None,
+        "environment": frozen(desk, vouched.referenced(Environment, deployment.environment))
+        if deployment.environment
+        else None,
+        "golden_rows": frozen_golden_rows(desk, deployment.golden_rows),
         "environment_variables": deployment.environment_variables,
         "instance_count": _instance_count(desk, deployment, invocation),
         "max_concurrency_per_instance": concurrency,

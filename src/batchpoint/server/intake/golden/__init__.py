@@ -1,0 +1,1 @@
+"""Golden rows at creation and invocation."""
