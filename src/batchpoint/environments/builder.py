@@ -31,9 +31,9 @@ from batchpoint.entities.assets import Environment
 from batchpoint.environments.conda.channels import CondaChannels
 from batchpoint.environments.conda.index_names import on_index
 from batchpoint.environments.index import Index
-from batchpoint.environments.interpreters import start
+from batchpoint.environments.interpreters import existing, start
 from batchpoint.environments.sources import Sources
-from batchpoint.environments.spec import OLDEST_PYTHON, EnvironmentSpec, read_spec
+from batchpoint.environments.spec import EnvironmentSpec, read_spec
 from batchpoint.environments.workbench import Workbench
 from batchpoint.errors import EnvironmentBuildFailed, UserError
 from batchpoint.storage.atomic import write_atomically
@@ -79,7 +79,8 @@ def ensure(
     if environment is None:
         return Interpreter(python_default)
     if environment.python:
-        return _existing(environment.python)
+        python = existing(environment.python)
+        return Interpreter(python.path, version=python.version)
     try:
         spec = read_spec(environment)
     except UserError as error:
@@ -91,30 +92,6 @@ def ensure(
             f"The environment cannot be built under {home}: {error}. Make room or check the rights there.",
             target="home",
         ) from error
-
-
-def _existing(written: str) -> Interpreter:
-    path = Path(written).expanduser()
-    if not path.is_absolute():
-        raise EnvironmentBuildFailed(
-            f"'python: {written}' must be an absolute path on the server's machine.", target=written
-        )
-    tried = [path / "bin" / "python", path / "bin" / "python3"] if path.is_dir() else [path]
-    for candidate in tried:
-        python = start(str(candidate))
-        if python is None:
-            continue
-        if tuple(map(int, python.minor.split("."))) < OLDEST_PYTHON:
-            raise EnvironmentBuildFailed(
-                f"{candidate} is Python {python.version}; scripts need Python 3.6 or later.",
-                target=written,
-            )
-        return Interpreter(str(candidate), version=python.version)
-    raise EnvironmentBuildFailed(
-        f"'python: {written}' names no Python that starts; tried {', '.join(map(str, tried))}. "
-        "Name an interpreter, a virtual environment or a conda prefix on the server's machine.",
-        target=written,
-    )
 
 
 class _Build:

@@ -14,6 +14,8 @@ from packaging.specifiers import SpecifierSet
 from batchpoint.environments.commands import ask, installer_variables, run_logged
 from batchpoint.errors import EnvironmentBuildFailed
 
+#: The worker runs from this version on.
+OLDEST_PYTHON = (3, 6)
 _PROBE = "import sys; print('%d.%d.%d' % sys.version_info[:3]); print(sys.executable)"
 _ON_PATH = re.compile(r"^python(3(\.\d+)?)?$")
 _DOWNLOAD_LIMIT_S = 900.0
@@ -58,6 +60,31 @@ def start(path: str) -> Python | None:
     if len(lines) < 2 or not re.fullmatch(r"\d+\.\d+\.\d+", lines[-2]):
         return None
     return Python(lines[-1] or path, lines[-2])
+
+
+def existing(written: str) -> Python:
+    """The interpreter that ``python: written`` names, itself or by its folder. Raises EnvironmentBuildFailed."""
+    path = Path(written).expanduser()
+    if not path.is_absolute():
+        raise EnvironmentBuildFailed(
+            f"'python: {written}' must be an absolute path on the server's machine.", target=written
+        )
+    tried = [path / "bin" / "python", path / "bin" / "python3"] if path.is_dir() else [path]
+    for candidate in tried:
+        python = start(str(candidate))
+        if python is None:
+            continue
+        if tuple(map(int, python.minor.split("."))) < OLDEST_PYTHON:
+            raise EnvironmentBuildFailed(
+                f"{candidate} is Python {python.version}; scripts need Python 3.6 or later.",
+                target=written,
+            )
+        return Python(str(candidate), python.version)
+    raise EnvironmentBuildFailed(
+        f"'python: {written}' names no Python that starts; tried {', '.join(map(str, tried))}. "
+        "Name an interpreter, a virtual environment or a conda prefix on the server's machine.",
+        target=written,
+    )
 
 
 def find_python(wanted: Wanted, uv: str, log: Path) -> Python:

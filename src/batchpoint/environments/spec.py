@@ -18,10 +18,9 @@ from packaging.utils import canonicalize_name
 from batchpoint.entities.assets import Environment
 from batchpoint.entities.naming.credentials import masked, secrets_in, texts_in
 from batchpoint.environments.conda.dependencies import CondaPackage, channel_of, read_channels, read_item
+from batchpoint.environments.interpreters import OLDEST_PYTHON
 from batchpoint.errors import NotSupported
 
-#: The worker runs from this version on.
-OLDEST_PYTHON = (3, 6)
 #: Changes when the same document has to be built differently.
 _RECIPE = 1
 #: Served by the worker's own shims, or needed by the original service alone.

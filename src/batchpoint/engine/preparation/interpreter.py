@@ -11,6 +11,7 @@ from typing import Any
 
 from batchpoint.compute import strays
 from batchpoint.entities.job import Job
+from batchpoint.environments.interpreters import existing
 from batchpoint.errors import EnvironmentBuildFailed
 from batchpoint.settings import Settings
 from batchpoint.storage.job_folder import JobFolder
@@ -32,6 +33,9 @@ def interpreter(
     environment = job.settings.environment
     if environment is None:
         return sys.executable
+    if environment.python:
+        # There is nothing to build, and to ask it takes less time than to start a builder.
+        return existing(environment.python).path
     request = {
         "environment": environment.model_dump(mode="json"),
         "home": str(settings.home),
