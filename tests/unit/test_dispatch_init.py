@@ -13,6 +13,31 @@ def test_a_worker_starts_in_every_slot_before_the_plan_stands() -> None:
     assert given(hall.plan(2)) == {0: [0]}
 
 
+def test_workers_that_would_find_nothing_to_do_are_sent_home_before_they_come_up() -> None:
+    hall = Hall(slots=4)
+    hall.ready(0)
+    assert only(KillWorker, hall.plan(2)) == [KillWorker(2), KillWorker(3)], "one for each mini-batch stays"
+    assert given(hall.ready(1)) == {1: [1]}
+    assert hall.living == [0, 1] and started(hall.done) == [0, 1, 2, 3]
+
+
+def test_a_slot_that_was_not_needed_gets_a_worker_when_another_one_dies() -> None:
+    hall = Hall(slots=3)
+    hall.plan(1)
+    hall.ready(0)
+    (worker,) = started(hall.dies(0))
+    assert given(hall.ready(worker)) == {worker: [0]}
+
+
+def test_where_one_slot_is_needed_init_may_fail_once_more_in_another_one() -> None:
+    hall = Hall(slots=4)
+    hall.plan(1)
+    (worker,) = started(hall.tell(InitFailed(0, NO_MODEL)))
+    assert hall.end is None
+    hall.tell(InitFailed(worker, NO_MODEL))
+    assert hall.end is not None and hall.end.failure is not None and hall.end.failure.code == "InitFailed"
+
+
 def test_init_failing_in_every_worker_ends_the_job_at_once_with_its_traceback() -> None:
     hall = Hall(slots=2)
     hall.plan(5)

@@ -215,8 +215,8 @@ def test_an_answer_out_of_turn_ends_the_worker_and_costs_what_it_was_at() -> Non
 
 def test_an_answer_of_an_idle_worker_ends_it() -> None:
     hall = Hall(slots=2)
-    hall.plan(1)
     hall.ready(0, 1)
+    hall.plan(1)
     assert only(KillWorker, hall.tell(Scored(1, 0, 1, 10, 10, 0, 5, 7, 1.0))) == [KillWorker(1)]
     assert not hall.all(Keep)
     hall.scored(0)

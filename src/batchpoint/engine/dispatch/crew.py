@@ -45,6 +45,8 @@ class Crew:
         self.ever_ready = False
         self._init_failures = dict.fromkeys(slots, 0)
         self._init_kills = dict.fromkeys(slots, 0)
+        #: Slots that are empty since there is nothing to do in them.
+        self._spare: set[Slot] = set()
         #: Deaths of workers that had nothing to do, since the last answer of any worker.
         self.idle_deaths = 0
 
@@ -52,6 +54,7 @@ class Crew:
         """Seat a new worker in a slot."""
         worker, self._started = self._started, self._started + 1
         self._hands[worker] = Hand(worker, slot, now)
+        self._spare.discard(slot)
         return StartWorker(worker, slot)
 
     def get(self, worker: int) -> Hand | None:
@@ -74,7 +77,9 @@ class Crew:
         self._init_failures[hand.slot] += 1
         if self.ever_ready:
             return not self._hands and all(count >= INIT_TRIES for count in self._init_failures.values())
-        return for_good or all(self._init_failures.values())
+        failed = sum(1 for count in self._init_failures.values() if count)
+        # Where most slots are not needed, a second one is asked before init() is held to be at fault.
+        return for_good or failed >= max(len(self._slots) - len(self._spare), min(2, len(self._slots)))
 
     def killed_in_init(self, hand: Hand, free: int) -> bool:
         """Count a kill from outside during init(); False when this slot has had its ``free`` ones in a row."""
@@ -83,6 +88,11 @@ class Crew:
             return False
         del self._hands[hand.worker]
         return True
+
+    def send_home(self, hand: Hand) -> None:
+        """A worker that has not come up is not needed: its slot stays empty until there is work for it."""
+        self.left(hand)
+        self._spare.add(hand.slot)
 
     def left(self, hand: Hand) -> None:
         """A worker that never came up is gone, through nobody's fault: its slot is free."""

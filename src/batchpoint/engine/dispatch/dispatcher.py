@@ -135,7 +135,17 @@ class Dispatcher:
         self._agenda = Agenda(plan)
         self._crew.listen(now)
         given_up = self._take_up(plan, ready)
-        return [*given_up, *(self._over() or self._feed_all(now))]
+        return [*given_up, *(self._over() or [*self._send_spare_home(), *self._feed_all(now)])]
+
+    def _send_spare_home(self) -> list[Action]:
+        """Workers that will find nothing to do, and have not come up: they only take the cores from those that will."""
+        coming = [hand for hand in self._crew.hands() if not hand.ready]
+        spare = min(len(coming), len(self.policy.slots) - len(self._agenda))
+        actions: list[Action] = []
+        for hand in coming[len(coming) - spare :] if spare > 0 else []:
+            self._crew.send_home(hand)
+            actions.append(KillWorker(hand.worker))
+        return actions
 
     def _take_up(self, plan: Coverage, ready: PlanReady) -> list[GiveUp]:
         """Go on where an earlier driver stopped: its tries count, and what it had halved stays so."""
@@ -418,7 +428,12 @@ class Dispatcher:
         wanted = self._plan is None or bool(self._agenda)
         if self.ended or self._is_held or not wanted:
             return []
-        return [self._crew.start(slot, now) for slot in self._crew.startable()]
+        slots = self._crew.startable()
+        if self._plan is not None:
+            # Those that come up, or have nothing to do, take a piece each.
+            free = sum(1 for hand in self._crew.hands() if not hand.assigned and not hand.retiring)
+            slots = slots[: max(0, len(self._agenda) - free)]
+        return [self._crew.start(slot, now) for slot in slots]
 
     # ---- the end --------------------------------------------------------------------------------------------------
 
