@@ -7,6 +7,7 @@
 #   make bench    our engine beside a bare loop and multiprocessing.Pool; tables beside what MLflow itself costs
 #   make bench-ledger  how many mini-batches a second the ledger takes
 #   make bench-server  how long the server takes to answer, with a job running and with 10,000 that wait
+#   make bench-estimate  what ``invoke --estimate`` says of ten kinds of jobs, beside the time that they take
 #   make bench-ray  a job on a Ray node beside the same job on this machine alone
 #   make az-extension  the wheel that gives az the command group ml, in dist/
 #   make compat-az     the real az, installed into .cache (a gigabyte), against a server of ours
@@ -32,6 +33,8 @@ COMPAT := .cache/compat-$(shell cksum < $(COMPAT_LOCK) | cut -d ' ' -f 1)
 # The libraries of MLflow's flavours, and what the tabular benchmark runs beside us.
 FLAVOURS_LOCK := tests/flavours/requirements.txt
 FLAVOURS := .cache/flavours-$(shell cksum < $(FLAVOURS_LOCK) | cut -d ' ' -f 1)
+DEEP_LOCK := tests/flavours/deep.txt
+DEEP := .cache/deep-$(shell cksum < $(DEEP_LOCK) | cut -d ' ' -f 1)
 PEERS_LOCK := benchmarks/peers.txt
 PEERS := .cache/peers-$(shell cksum < $(PEERS_LOCK) | cut -d ' ' -f 1)
 AZURITE_VERSION := 3.35.0
@@ -40,7 +43,7 @@ AZURITE := .cache/azurite-$(AZURITE_VERSION)
 # The Azure CLI that tests speak with; the lock file pins it.
 AZ := .cache/az-$(shell sed -n 's/^azure-cli==\([^ ]*\).*/\1/p' tests/compat_az/requirements.txt)
 
-.PHONY: az-extension compat-az compat flavours bench-tabular
+.PHONY: az-extension compat-az compat flavours test-flavours bench-tabular
 .PHONY: demo test faults fault-tools check bench bench-ledger bench-server bench-ray lock clean azurite
 
 demo: $(VENV)/.demo-ready
@@ -67,6 +70,9 @@ fault-tools:
 faults: fault-tools $(VENV)/.dev-ready $(AZURITE)/.ready $(FLAVOURS)/.ready
 	@mkdir -p tests/faults
 	$(PY) -m pytest tests/faults $(ARGS) || [ $$? -eq 5 ]
+
+test-flavours: $(VENV)/.dev-ready $(DEEP)/.ready
+	$(PY) -m pytest tests/flavours $(ARGS)
 
 az-extension: $(VENV)/.demo-ready
 	@cd integrations/az && $(CURDIR)/$(PY) -m hatchling build -t wheel -d $(CURDIR)/dist
@@ -98,6 +104,9 @@ bench-ledger: $(VENV)/.demo-ready
 bench-server: $(VENV)/.demo-ready
 	@$(PY) -m benchmarks.server $(ARGS)
 
+bench-estimate: $(VENV)/.demo-ready
+	@$(PY) -m benchmarks.estimates $(ARGS)
+
 bench-ray: $(VENV)/.dev-ready
 	@$(PY) -m benchmarks.ray $(ARGS)
 
@@ -113,12 +122,16 @@ lock: $(VENV)/.dev-ready
 	  --no-annotate --no-header -o $(COMPAT_LOCK); \
 	$(PY) -m uv pip compile tests/flavours/requirements.in --quiet --universal --python-version 3.11 --generate-hashes \
 	  --no-annotate --no-header -o $(FLAVOURS_LOCK); \
+	$(PY) -m uv pip compile tests/flavours/deep.in --quiet --universal --python-version 3.11 --generate-hashes \
+	  --no-annotate --no-header -o $(DEEP_LOCK); \
+	$(PY) -m uv pip compile tests/flavours/python37.in --quiet --python-version 3.7 --generate-hashes \
+	  --python-platform x86_64-unknown-linux-gnu --no-annotate --no-header -o tests/flavours/python37.txt; \
 	$(PY) -m uv pip compile benchmarks/peers.in -c $(FLAVOURS_LOCK) --quiet --universal --python-version 3.11 \
 	  --generate-hashes --no-annotate --no-header -o $(PEERS_LOCK)
 
 clean:
 	rm -rf $(VENV) .demo .cache/bench .cache/azurite-* .cache/az-* .cache/compat-* .cache/flavours-* \
-	  .cache/peers-* \
+	  .cache/peers-* .cache/deep-* .cache/python37-* \
 	  build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 # The stamps are as old as the last installation from the lock files.
@@ -161,8 +174,14 @@ flavours: $(FLAVOURS)/.ready
 .cache/flavours-%/.ready: | $(VENV)/.dev-ready
 	@echo "installing the libraries of MLflow's flavours into $(@D) ..."
 	@rm -rf $(@D) && $(PY) -m venv --without-pip $(@D)
-	@$(PY) -m uv pip install --quiet --python $(@D)/bin/python --require-hashes -r $(FLAVOURS_LOCK)
+	@$(PY) -m uv pip install --quiet --python $(@D)/bin/python --compile-bytecode --require-hashes -r $(FLAVOURS_LOCK)
 	@cp $(FLAVOURS_LOCK) $@
+
+.cache/deep-%/.ready: | $(VENV)/.dev-ready
+	@echo "installing torch and transformers into $(@D) (gigabytes) ..."
+	@rm -rf $(@D) && $(PY) -m venv --without-pip $(@D)
+	@$(PY) -m uv pip install --quiet --python $(@D)/bin/python --require-hashes -r $(DEEP_LOCK)
+	@cp $(DEEP_LOCK) $@
 
 .cache/peers-%/.ready: | $(VENV)/.demo-ready
 	@echo "installing what the benchmark runs beside us into $(@D) ..."

@@ -154,7 +154,8 @@ def torch(path):
     inputs = Schema([TensorSpec(np.dtype("float32"), (-1, 4))])
     outputs = Schema([TensorSpec(np.dtype("float32"), (-1, 2))])
     model = library.nn.Sequential(library.nn.Linear(4, 3), library.nn.ReLU(), library.nn.Linear(3, 2))
-    mlflow.pytorch.save_model(model, path, signature=ModelSignature(inputs, outputs), pip_requirements=NOTHING)
+    signature = ModelSignature(inputs, outputs)
+    mlflow.pytorch.save_model(model, path, signature=signature, pip_requirements=NOTHING, serialization_format="pickle")
 
 
 def transformers(path):
@@ -163,13 +164,7 @@ def transformers(path):
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import Whitespace
-    from transformers import (
-        BertConfig,
-        BertForSequenceClassification,
-        PreTrainedTokenizerFast,
-        TextClassificationPipeline,
-        set_seed,
-    )
+    from transformers import BertConfig, BertForSequenceClassification, PreTrainedTokenizerFast, pipeline, set_seed
 
     set_seed(7)
     words = {word: index for index, word in enumerate(["[PAD]", "[UNK]", "good", "bad", "day"])}
@@ -179,11 +174,11 @@ def transformers(path):
     config = BertConfig(
         vocab_size=len(words), hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16
     )
-    pipeline = TextClassificationPipeline(model=BertForSequenceClassification(config), tokenizer=tokenizer)
+    classifier = pipeline("text-classification", model=BertForSequenceClassification(config), tokenizer=tokenizer)
     inputs = Schema([ColSpec("string", "text")])
     outputs = Schema([ColSpec("string", "label"), ColSpec("double", "score")])
     mlflow.transformers.save_model(
-        pipeline, path, signature=ModelSignature(inputs, outputs), pip_requirements=NOTHING, task="text-classification"
+        classifier, path, signature=ModelSignature(inputs, outputs), pip_requirements=NOTHING
     )
 
 
