@@ -8,6 +8,7 @@
 #   make bench-ledger  how many mini-batches a second the ledger takes
 #   make bench-server  how long the server takes to answer, with a job running and with 10,000 that wait
 #   make bench-estimate  what ``invoke --estimate`` says of ten kinds of jobs, beside the time that they take
+#   make bench-estimate  what ``invoke --estimate`` says of ten kinds of jobs, beside the time that they take
 #   make bench-ray  a job on a Ray node beside the same job on this machine alone
 #   make az-extension  the wheel that gives az the command group ml, in dist/
 #   make compat-az     the real az, installed into .cache (a gigabyte), against a server of ours
@@ -103,6 +104,9 @@ bench-ledger: $(VENV)/.demo-ready
 
 bench-server: $(VENV)/.demo-ready
 	@$(PY) -m benchmarks.server $(ARGS)
+
+bench-estimate: $(VENV)/.demo-ready
+	@$(PY) -m benchmarks.estimates $(ARGS)
 
 bench-estimate: $(VENV)/.demo-ready
 	@$(PY) -m benchmarks.estimates $(ARGS)

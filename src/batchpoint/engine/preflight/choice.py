@@ -85,8 +85,10 @@ def spread_by_size(items: Sequence[Item], count: int) -> list[Item]:
     return [items[place] for place in sorted(places)]
 
 
-def cut(root: str, chosen: Sequence[Item], folder: Path, split: Split | None = None) -> list[Chosen]:
-    """The items as they are scored: of large tables the first part that ``split`` cuts, or else the first rows.
+def cut(
+    root: str, chosen: Sequence[Item], folder: Path, split: Split | None = None, limit: int = CUT_BYTES
+) -> list[Chosen]:
+    """The items as they are scored: of large tables the first part that ``split`` cuts, or else ``limit`` bytes.
 
     What is too large to be scored is left out while something is left.
     """
@@ -96,7 +98,7 @@ def cut(root: str, chosen: Sequence[Item], folder: Path, split: Split | None = N
         if parts[0] != item.name:
             found.append(Chosen(item, parts[0], part_bytes(parts[0], item.size)))
         else:
-            found.append(_cut(Path(root, os.fsdecode(item.name)), item, folder / str(place)))
+            found.append(_cut(Path(root, os.fsdecode(item.name)), item, folder / str(place), limit))
     small = [one for one in found if one.size <= SAMPLE_BYTES]
     return small or found[:1]
 
@@ -109,7 +111,7 @@ def part_bytes(item: bytes, whole: int) -> int:
     return part.end - part.begin
 
 
-def _cut(path: Path, item: Item, folder: Path) -> Chosen:
+def _cut(path: Path, item: Item, folder: Path, limit: int) -> Chosen:
     kind, packed = kind_of(path.name)
     if item.size <= WHOLE_BYTES or packed or kind not in ("csv", "tsv", "jsonl", "parquet"):
         return Chosen(item, item.name, item.size)
@@ -118,7 +120,7 @@ def _cut(path: Path, item: Item, folder: Path) -> Chosen:
     if kind == "parquet":
         _cut_parquet(path, short)
     else:
-        short.write_bytes(first_rows(path))
+        short.write_bytes(first_rows(path, limit))
     return Chosen(item, os.fsencode(short), _scored_bytes(path, short, item.size, kind))
 
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from batchpoint.compute import machine
 from batchpoint.engine.preflight import limits
 from batchpoint.engine.preflight.aftermath import expected_bytes, machine_of
 from batchpoint.engine.preflight.checks import Preflight
@@ -21,7 +22,7 @@ from batchpoint.engine.preflight.choice import (
     spread_by_size,
 )
 from batchpoint.engine.preflight.estimate.costs import Costs, Timed, fit, spread
-from batchpoint.engine.preflight.estimate.forecast import Duration, Start, Work, forecast
+from batchpoint.engine.preflight.estimate.forecast import Duration, Start, Work, doubt_of, forecast
 from batchpoint.engine.preflight.sample import Sampled
 from batchpoint.engine.preparation.splitting.cutter import Cutter
 from batchpoint.entities.tables.parts import file_of
@@ -30,6 +31,8 @@ from batchpoint.entities.tables.parts import file_of
 TIMED_S = 15.0
 #: Calls of run() that are wanted, and bytes of input at most.
 CALLS, BYTES_MAX = 24, 256 << 20
+#: Bytes of a large table that are scored: more than to try it out, for what is small is timed badly.
+TIMED_BYTES = 4 << 20
 _TITLE = "A sample is scored against the clock"
 
 
@@ -80,7 +83,8 @@ class Estimate(Preflight):
         some = spread_by_size(there, wanted)
         random.Random(7).shuffle(some)
         folder = self.wish.folder / "short"
-        found = cut(self.inputs.root, some, folder) if self.wish.settings.split is None else _whole(some)
+        is_whole = self.wish.settings.split is not None
+        found = _whole(some) if is_whole else cut(self.inputs.root, some, folder, limit=TIMED_BYTES)
         if len(found) < CALLS // 4:
             found = [piece for one in found for piece in cuts(self.inputs.root, one, folder / "more")]
         kept, size = [], 0
@@ -106,7 +110,7 @@ class Estimate(Preflight):
         low, high = spread(calls[self._workers() :] or calls, whole, len(planned))
         start = _start(sampled, before_s, self._workers(), first_call_s)
         bytes_out = expected_bytes(sampled, chosen, items)
-        work = Work(costs, planned, limits.busy(sampled), bytes_out, low, high)
+        work = Work(costs, planned, limits.busy(sampled), bytes_out, low, high, doubt_of(_load()))
         here = machine_of(settings)
         most = max(1, settings.instance_count, *self._instances())
         durations = [
@@ -191,6 +195,14 @@ def _size_of(name: bytes, whole: int, parts: int) -> int:
     """Of a part; of Parquet an equal share."""
     size = part_bytes(name, whole)
     return size if size != whole or parts < 2 else whole // parts
+
+
+def _load() -> float:
+    """What others than this preflight keep busy, for each processor; 0 where nobody tells."""
+    try:
+        return max(0.0, os.getloadavg()[0] - 1.0) / machine.cores()
+    except OSError:
+        return 0.0
 
 
 def _age_of_process() -> float:

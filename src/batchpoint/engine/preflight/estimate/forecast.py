@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from batchpoint.engine.preflight.estimate.costs import Costs
 
-#: What nobody can know of a machine: another load, another page cache; in each direction.
-DOUBT, DOUBT_OF_START = 0.10, 0.30
+#: What nobody can know of a machine, in each direction: another page cache, and another load where others work, too.
+_DOUBT, _DOUBT_OF_LOAD, _DOUBT_OF_START = 0.10, 0.15, 0.30
 #: With more calls than that their mean is exact enough.
 _PLAYED_MAX = 50_000
 #: Bytes a second at which rows are put together into the output.
@@ -45,6 +45,8 @@ class Work:
     #: Share of the expected seconds of all calls between which the true ones lie, 8 times of 10.
     low: float
     high: float
+    #: How much else may be different then, see ``doubt_of``.
+    doubt: float = _DOUBT
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,11 @@ class Duration:
     low_s: float
     expected_s: float
     high_s: float
+
+
+def doubt_of(load: float) -> float:
+    """How far a duration may be off on a machine of which others keep the share ``load`` busy."""
+    return _DOUBT + _DOUBT_OF_LOAD * min(1.0, load)
 
 
 def forecast(start: Start, work: Work, instances: int, per_instance: int, cores: int | None) -> Duration:
@@ -70,9 +77,9 @@ def forecast(start: Start, work: Work, instances: int, per_instance: int, cores:
     return Duration(
         instances,
         workers,
-        fixed * (1 - DOUBT_OF_START) + total * work.low * (1 - DOUBT),
+        fixed * (1 - _DOUBT_OF_START) + total * work.low * (1 - work.doubt),
         fixed + total,
-        fixed * (1 + DOUBT_OF_START) + 0.3 + total * work.high * (1 + DOUBT),
+        fixed * (1 + _DOUBT_OF_START) + 0.3 + total * work.high * (1 + work.doubt),
     )
 
 

@@ -125,7 +125,9 @@ def _text(path: Path, packed: str, limit: int) -> tuple[str, bool]:
             return raw[: error.start].decode("utf-8-sig"), False
         line = raw[: error.start].count(b"\n") + 1
         what = f"Line {line} holds the byte 0x{raw[error.start]:02x}, which is no UTF-8."
-        raise _Unreadable("WrongEncoding", what, "Write the file as UTF-8: iconv -f LATIN1 -t UTF-8.", _row(line)) from error
+        raise _Unreadable(
+            "WrongEncoding", what, "Write the file as UTF-8: iconv -f LATIN1 -t UTF-8.", _row(line)
+        ) from error
 
 
 def _row(line: int) -> int | None:
