@@ -26,6 +26,8 @@ class SmallFiles:
     def __init__(self, scratch: str) -> None:
         self._folder = os.path.join(scratch, FOLDER)
         self._is_there = False
+        #: Files made so far: no path comes twice, for scripts that remember what they made of one.
+        self._made = 0
 
     def of(self, items: "list[str]") -> "list[str]":
         """Paths for the script: of each part a file that was just made, and every whole file itself.
@@ -34,7 +36,7 @@ class SmallFiles:
         """
         if "//" not in "\n".join(items):
             return items
-        return [self._path(index, item) for index, item in enumerate(items)]
+        return list(map(self._path, items))
 
     def remove(self) -> None:
         """The mini-batch is scored, or has failed."""
@@ -45,12 +47,13 @@ class SmallFiles:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._is_there = False
 
-    def _path(self, index: int, item: str) -> str:
+    def _path(self, item: str) -> str:
         file, part = split_path(item)
         if part is None:
             return item
         self._is_there = True
-        target = os.path.join(self._folder, str(index), os.path.basename(file))
+        self._made += 1
+        target = os.path.join(self._folder, str(self._made), os.path.basename(file))
         if part.begin is None:
             _make_parquet(file, part, target)
         else:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from batchpoint.engine.preparation.pieces import Piece
+from batchpoint.entities.tables.parts import split_item
 from batchpoint.errors import SegmentCorrupt
 from batchpoint.failpoints import reach
 from batchpoint.storage.atomic import write_atomically
@@ -77,8 +78,10 @@ class Plan:
         return self.paths(mini_batch)[place]
 
     def path(self, index: int) -> str:
-        """Path of one item, for people: bytes that are no text are written out."""
-        return str(Path(self.root, os.fsdecode(self.item(index)))).encode("utf-8", "backslashreplace").decode()
+        """Path of one item, for people: bytes that are no text are written out, and of a part its rows, from 0."""
+        file, part = split_item(self.item(index))
+        rows = f", rows {part.first_row}-{part.first_row + part.rows - 1}" if part else ""
+        return str(Path(self.root, os.fsdecode(file))).encode("utf-8", "backslashreplace").decode() + rows
 
     def all_items(self) -> Iterator[bytes]:
         """Every item in order, a mini-batch at a time."""
