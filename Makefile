@@ -8,7 +8,6 @@
 #   make bench-ledger  how many mini-batches a second the ledger takes
 #   make bench-server  how long the server takes to answer, with a job running and with 10,000 that wait
 #   make bench-estimate  what ``invoke --estimate`` says of ten kinds of jobs, beside the time that they take
-#   make bench-estimate  what ``invoke --estimate`` says of ten kinds of jobs, beside the time that they take
 #   make bench-ray  a job on a Ray node beside the same job on this machine alone
 #   make az-extension  the wheel that gives az the command group ml, in dist/
 #   make compat-az     the real az, installed into .cache (a gigabyte), against a server of ours
@@ -45,7 +44,7 @@ AZURITE := .cache/azurite-$(AZURITE_VERSION)
 AZ := .cache/az-$(shell sed -n 's/^azure-cli==\([^ ]*\).*/\1/p' tests/compat_az/requirements.txt)
 
 .PHONY: az-extension compat-az compat flavours test-flavours bench-tabular
-.PHONY: demo test faults fault-tools check bench bench-ledger bench-server bench-ray lock clean azurite
+.PHONY: demo test faults fault-tools check bench bench-estimate bench-ledger bench-server bench-ray lock clean azurite
 
 demo: $(VENV)/.demo-ready
 	@$(PY) examples/digits/demo.py $(ARGS)
@@ -104,9 +103,6 @@ bench-ledger: $(VENV)/.demo-ready
 
 bench-server: $(VENV)/.demo-ready
 	@$(PY) -m benchmarks.server $(ARGS)
-
-bench-estimate: $(VENV)/.demo-ready
-	@$(PY) -m benchmarks.estimates $(ARGS)
 
 bench-estimate: $(VENV)/.demo-ready
 	@$(PY) -m benchmarks.estimates $(ARGS)
