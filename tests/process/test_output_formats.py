@@ -176,7 +176,7 @@ def test_a_redrive_touches_no_file_when_somebody_has_changed_one(engine: Engine)
 
 @pytest.mark.parametrize(("kind", "size"), [("csv", 4000), ("parquet", None)])
 def test_killed_drivers_and_workers_leave_the_same_bytes(engine: Engine, kind: str, size: int | None) -> None:
-    dice, items, finish = random.Random(7), engine.items(120), engine.outside / "finish"
+    dice, items, finish = random.Random(7), engine.items(80), engine.outside / "finish"
     options: dict[str, Any] = {
         "output_format": kind,
         "output_shard_size": size,
@@ -188,7 +188,7 @@ def test_killed_drivers_and_workers_leave_the_same_bytes(engine: Engine, kind: s
     slow = script(engine, slow=True, rows=40)
     engine.job(slow, items, **options)
     driver, kills = engine.start_driver("job"), 0
-    while kills < 8:
+    while kills < 6:
         done = engine.store.tally("job", 0).mini_batches
         eventually(lambda done=done: engine.store.tally("job", 0).mini_batches > done, "no progress")  # type: ignore[misc]
         time.sleep(dice.uniform(0, 0.1))
@@ -207,7 +207,7 @@ def test_killed_drivers_and_workers_leave_the_same_bytes(engine: Engine, kind: s
     assert kills >= 3, "the job was too quick to be disturbed"
     quiet = engine.run(slow, items, name="quiet", **options)
     assert files_of(disturbed) == files_of(quiet)
-    assert disturbed.progress.rows == 120 * 40
+    assert disturbed.progress.rows == 80 * 40
     assert first_difference(iter(files_of(quiet).values()), iter(files_of(disturbed).values())) is None
 
 

@@ -143,6 +143,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 @pytest.mark.parametrize("kind", VALUES)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_a_reader_of_csv_gets_back_every_value(kind: str, data: st.DataObject) -> None:
     strategy, read = VALUES[kind]
@@ -170,6 +171,7 @@ def test_pyarrow_tells_a_missing_value_of_csv_from_an_empty_text(texts: list[str
 
 
 @pytest.mark.parametrize("kind", VALUES)
+@settings(max_examples=30)
 @given(data=st.data())
 def test_a_reader_of_json_lines_gets_back_every_value(kind: str, data: st.DataObject) -> None:
     strategy, read = VALUES[kind]
