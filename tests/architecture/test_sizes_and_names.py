@@ -54,6 +54,6 @@ def test_a_module_opens_by_saying_what_it_owns(module: Module) -> None:
 
 def test_every_folder_of_tests_is_run_by_a_target() -> None:
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["pytest"]["ini_options"]
-    run = {Path(p).parts[1] for p in listed["testpaths"]} | {"faults", "compat_az"}
+    run = {Path(p).parts[1] for p in listed["testpaths"]} | {"faults", "compat_az", "flavours"}
     folders = {p.relative_to(ROOT / "tests").parts[0] for p in (ROOT / "tests").rglob("test_*.py")}
     assert folders <= run

@@ -100,12 +100,12 @@ def _is_safe(found: "Any", kind: str) -> bool:
     types = pyarrow.types
     is_number = types.is_integer(found) or types.is_floating(found) or types.is_decimal(found)
     if kind in ("integer", "long", "float", "double"):
-        return is_number or types.is_null(found)
+        return bool(is_number or types.is_null(found))
     if kind == "datetime":
-        return types.is_timestamp(found) or types.is_date(found) or types.is_null(found)
+        return bool(types.is_timestamp(found) or types.is_date(found) or types.is_null(found))
     if kind == "string":
-        return types.is_large_string(found) or types.is_integer(found) or types.is_null(found)
-    return types.is_large_binary(found) or types.is_fixed_size_binary(found) or types.is_null(found)
+        return bool(types.is_large_string(found) or types.is_integer(found) or types.is_null(found))
+    return bool(types.is_large_binary(found) or types.is_fixed_size_binary(found) or types.is_null(found))
 
 
 def _has_overflown(before: "Any", after: "Any") -> bool:

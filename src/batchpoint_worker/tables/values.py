@@ -59,7 +59,7 @@ def converted(values: "Iterable[Any]", kind: str, is_text: bool) -> "list[Any]":
     """
     convert = _CONVERTERS.get(kind, _anything)
     has_nulls = kind not in WITHOUT_NULLS
-    found = []
+    found = []  # type: list[Any]
     for index, value in enumerate(values):
         if value is None or (is_text and value in _NULLS) or value != value:
             if not has_nulls:
