@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 
 _SCRIPT = '''\
-"""Scores the MLflow model {folder} as a deployment without a script does."""
+"""Scores an MLflow model as a deployment without a script does."""
 
 import os
 
@@ -12,7 +12,7 @@ from batchpoint_worker import mlflow_script
 
 
 def init():
-    mlflow_script.scoring.folder = os.path.join(os.environ["AZUREML_MODEL_DIR"], {quoted})
+    mlflow_script.scoring.folder = os.path.join(os.environ["AZUREML_MODEL_DIR"], {folder})
     mlflow_script.scoring.passthrough = {columns}
     mlflow_script.scoring.names_by_signature = {by_signature}
     mlflow_script.init()
@@ -30,8 +30,7 @@ def shutdown():
 def script_of(folder: str, passthrough_columns: Sequence[str], prediction_columns: str) -> str:
     """Python for the model in the folder of that name below AZUREML_MODEL_DIR."""
     return _SCRIPT.format(
-        folder=folder,
-        quoted=json.dumps(folder),
+        folder=json.dumps(folder),
         columns=json.dumps(list(passthrough_columns)),
         by_signature=prediction_columns == "signature",
     )
