@@ -106,7 +106,8 @@ class Aftermath:
             self.report.find(*limits.too_much_memory(sampled, settings, here))
             self.report.find(*limits.too_few_processors(sampled, settings, here))
             workers = settings.instance_count * settings.max_concurrency_per_instance
-            peak = f" with {limits.size(sampled.peak_bytes)} each" if sampled.peak_bytes else ""
+            each = " each" if workers > 1 else ""
+            peak = f" with {limits.size(sampled.peak_bytes)}{each}" if sampled.peak_bytes else ""
             self.report.say(f"{workers} worker{'s' * (workers != 1)}{peak}")
         with self.report.check("time", "A mini-batch has the time that it needs"):
             self.report.find(*limits.too_slow(sampled, settings))

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from batchpoint.engine.golden.check import check_golden_rows
 from batchpoint.engine.preflight import causes, limits
 from batchpoint.engine.preflight.aftermath import Aftermath
 from batchpoint.engine.preflight.choice import Chosen, Item, choose, cut
@@ -15,6 +16,7 @@ from batchpoint.engine.preflight.inputs import Inputs, find_inputs
 from batchpoint.engine.preflight.report import Report, note
 from batchpoint.engine.preflight.sample import Sample, Sampled, run_sample, shown
 from batchpoint.engine.preflight.tables.look import Look
+from batchpoint.engine.preparation.contained import contained
 from batchpoint.engine.preparation.interpreter import interpreter
 from batchpoint.entities.job import Job, JobSettings
 from batchpoint.settings import Settings
@@ -54,6 +56,8 @@ class Preflight:
         self.settings = settings
         self.report = report
         self.python = ""
+        #: Id of the image that workers run in; empty where they run in none.
+        self.image = ""
         self.inputs: Inputs | None = None
         #: Items that no check has found unfit.
         self.fitting: list[Item] = []
@@ -71,6 +75,7 @@ class Preflight:
         self.find_items()
         self.look_at_files()
         sampled = self._score()
+        self._check_golden_rows()
         self._look_after(sampled)
 
     # ---- before anything is scored ----------------------------------------------------------------------------------
@@ -81,7 +86,11 @@ class Preflight:
         with self.report.check("environment", title):
             follow = _Follow(self.place.environment_log, self.report.log)
             try:
-                self.python = interpreter(self.job, self.place, self.settings, self.report.log, follow.more)
+                inside = contained(self.job, self.place, self.settings, self.report.log, follow.more)
+                if inside is not None:
+                    self.image, self.python = inside.image, inside.python or f"the Python of the image {inside.image}"
+                else:
+                    self.python = interpreter(self.job, self.place, self.settings, self.report.log, follow.more)
             finally:
                 follow.more()
             self.report.say("our own Python" if self.wish.settings.environment is None else self.python)
@@ -144,6 +153,19 @@ class Preflight:
         with self.report.check("sample", "Sample files are scored"):
             self.tell_of_sample(sampled, chosen)
         return sampled
+
+    def _check_golden_rows(self) -> None:
+        title = "The golden rows come out as expected"
+        if self.wish.settings.golden_rows is None:
+            return
+        if not self.python:
+            self.report.skip("golden_rows", title, "there is no environment to score them in")
+            return
+        with self.report.check("golden_rows", title):
+            folder = self.wish.folder / "golden"
+            check_golden_rows(
+                self.job, folder, self.settings, self.python, self.image, self.report.log, lambda: None
+            )
 
     def _start_alone(self, title: str) -> None:
         with self.report.check("start", title):

@@ -153,7 +153,7 @@ def cuts(root: str, one: Chosen, folder: Path) -> list[Chosen]:
     kind, packed = kind_of(path.name)
     if packed or kind not in ("csv", "tsv", "jsonl") or split_item(one.path)[1] is not None:
         return [one] * 4
-    found = []
+    found: list[Chosen] = []
     for step in (3, 1, 4, 2, 1, 3, 2):
         place = folder / one.item.name.hex()[-100:] / str(len(found))
         place.mkdir(parents=True)

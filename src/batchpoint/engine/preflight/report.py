@@ -81,7 +81,8 @@ class Report:
 
     def end(self) -> None:
         """The last line."""
-        self._line("end", dict(self.counts))
+        counts: dict[str, Any] = {**self.counts}
+        self._line("end", counts)
 
     def _sum_up(self) -> None:
         for finding, count in self._kinds.values():

@@ -87,7 +87,8 @@ class Estimate(Preflight):
         found = _whole(some) if is_whole else cut(self.inputs.root, some, folder, limit=TIMED_BYTES)
         if len(found) < CALLS // 4:
             found = [piece for one in found for piece in cuts(self.inputs.root, one, folder / "more")]
-        kept, size = [], 0
+        kept: list[Chosen] = []
+        size = 0
         for one in found:
             size += one.size
             if size <= BYTES_MAX or not kept:
