@@ -155,7 +155,7 @@ def test_heavy_libraries_are_imported_only_where_they_belong(module: Module) -> 
 
 
 #: What the script for models without one takes from the user's environment, where a model of MLflow brings it along.
-LENT = {"mlflow", "numpy", "pandas", "pyarrow", "PIL", "zstandard", "compression"}
+LENT = {"mlflow", "numpy", "pandas", "pyarrow", "fastparquet", "PIL", "zstandard", "compression"}
 BORROWERS = ("batchpoint_worker.mlflow_script", "batchpoint_worker.tables.")
 
 

@@ -14,6 +14,8 @@ if MYPY:
     from batchpoint_worker.tables.parts import Part
 
 FOLDER = ".parts"
+#: As what the libraries raise errors of their own about a file.
+_WRONG = (OSError, ValueError, TypeError, LookupError, RuntimeError)
 _NO_LIBRARY = (
     "%s is to be cut, and this Python has no library that reads Parquet: add pyarrow to the environment of the "
     "deployment, or invoke without split"
@@ -87,8 +89,7 @@ def _make_parquet(file: str, part: "Part", target: str) -> None:
         parquet_rows.write_part(file, part, target)
     except parquet_rows.NoLibrary:
         raise Refused("ItemRejected", _NO_LIBRARY % file)
-    except Exception as error:
-        # The libraries say with errors of their own what is wrong with a file.
+    except _WRONG + (parquet_rows.Unreadable,) as error:
         if is_full(error):
             raise _unwritable(target, error) from error
         raise _unreadable(file, part, (str(error).strip().splitlines() or [type(error).__name__])[0])
