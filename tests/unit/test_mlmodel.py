@@ -218,6 +218,13 @@ def test_what_is_listed_in_any_spelling_is_not_added(folder: Path, listed: str, 
     assert read_spec(found.environment).python_version == "3.10"
 
 
+def test_a_wheel_in_the_folder_is_asked_for_by_name(folder: Path) -> None:
+    listed = "mlflow\nwheels/my_lib-1.2.0-py3-none-any.whl\nhttps://host/other-1-py3-none-any.whl\nodd.whl\n"
+    found = asked(folder, MLmodel="flavors: {python_function: {}}", requirements__txt=listed)
+    assert pip_of(found)[1:4] == ["my-lib==1.2.0", "https://host/other-1-py3-none-any.whl", "odd.whl"]
+    assert "wheels/my_lib-1.2.0-py3-none-any.whl of the model's folder is installed as my-lib==1.2.0" in found.notes[0]
+
+
 def test_a_tensor_signature_wants_pillow(folder: Path) -> None:
     spec = '[{"type": "tensor", "tensor-spec": {"dtype": "uint8", "shape": [-1, 8, 8]}}]'
     mlmodel = f"flavors: {{python_function: {{}}}}\nsignature: {{inputs: '{spec}'}}\n"

@@ -82,7 +82,7 @@ def _wanted(model: MLModel) -> _Wanted:
         lines = PipLines(model.folder)
         for line in read_lines(there.requirements):
             lines.add(line, there.requirements)
-        return _Wanted(there.requirements, pip=lines.limited())
+        return _Wanted(there.requirements, pip=lines.limited(), notes=lines.notes)
     message = (
         "the model's folder has none of conda.yaml, python_env.yaml and requirements.txt, so nothing says what the "
         "model runs in; save the model again with one, or give the deployment an environment"
@@ -102,7 +102,7 @@ def _of_conda(path: Path, folder: Path) -> _Wanted:
                 lines.add(str(line), path)
         else:
             raise _wrong(path, "dependencies", f"{item!r} cannot be read; write text, or pip: with a list")
-    wanted.pip = lines.limited()
+    wanted.pip, wanted.notes = lines.limited(), lines.notes
     return wanted
 
 
@@ -116,6 +116,7 @@ def _of_python_env(path: Path, folder: Path) -> _Wanted:
             lines.add(str(line), path)
     # Every environment has it, in the version that its Python brings.
     wanted.pip = [line for line in lines.limited() if name_of(line) != "pip"]
+    wanted.notes = lines.notes
     return wanted
 
 

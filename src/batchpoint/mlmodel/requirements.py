@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from batchpoint.errors import Problem, ValidationFailed
 
@@ -28,13 +28,15 @@ class PipLines:
     lines: list[str] = field(default_factory=list)
     #: Canonical name → the limits that constraints set.
     limits: dict[str, str] = field(default_factory=dict)
+    #: Sentences about lines that are read differently.
+    notes: list[str] = field(default_factory=list)
 
     def add(self, line: str, beside: Path, depth: int = 0) -> None:
         """Take up one line that stands in the file ``beside``. Raises ValidationFailed for one that leads nowhere."""
         text = _HASHES.sub("", _COMMENT.sub("", line)).strip()
         refers = _REFERS.fullmatch(text)
         if refers is None:
-            self.lines += [text] if text else []
+            self.lines += [self._by_name(text)] if text else []
             return
         path = self._beside(refers["name"].strip(), beside, text)
         if depth == _DEEPEST:
@@ -48,6 +50,19 @@ class PipLines:
     def limited(self) -> list[str]:
         """The lines, each with what constraints say about it."""
         return [_limited(line, self.limits) for line in self.lines]
+
+    def _by_name(self, text: str) -> str:
+        """A wheel by its name and version: the environment is built where the model's folder need not be."""
+        if not text.lower().endswith(".whl") or "://" in text:
+            return text
+        try:
+            name, version, _, _ = parse_wheel_filename(text.rpartition("/")[2])
+        except InvalidWheelFilename:
+            return text
+        self.notes.append(
+            f"{text} of the model's folder is installed as {name}=={version}, from wheels_folder or a package index."
+        )
+        return f"{name}=={version}"
 
     def _beside(self, name: str, beside: Path, text: str) -> Path:
         path = (beside.parent / name).resolve()
