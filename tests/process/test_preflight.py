@@ -22,6 +22,7 @@ from batchpoint.entities.data import Input
 from batchpoint.entities.evidence.finding import Finding
 from batchpoint.entities.job import JobSettings
 from batchpoint.settings import Settings
+from tests.process.model_workers import flavours, made
 
 COLUMNS = [
     {"name": "age", "type": "long", "required": True},
@@ -360,3 +361,19 @@ def test_without_an_input_a_worker_starts_and_nothing_is_scored(put: Put) -> Non
 def test_the_tests_run_the_interpreter_that_they_think(put: Put) -> None:
     environment = Environment(python=sys.executable)
     assert scripted(put, SCRIPT, environment=environment).checked().checks["environment"] == "ok"
+
+
+# ---- a model without a script, really loaded ------------------------------------------------------------------------
+
+
+def test_a_real_model_scores_what_fits_and_rejects_what_only_it_could_see(tmp_path: Path) -> None:
+    made(flavours(), tmp_path, "python").joinpath("python").rename(tmp_path / "model")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "a.csv").write_text("name,age\nAda,36\n")
+    (tmp_path / "in" / "b.csv").write_text("name,Age\nAda,36\n")
+    # Behind what is looked at of every file.
+    (tmp_path / "in" / "deep.csv").write_text("name,age\n" + "Ada,36\n" * 20_000 + "Bob,old\n")
+    said = Put(tmp_path, {"environment": Environment(python=flavours()), "output_format": "csv"}).checked()
+    assert said.where("error") == {("MissingColumn", "b.csv", "age", None), ("ItemRejected", "deep.csv", "", None)}
+    assert "'old'" in next(one.message for one in said.findings if one.code == "ItemRejected")
+    assert (said.checks["start"], said.checks["results"]) == ("ok", "ok")
