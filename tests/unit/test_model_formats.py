@@ -2,6 +2,7 @@
 
 import bz2
 import datetime
+import errno
 import gzip
 import lzma
 from decimal import Decimal
@@ -13,7 +14,7 @@ import pyarrow.feather
 import pyarrow.parquet
 import pytest
 
-from batchpoint_worker.tables.files import columnar
+from batchpoint_worker.tables.files import columnar, images, text
 from tests.unit.model_files import AGE_AND_PRICE, column, given, refusal, tensor
 
 # ---- typed tables -------------------------------------------------------------------------------------------------
@@ -128,14 +129,14 @@ def test_a_part_of_a_table_is_read_where_it_lies(tmp_path: Path) -> None:
 
 
 def test_a_part_of_a_text_is_read_with_the_head_of_its_file(tmp_path: Path) -> None:
-    text = b"age,price\n0,0\n1,1\n2,x\n3,3\n"
+    data = b"age,price\n0,0\n1,1\n2,x\n3,3\n"
     path = tmp_path / "a.csv"
-    path.write_bytes(text)
+    path.write_bytes(data)
     found = given(f"{path}//rows=1-1;bytes=14-17;head=0-9", AGE_AND_PRICE)
     assert (found.columns()["age"], found.first_row) == ([1], 1)
     message = refusal(f"{path}//rows=1-2;bytes=14-21;head=0-9", AGE_AND_PRICE)
     assert message.startswith("a.csv, column 'price', row 3 (line 4): 'x' is not a number")
-    path.write_bytes(text[:16])
+    path.write_bytes(data[:16])
     assert "has become shorter" in refusal(f"{path}//rows=1-2;bytes=14-21;head=0-9", AGE_AND_PRICE)
 
 
@@ -158,13 +159,13 @@ def zstd(data: bytes) -> bytes:
     ("ending", "pack"), [(".gz", gzip.compress), (".zst", zstd), (".bz2", bz2.compress), (".xz", lzma.compress)]
 )
 def test_packed_text_is_unpacked(tmp_path: Path, ending: str, pack: Any) -> None:
-    for name, text in (
+    for name, plain in (
         ("a.csv", "age,price\n1,2\n"),
         ("a.tsv", "age\tprice\n1\t2\n"),
         ("a.json", '{"age":1,"price":2}'),
     ):
         path = tmp_path / (name + ending)
-        path.write_bytes(pack(text.encode()))
+        path.write_bytes(pack(plain.encode()))
         assert given(path, AGE_AND_PRICE).columns() == {"age": [1], "price": [2.0]}
     for broken in (b"plain", pack(b"age,price\n" + 1000 * b"1,2\n")[:-9]):
         path.write_bytes(broken)
@@ -253,3 +254,16 @@ def test_a_file_that_cannot_be_opened_is_refused(tmp_path: Path) -> None:
         inputs = [tensor("uint8", -1, 2, 3, 3)] if name == "a.png" else AGE_AND_PRICE
         message = refusal(tmp_path / name, inputs)
         assert message.startswith(f"{name} cannot be read") and "No such file" in message
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.png"])
+def test_a_disk_that_fails_is_not_the_fault_of_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def fail(*arguments: Any) -> Any:
+        raise OSError(errno.EIO, "Input/output error", name)
+
+    monkeypatch.setattr(text, "_open", fail)
+    monkeypatch.setattr(images, "_open", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        given(tmp_path / name, [tensor("uint8", -1, 2, 3, 3)])

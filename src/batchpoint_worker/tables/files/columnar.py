@@ -3,6 +3,7 @@
 ``reading`` calls it. Only the columns that are wanted are read.
 """
 
+from batchpoint_worker.tables.files.text import is_passing
 from batchpoint_worker.tables.fitting import fitted_arrow
 from batchpoint_worker.tables.parquet_rows import Unreadable, rows_of
 from batchpoint_worker.tables.parts import whole_of
@@ -81,6 +82,8 @@ def _demand_arrow(where: str, what: str) -> None:
 
 
 def _unreadable(where: str, what: str, error: Exception) -> Exception:
+    if is_passing(error):
+        return error
     words = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
     return rejected("%s cannot be read as %s: %s; write the file again" % (where, what, words))
 

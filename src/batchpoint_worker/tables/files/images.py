@@ -8,6 +8,7 @@ import io
 import numpy
 import pandas
 
+from batchpoint_worker.tables.files.text import unopened
 from batchpoint_worker.tables.signature import rejected
 from batchpoint_worker.tables.wanted import Columns
 
@@ -30,7 +31,7 @@ def read(path: str, where: str, wanted: "Wanted") -> Columns:
         with _open(path, "rb") as source:
             data = source.read()
     except OSError as error:
-        raise rejected("%s cannot be read: %s; see that the file is there and may be read" % (where, error.strerror))
+        raise unopened(where, error)
     signature = wanted.signature
     if signature.columns:
         columns.whole = _as_bytes(data, where, wanted)

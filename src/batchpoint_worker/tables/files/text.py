@@ -4,6 +4,7 @@ The readers of CSV and JSON use it.
 """
 
 import codecs
+import errno
 import gzip
 import zlib
 
@@ -15,6 +16,13 @@ if MYPY:
     from batchpoint_worker.tables.parts import Part
 
 _open = open
+#: Errors of a disk or a network that may be over at the next try.
+_PASSING = frozenset(
+    (
+        *(errno.EIO, errno.EAGAIN, errno.EINTR, errno.EBUSY, errno.ENOMEM, errno.EMFILE, errno.ENFILE, errno.ESTALE),
+        *(errno.ETIMEDOUT, errno.ECONNRESET, errno.ENOTCONN, errno.EHOSTDOWN, errno.EHOSTUNREACH),
+    )
+)
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -26,14 +34,14 @@ class Text:
         self.where = where
         #: Index in the file of the first row of ``data``.
         self.first_row = part.first_row if part else 0
+        #: How many rows a part has; None for a whole file.
+        self.rows = None if part is None else part.rows
         self._path = path
         self._part = part
         try:
             data = _bytes_of(path, part)
         except OSError as error:
-            raise rejected(
-                "%s cannot be read: %s; see that the file is there and may be read" % (where, error.strerror)
-            )
+            raise unopened(where, error)
         except FileChanged:
             raise rejected("%s has become shorter while it was scored; score it again once it is complete" % where)
         self.data = _in_utf8(_unpacked(data, packing, where), where)
@@ -46,6 +54,18 @@ class Text:
             head = source.read(self._part.head).count(b"\n")
             source.seek(0)
             return line - head + _newlines(source.read, self._part.begin)
+
+
+def unopened(where: str, error: OSError) -> Exception:
+    """What to raise for a file that cannot be opened or read: the error itself, where another try may help."""
+    if is_passing(error):
+        return error
+    return rejected("%s cannot be read: %s; see that the file is there and may be read" % (where, error.strerror))
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether not the file is at fault, but a disk, a network or the memory."""
+    return isinstance(error, MemoryError) or getattr(error, "errno", None) in _PASSING
 
 
 def _newlines(read: "object", length: int) -> int:
