@@ -80,7 +80,14 @@ class Client:
         self.jobs = Jobs(self._requests, workspace)
         self.endpoints = Endpoints(self._requests, workspace, InputResolver(self.data, uploads))
         self.deployments = Deployments(
-            self._requests, workspace, self.endpoints, self.models, self.codes, self.environments
+            self._requests,
+            workspace,
+            self.endpoints,
+            self.models,
+            self.codes,
+            self.environments,
+            uploads,
+            lambda: self.preflights,
         )
 
     @cached_property

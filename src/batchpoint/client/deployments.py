@@ -1,14 +1,17 @@
 """Deployments from the client's side: model, code and environment go first, then the deployment itself."""
 
 import ast
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from batchpoint.arm import deployment as wire
 from batchpoint.arm import job as job_wire
 from batchpoint.client.assets import Assets
 from batchpoint.client.endpoints import Endpoints
+from batchpoint.client.preflight.preflights import Preflights, placed_golden_rows
 from batchpoint.client.requests import Requests, segment
+from batchpoint.client.uploads import Uploads
 from batchpoint.entities.assets import Code, Environment, Model
 from batchpoint.entities.deployment import CodeConfiguration, Deployment
 from batchpoint.entities.job import Job
@@ -28,6 +31,8 @@ class Deployments:
         models: Assets[Model],
         codes: Assets[Code],
         environments: Assets[Environment],
+        uploads: Uploads,
+        preflights: Callable[[], Preflights],
     ) -> None:
         self._requests = requests
         self._workspace = workspace
@@ -35,11 +40,21 @@ class Deployments:
         self._models = models
         self._codes = codes
         self._environments = environments
+        self._uploads = uploads
+        self._preflights = preflights
 
     def create_or_update(
-        self, deployment: Deployment, *, set_default: bool = False, skip_script_validation: bool = False
+        self,
+        deployment: Deployment,
+        *,
+        set_default: bool = False,
+        skip_script_validation: bool = False,
+        skip_golden_rows: bool = False,
     ) -> Deployment:
-        """Upload the model, then the code, register the environment, put the deployment."""
+        """Upload the model, then the code, register the environment, score golden rows, put the deployment.
+
+        Raises ValidationFailed where those do not come out. If they are skipped, the first job checks them.
+        """
         # Nothing is uploaded for an endpoint that does not exist.
         self._endpoints.get(deployment.endpoint_name)
         code = deployment.code_configuration
@@ -53,6 +68,11 @@ class Deployments:
                 "generated": None,
             }
         )
+        if deployment.golden_rows is not None:
+            golden = placed_golden_rows(deployment.golden_rows, self._uploads)
+            resolved = resolved.model_copy(update={"golden_rows": golden})
+            if not skip_golden_rows:
+                _check_golden_rows(self._preflights().deployment(resolved))
         sent = wire.to_json(resolved, self._workspace)
         created = wire.from_json(self._requests.json("PUT", self._path(resolved.endpoint_name, resolved.name), sent))
         if set_default:
@@ -98,6 +118,14 @@ class Deployments:
                 return environment
             environment = _environment_at(environment)
         return None if environment is None else str(self._environments.create_or_reuse(environment).id)
+
+
+def _check_golden_rows(lines: Iterable[dict[str, Any]]) -> None:
+    found = [line for line in lines if line.get("line") == "finding" and line.get("severity") == "error"]
+    if found:
+        said = " ".join(str(found[0][key]) for key in ("message", "fix") if found[0].get(key))
+        message = f"{said} To create the deployment all the same: --skip-golden-rows"
+        raise ValidationFailed("deployment", (Problem("golden_rows", message),))
 
 
 def _environment_at(path: str) -> Environment:

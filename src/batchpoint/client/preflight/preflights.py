@@ -10,9 +10,10 @@ from batchpoint.arm import invocation as invocation_wire
 from batchpoint.client.inputs import InputResolver
 from batchpoint.client.requests import Requests, segment
 from batchpoint.client.uploads import Uploads, quoted
-from batchpoint.entities.assets import Model
+from batchpoint.entities.assets import Environment, Model
 from batchpoint.entities.data import Input, Invocation
 from batchpoint.entities.deployment import CodeConfiguration, Deployment
+from batchpoint.entities.tables.golden_rows import GoldenRows
 from batchpoint.entities.workspace import Workspace
 from batchpoint.errors import BatchpointError
 from batchpoint.storage.uri import LocalPath, parse_uri
@@ -40,7 +41,7 @@ class Preflights:
 
         To a server elsewhere model, code and input are sent, as for a creation that follows.
         """
-        unkept = {"id", "creation_context", "provisioning_state", "generated", "golden_rows"}
+        unkept = {"id", "creation_context", "provisioning_state", "generated"}
         document = self._placed(wanted).model_dump(mode="json", exclude_none=True, exclude=unkept)
         body: dict[str, Any] = {"deployment": document}
         if given is not None:
@@ -90,7 +91,19 @@ class Preflights:
             update["code_configuration"] = code.model_copy(update={"code": self._uploads.place(local)})
         if isinstance(environment, str) and (local := _local(environment)):
             update["environment"] = str(local)
+        if isinstance(environment, Environment) and environment.build and (local := _local(environment.build.path)):
+            build = environment.build.model_copy(update={"path": self._uploads.place(local)})
+            update["environment"] = environment.model_copy(update={"build": build})
+        if wanted.golden_rows is not None:
+            update["golden_rows"] = placed_golden_rows(wanted.golden_rows, self._uploads)
         return wanted.model_copy(update=update)
+
+
+def placed_golden_rows(golden: GoldenRows, uploads: Uploads) -> GoldenRows:
+    """With what is local sent, as code is."""
+    places = {name: getattr(golden, name) for name in ("input", "expected")}
+    sent = {name: uploads.store(local)[0] for name, path in places.items() if (local := _local(path))}
+    return golden.model_copy(update=sent)
 
 
 def _local(path: str) -> Path | None:

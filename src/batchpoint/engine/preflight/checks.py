@@ -163,9 +163,7 @@ class Preflight:
             return
         with self.report.check("golden_rows", title):
             folder = self.wish.folder / "golden"
-            check_golden_rows(
-                self.job, folder, self.settings, self.python, self.image, self.report.log, lambda: None
-            )
+            check_golden_rows(self.job, folder, self.settings, self.python, self.image, self.report.log, lambda: None)
 
     def _start_alone(self, title: str) -> None:
         with self.report.check("start", title):

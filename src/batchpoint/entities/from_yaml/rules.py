@@ -16,6 +16,7 @@ from batchpoint.entities.from_yaml.reading import Reading
 from batchpoint.entities.from_yaml.sentences import shown
 from batchpoint.entities.naming import reference
 from batchpoint.entities.noun import Noun
+from batchpoint.entities.tables.golden_rows import GoldenRows
 from batchpoint.errors import ReferenceInvalid
 
 Values = dict[str, object]
@@ -142,9 +143,11 @@ def _model(values: Values, at: KeyPath, reading: Reading) -> None:
         reading.problem((*at, "type"), f"{shown(kind)} needs a folder with a file MLmodel in it; {path} has none")
 
 
-def _local(values: Values, at: KeyPath, reading: Reading, wanted: str = "file or folder") -> Path | None:
-    """The local path in ``path``, made absolute; None when it is remote, missing or no text."""
-    text, here = _text(values, "path"), (*at, "path")
+def _local(
+    values: Values, at: KeyPath, reading: Reading, wanted: str = "file or folder", key: str = "path"
+) -> Path | None:
+    """The local path in ``key``, made absolute; None when it is remote, missing or no text."""
+    text, here = _text(values, key), (*at, key)
     if text is None or reading.is_kept(here):
         return None
     if not text.strip():
@@ -153,8 +156,13 @@ def _local(values: Values, at: KeyPath, reading: Reading, wanted: str = "file or
     if not reference.is_local(text):
         return None
     path = local_files.existing(text, here, reading, wanted)
-    values["path"] = str(path or text)
+    values[key] = str(path or text)
     return path
+
+
+def _golden_rows(values: Values, at: KeyPath, reading: Reading) -> None:
+    _local(values, at, reading, key="input")
+    _local(values, at, reading, "file", key="expected")
 
 
 def _build_context(values: Values, at: KeyPath, reading: Reading) -> None:
@@ -237,6 +245,7 @@ RULES: dict[type[Noun], Rule] = {
     Model: _model,
     Environment: _environment,
     EnvironmentBuild: _build_context,
+    GoldenRows: _golden_rows,
     DataAsset: _data,
     Input: _input,
     Datastore: _datastore,

@@ -63,7 +63,10 @@ def update(call: Call) -> object:
 
 def _put(call: Call, wanted: "Deployment", *, set_default: bool = False) -> object:
     made = call.client.deployments.create_or_update(
-        wanted, set_default=set_default, skip_script_validation=call.flags.skip_script_validation
+        wanted,
+        set_default=set_default,
+        skip_script_validation=call.flags.skip_script_validation,
+        skip_golden_rows=call.flags.skip_golden_rows,
     )
     for note in made.generated.notes if made.generated else ():
         call.warn(note)
@@ -87,6 +90,7 @@ _ENDPOINT_OR_FILE = Flag(
     "--endpoint-name -e", "Name of the endpoint; default the one in the file.", "NAME", of="endpoint"
 )
 _NAMES = (named("deployment"), _ENDPOINT)
+_SKIP_GOLDEN_ROWS = Flag("--skip-golden-rows", "Do not score golden rows now; the first job does.")
 _NAMES_OR_FILE = (FILE, named("deployment", required=False), _ENDPOINT_OR_FILE)
 
 COMMANDS = (
@@ -100,6 +104,7 @@ COMMANDS = (
             SET,
             Flag("--set-default", "Make it the endpoint's default once it has succeeded; not with --no-wait."),
             Flag("--skip-script-validation", "Do not look into the scoring script."),
+            _SKIP_GOLDEN_ROWS,
             Flag(
                 "--validate", "Check all of it - environment, script, model, a sample of --input - and create nothing."
             ),
@@ -133,7 +138,13 @@ COMMANDS = (
         "batch-deployment update",
         "Change a deployment; running jobs keep what they started with.",
         update,
-        (*_NAMES_OR_FILE, *EDITS, Flag("--skip-script-validation", "Do not look into the scoring script."), NO_WAIT),
+        (
+            *_NAMES_OR_FILE,
+            *EDITS,
+            Flag("--skip-script-validation", "Do not look into the scoring script."),
+            _SKIP_GOLDEN_ROWS,
+            NO_WAIT,
+        ),
         example="batch-deployment update --name blue --endpoint-name digits --set mini_batch_size=20",
     ),
     Command(
