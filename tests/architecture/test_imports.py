@@ -156,7 +156,8 @@ def test_heavy_libraries_are_imported_only_where_they_belong(module: Module) -> 
 
 #: What the script for models without one takes from the user's environment, where a model of MLflow brings it along.
 LENT = {"mlflow", "numpy", "pandas", "pyarrow", "fastparquet", "PIL", "zstandard", "compression"}
-BORROWERS = ("batchpoint_worker.mlflow_script", "batchpoint_worker.tables.")
+#: And ``formats.results``, for tables and DataFrames that scripts return: pyarrow, where it is.
+BORROWERS = ("batchpoint_worker.mlflow_script", "batchpoint_worker.tables.", "batchpoint_worker.formats.results")
 
 
 @pytest.mark.parametrize("module", modules("batchpoint_worker"), ids=lambda m: m.name)
