@@ -155,6 +155,18 @@ def test_it_dies_with_the_server_that_has_started_it(town: Path) -> None:
         eventually(lambda: not any((home / "preflights").glob("*/work")), "the end of its files")
 
 
+def test_a_client_on_another_machine_sends_what_is_to_be_checked(town: Path, tmp_path: Path) -> None:
+    with serving(town / "home") as server:
+        token = (town / "home" / "token").read_text().strip()
+        away = Settings(home=tmp_path / "other", server=server.url, token=token)
+        with connect(away) as client:
+            assert not client.shares_home
+            lines = list(client.preflights.deployment(deployment(town), Input(path=str(town / "in"))))
+            checks = {line["name"]: line["state"] for line in lines if line["line"] == "check"}
+            assert checks["sample"] == "ok"
+            assert checks["input"] == "ok"
+
+
 def test_nobody_else_sees_it_and_so_many_may_be_at_once(tmp_path: Path) -> None:
     here = Preflights(Settings(home=tmp_path, preflights_at_once=0))
     with pytest.raises(LimitExceeded, match="preflights_at_once"):

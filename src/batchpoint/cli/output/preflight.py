@@ -93,7 +93,8 @@ class _List:
         told = self.estimate
         if told is None:
             return []
-        work = f"{told['items']:,} files in {told['mini_batches']:,} mini-batches"
+        items, batches = told["items"], told["mini_batches"]
+        work = f"{items:,} file{'s' * (items != 1)} in {batches:,} mini-batch{'es' * (batches != 1)}"
         lines = [
             f"\n{work}, {_size(told['input_bytes'])} to read, about {_size(told['output_bytes'])} to write.",
             f"A worker needs {_size(told['worker_peak_bytes'])} and is ready after {_span(told['start_s'])}.\n",
