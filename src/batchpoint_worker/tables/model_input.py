@@ -53,7 +53,7 @@ def _is_arrow(column: "Any") -> bool:
 
 
 def _of_arrow(columns: "dict[str, Any]") -> "Any":
-    frame = pyarrow.table(list(columns.values()), names=list(columns)).to_pandas()
+    frame = pyarrow.table(list(columns.values()), names=list(columns)).to_pandas(use_threads=False)
     if not _HAS_TEXT:
         for name, column in columns.items():
             if column.null_count and pyarrow.types.is_string(column.type):

@@ -10,6 +10,7 @@ import sys
 
 import pandas
 
+from batchpoint_worker.tables.files import plain_numbers
 from batchpoint_worker.tables.files.text import not_utf8
 from batchpoint_worker.tables.fitting import ARROW, fitted, with_nulls
 from batchpoint_worker.tables.signature import rejected
@@ -112,7 +113,7 @@ def _at_once(
     try:
         if pyarrow is None:
             return _by_pandas(text, header, reading, separator)
-        return _by_arrow(text, reading, separator)
+        return plain_numbers.read(text, header, reading, separator) or _by_arrow(text, reading, separator)
     except (Unfit, ValueError, NotImplementedError, OverflowError, KeyError):
         return None
 
@@ -217,7 +218,7 @@ def _is_even(text: "Text", header: "list[str]", separator: str, count: int) -> b
 def _row_by_row(text: "Text", header: "list[str]", reading: "Reading", separator: str) -> "tuple[int, dict[str, Any]]":
     places = {name: header.index(name) for name in reading.kinds}
     values = {name: [] for name in places}  # type: dict[str, list[str]]
-    lines = []
+    lines = []  # type: list[int]
     rows = _rows(text, separator)
     next(rows)
     for line, row in rows:
