@@ -50,7 +50,7 @@ def read_csv(data: bytes, *, has_header: bool, skip_rows: int, schema: dict[str,
             io.BytesIO(short),
             pyarrow.csv.ReadOptions(column_names=list(schema), skip_rows=1),
             pyarrow.csv.ParseOptions(delimiter=separator),
-            pyarrow.csv.ConvertOptions(column_types=schema, null_values=[""]),
+            pyarrow.csv.ConvertOptions(column_types=schema, null_values=[""], strings_can_be_null=True),
         )
     except pa.ArrowInvalid as error:
         raise PolarsError(str(error)) from error
