@@ -35,9 +35,12 @@ def plain(value: "Any") -> "Any":
         return bytes(value)
     if isinstance(value, (bool, bytes, Decimal, date, time, timedelta)):
         return value
-    for known in (int, float, dict):
-        if isinstance(value, known):
-            return known(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
+    if isinstance(value, dict):
+        return dict(value)
     if isinstance(value, (list, tuple)):
         return list(value)
     if isinstance(value, (set, frozenset)):

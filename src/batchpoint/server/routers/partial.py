@@ -17,7 +17,7 @@ from batchpoint.errors import NotSupported, ResourceConflict, ResourceNotFound
 from batchpoint.server.lookup import ControlPlane
 from batchpoint.server.routers.asked import AtPlane
 from batchpoint.server.routers.jobs import found_job
-from batchpoint.storage.atomic import aside_path
+from batchpoint.storage.atomic import aside_path, sweep
 from batchpoint.storage.job_folder import job_folder
 from batchpoint.store.records import LedgerRow, Part
 from batchpoint.store.tables.retention import PRUNED
@@ -27,6 +27,8 @@ router = APIRouter(prefix="/batchpoint/v1/jobs/{job}/partial")
 #: Formats of which a file is more than the parts one after the other.
 _PUT_TOGETHER = frozenset({"csv", "parquet"})
 _BLOCK_BYTES = 1 << 20
+#: Age from which a file on the way was left by a server that was stopped.
+_LEFT_BEHIND_S = 3600.0
 
 
 @router.get("")
@@ -78,7 +80,9 @@ def content(plane: AtPlane, job: str) -> StreamingResponse:
 
 def _put_together(plane: ControlPlane, job: Job) -> Iterator[bytes]:
     """The bytes of a file that a process makes of them, and that is gone when they are read."""
-    target = aside_path(job_folder(plane.settings.home, job.name).path)
+    folder = job_folder(plane.settings.home, job.name).path
+    sweep(folder, _LEFT_BEHIND_S)
+    target = aside_path(folder)
     done = subprocess.run(
         [sys.executable, "-P", "-m", "batchpoint.engine.publishing.partial", job.name, str(target)],
         stdin=subprocess.DEVNULL,
