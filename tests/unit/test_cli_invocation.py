@@ -13,6 +13,7 @@ from batchpoint.cli.grammar import Command, read_flags
 from batchpoint.cli.groups import resolve
 from batchpoint.client import Client
 from batchpoint.entities.data import Invocation
+from batchpoint.entities.tables.split import Split
 from batchpoint.errors import CommandLineInvalid, UserError
 from batchpoint.settings import Settings
 
@@ -134,3 +135,32 @@ def test_what_cannot_be_meant_is_refused(flags: str, told: str, work: Path) -> N
     (work / "i.yml").write_text("inputs: {x: {path: data}}")
     with pytest.raises(CommandLineInvalid, match=told):
         asked(flags)
+
+
+@pytest.mark.usefixtures("work")
+@pytest.mark.parametrize(
+    ("flags", "wanted"),
+    [
+        ("--split-rows 500", Split(rows=500)),
+        ("--split-bytes 10mb", Split(bytes=10 << 20)),
+        ("--set split.rows=7", Split(rows=7)),
+        ("--set settings.split.bytes=2kb", Split(bytes=2048)),
+        ("", None),
+    ],
+)
+def test_the_size_of_parts_is_said_in_rows_or_in_bytes(flags: str, wanted: Split | None) -> None:
+    assert asked(f"--name digits --input data {flags}")[1].split == wanted
+
+
+@pytest.mark.usefixtures("work")
+@pytest.mark.parametrize(
+    ("flags", "problem"),
+    [
+        ("--split-rows 5 --split-bytes 5kb", "keep one of them"),
+        ("--split-rows 0", "at least 1"),
+        ("--split-bytes huge", "'huge' is no size"),
+    ],
+)
+def test_a_size_of_parts_that_is_none_is_refused(flags: str, problem: str) -> None:
+    with pytest.raises(UserError, match=problem):
+        asked(f"--name digits --input data {flags}")
