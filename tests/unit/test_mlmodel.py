@@ -77,6 +77,7 @@ def test_a_file_of_2020_is_read(folder: Path) -> None:
         ("venv.yaml", "env: {virtualenv: venv.yaml, conda: 7}", "python_env"),
         ("requirements.txt", "env: ../../etc/passwd", "requirements"),
         ("requirements.txt", "env: [1]", "requirements"),
+        ("requirements.txt", "env: requirements.txt", "requirements"),
     ],
 )
 def test_what_the_file_calls_an_environment_is_a_hint(folder: Path, name: str, text: str, kept: str) -> None:

@@ -85,6 +85,7 @@ def _documents(folder: Path, hint: object) -> EnvironmentDocuments:
     hints = {"conda": hint, "python_env": None}
     if isinstance(hint, dict):
         hints = {"conda": hint.get("conda"), "python_env": hint.get("virtualenv")}
+    hints = {what: name for what, name in hints.items() if str(name).lower().endswith((".yaml", ".yml"))}
     found = {
         what: next((at for name in (hints.get(what), *known) if (at := _inside(folder, name))), None)
         for what, known in _KNOWN.items()

@@ -24,6 +24,7 @@ from batchpoint.errors import (
 INSTALL = "pip install 'batchpoint[mlflow]'"
 _CREDENTIALS = re.compile(r"://[^/@\s]+@")
 _NO_ANSWER = re.compile(r"failed with exception .*?(?P<reason>\[Errno -?\d+\] [^\"')]+|timed out)", re.DOTALL)
+_CODE_IN_FRONT = re.compile(r"^[A-Z_]{4,}: ")
 _NAME = re.compile(r"models:/+(?P<name>[^/@]+)", re.IGNORECASE)
 #: A reference may lead to another one: a version to a logged model, and that to its place.
 _HOPS = 3
@@ -100,7 +101,8 @@ def _first(found: Any) -> str:
 
 def _meant(error: Any, uri: str, tracking_uri: str) -> BatchpointError:
     """An exception of MLflow's as an error of ours, in one line."""
-    said = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".") + "."
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    said = _CODE_IN_FRONT.sub("", first).rstrip(".") + "."
     code = getattr(error, "error_code", "")
     if refused := _NO_ANSWER.search(said):
         said = f"it does not answer ({refused['reason']})."
