@@ -151,7 +151,7 @@ def command(runner: str, workload: Workload, out: Path, python: str) -> list[str
     score += ["--input", str(workload.folder), "--out", str(out), "--workers", str(WORKERS), "--python", python]
     if workload.kind == "files":
         return [*score, "--mini-batch-size", "10"]
-    return [*score, "--mini-batch-size", "1", "--split", f"bytes={SPLIT}"]
+    return [*score, "--mini-batch-size", "1", "--split-bytes", SPLIT, "--timeout", "300"]
 
 
 def variables(python: str) -> dict[str, str]:
