@@ -21,7 +21,7 @@ from batchpoint.entities.tables.split import Split
 from batchpoint_worker.tables import parts as worker
 
 BOM = b"\xef\xbb\xbf"
-QUICK = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+QUICK = settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 SPLITS = st.one_of(
     st.integers(1, 6).map(lambda rows: Split(rows=rows)), st.integers(1, 60).map(lambda size: Split(bytes=size))
