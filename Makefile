@@ -56,7 +56,7 @@ test: $(VENV)/.dev-ready $(AZURITE)/.ready $(COMPAT)/.ready $(FLAVOURS)/.ready
 
 # What the fault tests strike with: command, and the packages that bring it. Root gets what is missing.
 FAULT_TOOLS := strace:strace mkfs.ext4:e2fsprogs mount:mount losetup:mount unshare:util-linux prlimit:util-linux \
-	cc:gcc,libc6-dev
+	cc:gcc,libc6-dev podman:podman,runc,netavark,aardvark-dns
 
 fault-tools:
 	@missing=; for pair in $(FAULT_TOOLS); do \

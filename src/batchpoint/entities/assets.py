@@ -78,7 +78,7 @@ class Code(Noun):
 
 
 class EnvironmentBuild(Noun):
-    """A container build context; parsed, and refused where no container runtime is."""
+    """A container build context, kept by its content; for computes with ``isolation: container``."""
 
     spellings: ClassVar[dict[str, str]] = {"local_path": "path"}
     dated: ClassVar[frozenset[str]] = frozenset(spellings)
@@ -111,9 +111,9 @@ class Environment(Noun):
     name: str | None = None
     #: Text, also where it looks like a number; the next whole number when nothing is said.
     version: str | None = None
-    #: A container image; noted, not used, where there is no container runtime. Excludes ``build``.
+    #: A container image, used on computes with ``isolation: container``, noted elsewhere. Excludes ``build``.
     image: str | None = None
-    #: A container build context; refused where there is no container runtime.
+    #: A container build context, for computes with ``isolation: container``.
     build: EnvironmentBuild | None = None
     #: The Python and its packages: a conda file beside this one, or its content in place.
     conda_file: dict[str, Any] | None = None

@@ -201,6 +201,10 @@ class Deployment(Noun):
             raise problem_with(
                 "output_file_name", "with output_action: summary_only there is no output file to name; remove this key"
             )
+        if self.output_action == "summary_only" and self.golden_rows:
+            raise problem_with(
+                "golden_rows", "with output_action: summary_only there are no rows to compare; remove this key"
+            )
         for key, is_said in (
             ("output_format", self.output_format != "azure"),
             ("output_shard_size", self.output_shard_size is not None),

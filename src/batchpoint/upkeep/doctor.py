@@ -10,7 +10,7 @@ from pathlib import Path
 from batchpoint.errors import StoreUnavailable
 from batchpoint.settings import Settings
 from batchpoint.store.store import open_store
-from batchpoint.upkeep.checks import environments, home, jobs, machine, processes, records
+from batchpoint.upkeep.checks import containers, environments, home, jobs, machine, processes, records
 from batchpoint.upkeep.findings import Finding, ok
 
 __all__ = ["examine", "mend"]
@@ -18,7 +18,7 @@ __all__ = ["examine", "mend"]
 
 def examine(settings: Settings, *, deep: bool, start_supervisor: Callable[[], None]) -> list[Finding]:
     """Look at everything; ``deep`` reads every byte of segments and outputs again."""
-    return list(_all(settings.home, deep, start_supervisor))
+    return list(_all(settings.home, settings.container_runtime, deep, start_supervisor))
 
 
 def mend(finding: Finding) -> Finding:
@@ -32,8 +32,9 @@ def mend(finding: Finding) -> Finding:
     return replace(finding, level="fixed", message=done, remedy="", mend=None) if done else finding
 
 
-def _all(folder: Path, deep: bool, start_supervisor: Callable[[], None]) -> Iterator[Finding]:
+def _all(folder: Path, runtime: str, deep: bool, start_supervisor: Callable[[], None]) -> Iterator[Finding]:
     yield from machine.findings()
+    yield from containers.findings(folder, runtime)
     if not (folder / "batchpoint.db").is_file():
         yield ok("home", f"{folder} is not a home of Batchpoint yet; the first command that needs one makes it.")
         return

@@ -39,6 +39,7 @@ class Difference:
 
 def difference(expected: Path, found: Path, form: OutputFormat, tolerance: float) -> Difference | None:
     """The first difference, or None. Raises ValueError and OSError for a file that is not in its format."""
+    pairs: Iterator[tuple[Any, Any]]
     pairs = itertools.zip_longest(_rows(expected, form), _rows(found, form), fillvalue=_MISSING)
     for number, (wanted, got) in enumerate(pairs, 1):
         if wanted is _MISSING or got is _MISSING:
