@@ -3,8 +3,10 @@
 What needs no worker is looked at without one; the others share a home and score by scripts that import nothing.
 """
 
+import bz2
 import gzip
 import json
+import lzma
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,6 +24,10 @@ from batchpoint.entities.data import Input
 from batchpoint.entities.evidence.finding import Finding
 from batchpoint.entities.job import JobSettings
 from batchpoint.settings import Settings
+from batchpoint_worker.failures import Refused
+from batchpoint_worker.tables.reading import read
+from batchpoint_worker.tables.signature import Signature
+from batchpoint_worker.tables.wanted import Wanted
 from tests.process.model_workers import flavours, made
 
 COLUMNS = [
@@ -161,7 +167,7 @@ FILES = [
     Broken("no_date", "b.csv", "age,price,when\n1,2,17.5.2024\n", "InvalidValue", "when", 1, "datetime"),
     Broken("ragged", "b.csv", "age,price\n1,2\n1,2,3\n", "RaggedRow", "", 2, "quotation marks"),
     Broken("open_quote", "b.csv", 'age,price\n1,"2\n3,4\n', "UnclosedQuote", "", 1, "quoted value"),
-    Broken("utf16", "b.csv", GOOD.encode("utf-16"), "WrongEncoding", fix="UTF-8"),
+    Broken("no_utf16", "b.csv", b"\xff\xfe" + GOOD.encode() + b"x", "WrongEncoding", fix="-f UTF-16"),
     Broken("latin1", "b.csv", b"age,price\n1,2\n2,\xe9\n", "WrongEncoding", "", 2, "UTF-8"),
     Broken("empty", "b.csv", "", "EmptyFile", fix="Leave it out"),
     Broken("unknown_kind", "b.xyz", "x", "UnsupportedFile", fix="--exclude"),
@@ -194,11 +200,27 @@ def test_files_that_fit_are_named_by_nobody(put: Put) -> None:
     (put.data / "quotes.csv").write_text('"age","price","note"\r\n1,2,"a, ""b""\nc"\r\n')
     (put.data / "b.tsv").write_text("price\tage\n1\t2\n")
     (put.data / "c.csv.gz").write_bytes(gzip.compress(GOOD.encode()))
+    (put.data / "c.csv.bz2").write_bytes(bz2.compress(GOOD.encode()))
+    (put.data / "c.csv.xz").write_bytes(lzma.compress(GOOD.encode()))
+    (put.data / "g.csv").write_bytes(GOOD.encode("utf-16"))
     (put.data / "d.jsonl").write_text('{"age": 1, "price": 2.5, "when": "2024-05-17"}\n')
     parquet(age=[1], price=[1.0])(put.data / "e.parquet")
     feather(age=[1], price=[1.0])(put.data / "f.feather")
     said = put.looked()
     assert (said.findings, said.checks) == ([], {"input": "ok", "files": "ok"})
+
+
+@pytest.mark.parametrize("broken", [one for one in FILES if one.name != "no_date"], ids=lambda one: one.name)
+def test_workers_refuse_what_is_named_and_nothing_else(put: Put, broken: Broken) -> None:
+    wanted = Wanted(Signature(COLUMNS[:2]), [])
+    assert read(str(put.data / "a.csv"), wanted).count == 2
+    path = put.data / broken.file
+    if callable(broken.content):
+        broken.content(path)
+    else:
+        path.write_bytes(broken.content if isinstance(broken.content, bytes) else broken.content.encode())
+    with pytest.raises(Refused):
+        read(str(path), wanted)
 
 
 def test_of_a_thousand_files_with_one_mistake_a_few_are_told_and_the_others_counted(put: Put) -> None:

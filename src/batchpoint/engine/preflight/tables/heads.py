@@ -4,10 +4,12 @@
 that need it.
 """
 
+import bz2
 import csv
 import gzip
 import io
 import json
+import lzma
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 HEAD_BYTES = 64 << 10
 #: The longest first line.
 LINE_BYTES = 16 << 20
-_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", ".xz": "xz"}
 KINDS = {
     ".csv": "csv",
     ".tsv": "tsv",
@@ -35,6 +37,11 @@ KINDS = {
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".tiff", ".tif", ".bmp", ".gif"), "image"),
 }
 TABLES = frozenset({"csv", "tsv", "jsonl", "json", "parquet", "arrow"})
+_OPENERS: dict[str, type[gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile]] = {
+    "gzip": gzip.GzipFile,
+    "bzip2": bz2.BZ2File,
+    "xz": lzma.LZMAFile,
+}
 _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -115,8 +122,12 @@ def _text(path: Path, packed: str, limit: int) -> tuple[str, bool]:
         return _text(path, packed, LINE_BYTES)
     raw = raw[:limit]
     if raw.startswith(_UTF16):
+        # What is cut in two at the end is left out.
+        text = raw.decode("utf-16", "ignore" if not is_whole else "replace")
+        if "\ufffd" not in text:
+            return text, is_whole
         fix = "Write it as UTF-8: iconv -f UTF-16 -t UTF-8."
-        raise _Unreadable("WrongEncoding", "The file is written in UTF-16, and tables are read as UTF-8.", fix)
+        raise _Unreadable("WrongEncoding", "The file begins as UTF-16, and is not.", fix)
     try:
         return raw.decode("utf-8-sig"), is_whole
     except UnicodeDecodeError as error:
@@ -139,12 +150,14 @@ def _bytes(path: Path, packed: str, limit: int) -> bytes:
         with path.open("rb") as file:
             return file.read(limit + 1)
     fix = "Compress it again, or leave it out of the input."
-    if packed == "gzip":
+    if packed in _OPENERS:
         try:
-            with gzip.open(path) as file:
+            with _OPENERS[packed](path) as file:
                 return file.read(limit + 1)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise _Unreadable("FileBroken", f"The file is no whole gzip file: {error}.", fix) from error
+        except (EOFError, OSError, zlib.error, lzma.LZMAError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise
+            raise _Unreadable("FileBroken", f"The file is no whole {packed} file: {error}.", fix) from error
     import pyarrow
 
     try:
