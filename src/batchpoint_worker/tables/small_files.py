@@ -67,9 +67,9 @@ def _bytes(file: str, part: "Part") -> bytes:
     try:
         return open_part(file, part)
     except OSError as error:
-        raise _unreadable(file, part, str(error.strerror or error))
+        raise _unreadable(file, part, error)
     except FileChanged as error:
-        raise _unreadable(file, part, str(error))
+        raise _unreadable(file, part, error)
 
 
 def _write(target: str, data: bytes) -> None:
@@ -92,10 +92,16 @@ def _make_parquet(file: str, part: "Part", target: str) -> None:
     except _WRONG + (parquet_rows.Unreadable,) as error:
         if is_full(error):
             raise _unwritable(target, error) from error
-        raise _unreadable(file, part, (str(error).strip().splitlines() or [type(error).__name__])[0])
+        raise _unreadable(file, part, error)
 
 
-def _unreadable(file: str, part: "Part", why: str) -> Refused:
+def _unreadable(file: str, part: "Part", error: Exception) -> Exception:
+    """What to raise: the error itself where another try may help."""
+    from batchpoint_worker.tables.files.text import is_passing
+
+    if is_passing(error):
+        return error
+    why = getattr(error, "strerror", None) or (str(error).strip().splitlines() or [type(error).__name__])[0]
     rows = "rows %d-%d" % (part.first_row, part.first_row + part.rows - 1)
     return Refused(
         "ItemRejected",

@@ -8,7 +8,7 @@ import errno
 import gzip
 import zlib
 
-from batchpoint_worker.tables.parts import FileChanged, open_part
+from batchpoint_worker.tables.parts import FileChanged, open_part, whole_of
 from batchpoint_worker.tables.signature import rejected
 
 MYPY = False
@@ -47,8 +47,11 @@ class Text:
         self.data = _in_utf8(_unpacked(data, packing, where), where)
 
     def line(self, line: int) -> int:
-        """The line of the file for a line of ``data``; both are counted from 1."""
-        if self._part is None or not self._part.begin:
+        """The line of the file for a line of ``data``; both are counted from 1.
+
+        Of a part that came to a node without its file nobody knows more than its own lines.
+        """
+        if self._part is None or not self._part.begin or whole_of(self._path, self._part):
             return line
         with _open(self._path, "rb") as source:
             head = source.read(self._part.head).count(b"\n")
