@@ -129,7 +129,22 @@ def _by_arrow(text: "Text", reading: "Reading", separator: str) -> "tuple[int, d
         double = ARROW["double"]
         whole = (ARROW["long"], ARROW["integer"])
         table = _arrow_table(text, {name: double if one in whole else one for name, one in types.items()}, separator)
+    if _has_hexadecimal(text, reading, separator):
+        return None
     return table.num_rows, {name: _finished(table.column(name), kind) for name, kind in reading.kinds.items()}
+
+
+def _has_hexadecimal(text: "Text", reading: "Reading", separator: str) -> bool:
+    """Whether Arrow has read a number out of 0x10, which nobody else does; 0xFFFFFFFF it takes for -1."""
+    whole = [name for name, kind in reading.kinds.items() if kind in ("long", "integer")]
+    if not whole or not (b"0x" in text.data or b"0X" in text.data):
+        return False
+    table = _arrow_table(text, dict.fromkeys(whole, ARROW["string"]), separator)
+    return any(pyarrow.compute.any(_with_x(table.column(name))).as_py() for name in whole)
+
+
+def _with_x(column: "Any") -> "Any":
+    return pyarrow.compute.match_substring(pyarrow.compute.utf8_lower(column), "x")
 
 
 def _arrow_table(text: "Text", types: "dict[str, Any]", separator: str) -> "Any":
