@@ -36,18 +36,18 @@ def _of_rows(there: int, rows: int) -> Iterator[Part]:
 
 
 def _of_bytes(groups: list[tuple[int, int]], wanted: int) -> Iterator[Part]:
-    """Each part ends with the row that goes beyond ``wanted``; all rows of a group count as equally large."""
-    first = before = 0
-    missing = float(wanted)
-    for rows, size in groups:
-        used, row_bytes = 0, max(size, 1) / max(rows, 1)
-        while (rows - used) * row_bytes >= missing:
-            used = min(rows, used + max(1, -int(-missing // row_bytes)))
-            yield Part(first, before + used - first)
-            first, missing = before + used, float(wanted)
-            if used == rows:
-                break
-        missing -= (rows - used) * row_bytes
-        before += rows
-    if first < before:
-        yield Part(first, before - first)
+    """As many whole row groups as fit, or a part of a large one: a group that two workers share is decoded twice."""
+    first = rows = held = 0
+    for count, size in groups:
+        if rows and held + size > wanted:
+            yield Part(first, rows)
+            first, rows, held = first + rows, 0, 0
+        rows, held = rows + count, held + size
+        if held >= wanted:
+            pieces = min(rows, max(1, round(held / wanted)))
+            ends = [rows * (piece + 1) // pieces for piece in range(pieces)]
+            for begin, end in zip([0, *ends], ends, strict=False):
+                yield Part(first + begin, end - begin)
+            first, rows, held = first + rows, 0, 0
+    if rows:
+        yield Part(first, rows)
