@@ -105,7 +105,7 @@ COMMANDS = (
         create,
         (
             *creating("environment"),
-            Flag("--conda-file -c", "Conda file with the Python and pip packages; default none.", "FILE"),
+            Flag("--conda-file -c", "Conda file with the Python and its packages; default none.", "FILE"),
             Flag("--image -i", "Image; noted, and not run here. Default none.", "IMAGE"),
             Flag("--python", "An interpreter or environment folder that exists; default none.", "PATH"),
             Flag("--build-context -b", "Folder with a Dockerfile; noted, and not built here.", "DIR", hidden=True),
