@@ -225,3 +225,20 @@ def test_a_model_without_a_signature_is_taken_with_a_note(hearts: Az) -> None:
     created = hearts("batch-deployment create -f mlflow.yml")
     assert "The model has no signature" in created.err
     assert "pillow" in created.json["generated"]["conda_file"]["dependencies"][-1]["pip"]
+
+
+@needs_flavours
+def test_score_needs_no_script_for_a_model_and_no_endpoint(hearts: Az) -> None:
+    Path("data/a.csv").write_text("x,y\n1,a\n-5,b\n")
+    hearts(
+        f"score --model heart --input data/a.csv --out scored --python {FLAVOURS} --workers 1 --output-format jsonl"
+        " --passthrough-columns y --prediction-columns signature"
+    )
+    found = [json.loads(line) for line in Path("scored/predictions.jsonl").read_text().splitlines()]
+    assert found == [
+        {"y": "a", "row": 0, "twice": 2, "file_name": "a.csv"},
+        {"y": "b", "row": 1, "twice": -10, "file_name": "a.csv"},
+    ]
+    Path("heart/MLmodel").write_text("flavors: {sklearn: {}}")
+    assert "its flavours: sklearn" in hearts("score --model heart --input data --out scored", code=1).err
+    assert "--code or --model is needed" in hearts("score --input data --out scored", code=2).err
