@@ -28,7 +28,7 @@ def test_a_deployment_and_an_invocation_choose_the_format(az: Az) -> None:
     with_deployment(az)
     shown = az(f"{UPDATE} output_format=parquet").json
     assert (shown["output_format"], shown["output_file_name"]) == ("parquet", "predictions.parquet")
-    name = ended(az, "--set output_format=csv")
+    name = ended(az, "--output-format csv")
     az(f"job download --name {name} --download-path got")
     assert predictions(Path("got/predictions.csv")) == LINES
     refused = az("batch-endpoint invoke --name digits --input data --set output_format=xml", code=1)

@@ -69,6 +69,7 @@ def _invocation(call: Call) -> "Invocation":
 
     flags = (
         call.given("deployment_name", "job_name", "experiment_name", "mini_batch_size", "instance_count", "chaos")
+        | call.given("output_format")
         | _input(call)
         | _split(call)
     )
@@ -162,6 +163,12 @@ FLAGS = (
         "URI",
     ),
     Flag("--mini-batch-size -m", f"Files per run() call; {_AS_DEPLOYED}.", "N", number=int),
+    Flag(
+        "--output-format",
+        f"azure, csv with a header, jsonl or parquet; {_AS_DEPLOYED}.",
+        "FORMAT",
+        choices=("azure", "csv", "jsonl", "parquet"),
+    ),
     Flag("--split-rows", f"Score large tables in parts of so many rows; {_AS_DEPLOYED}.", "N", number=int),
     Flag("--split-bytes", f"Score large tables in parts of about this size, 10mb; {_AS_DEPLOYED}.", "SIZE"),
     Flag("--instance-count -c", f"Instances for this job; {_AS_DEPLOYED}.", "N", number=int),
