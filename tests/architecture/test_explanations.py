@@ -13,7 +13,7 @@ from tests.architecture.sources import Module, imports, modules
 
 CODE = re.compile(r"([A-Z][a-z]+){2,}")
 #: Words in the same spelling that are no codes.
-OTHER_WORDS = {"DataFrame", "EntryScript"}
+OTHER_WORDS = {"DataFrame", "EntryScript", "RecordBatch"}
 #: Printed by the command line for what the system refuses, and by the engine for the rest of many reasons.
 ALSO_SHOWN = {"OSError", "Other"}
 

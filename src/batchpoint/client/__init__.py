@@ -79,14 +79,18 @@ class Client:
         self.downloads = Downloads(self._requests, workspace)
         self.jobs = Jobs(self._requests, workspace)
         self.endpoints = Endpoints(self._requests, workspace, InputResolver(self.data, uploads))
-        self.deployments = Deployments(
+
+    @cached_property
+    def deployments(self) -> Deployments:
+        """What runs behind the endpoints."""
+        return Deployments(
             self._requests,
-            workspace,
+            self.workspace,
             self.endpoints,
             self.models,
             self.codes,
             self.environments,
-            uploads,
+            self.uploads,
             lambda: self.preflights,
         )
 

@@ -81,7 +81,7 @@ class Report:
 
     def end(self) -> None:
         """The last line."""
-        counts: dict[str, Any] = {**self.counts}
+        counts: dict[str, Any] = {str(severity): count for severity, count in self.counts.items()}
         self._line("end", counts)
 
     def _sum_up(self) -> None:

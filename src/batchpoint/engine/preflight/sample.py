@@ -122,22 +122,23 @@ def run_sample(
     job = _job(sample)
     ledger.add(job)
     write_plan(folder.plan_items, folder.plan_header, sample.root, sample.items, job.settings.mini_batch_size)
-    stop = _StopInTime(ledger, job.name, limit_s)
-
-    def look(progress: Progress) -> None:
-        still_wanted()
-        stop.look(progress)
-
-    run = JobRun(job.name, ledger, folder, settings, look, python=sample.python)
+    stop = _StopInTime(ledger, job.name, limit_s, still_wanted)
+    run = JobRun(job.name, ledger, folder, settings, stop.look, python=sample.python)
     run.execute()
+    return _told(sample, run, ledger, folder, time.monotonic() - began)
+
+
+def _told(sample: Sample, run: JobRun, ledger: MemoryLedger, folder: JobFolder, wall_s: float) -> Sampled:
+    """How the run went, by its ledger and its logs."""
+    job = ledger.job(run.name)
     output = Path(job.settings.output_folder)
     found = [path for path in output.rglob("*") if path.is_file()] if output.is_dir() else []
     peak, cpu_s, scoring_cpu_s = _usage(folder)
     return Sampled(
-        job=ledger.job(job.name),
+        job=job,
         output=output,
         logs=folder.logs,
-        wall_s=time.monotonic() - began,
+        wall_s=wall_s,
         executions=tuple(_executions(folder)),
         failed=tuple(_failed(sample, ledger, job.name)),
         peak_bytes=peak,
@@ -164,13 +165,15 @@ def _job(sample: Sample) -> Job:
 class _StopInTime:
     """Cancels a sample that was scored for long enough."""
 
-    def __init__(self, ledger: MemoryLedger, job: str, limit_s: float) -> None:
+    def __init__(self, ledger: MemoryLedger, job: str, limit_s: float, still_wanted: Callable[[], None]) -> None:
         self._ledger = ledger
         self._job = job
         self._limit_s = limit_s
+        self._still_wanted = still_wanted
         self._first_at = math.inf
 
     def look(self, progress: Progress) -> None:
+        self._still_wanted()
         done, now = progress.items_succeeded + progress.items_failed, time.monotonic()
         self._first_at = min(self._first_at, now) if done else self._first_at
         if done < progress.items and now - self._first_at > self._limit_s:
