@@ -236,7 +236,8 @@ def test_an_image_that_nobody_has_is_told_by_its_name(engine: Engine) -> None:
 
 def test_the_python_of_a_conda_file_is_used_inside_the_image(engine: Engine) -> None:
     conda = {"dependencies": ["python=3.11"]}
-    script = PLAIN.replace("f.rpartition('/')[2]", "[__import__('sys').prefix, __import__('os').path.exists('/work')]")
+    seen = "[sys.prefix, os.path.exists('/usr/bin/apt')]"
+    script = "import os, sys" + PLAIN.replace("f.rpartition('/')[2]", seen)
     ended = run(engine, script, asset=Environment(image=IMAGE, conda_file=conda), count=1)
     assert str(engine.home / "environments") in ended.output.read_text()
     assert "False" in ended.output.read_text()
