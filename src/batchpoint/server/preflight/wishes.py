@@ -20,7 +20,7 @@ from batchpoint.entities.endpoint import Endpoint
 from batchpoint.entities.evidence.finding import Finding
 from batchpoint.entities.job import Job, JobSettings
 from batchpoint.entities.naming import reference as references
-from batchpoint.errors import BatchpointError, ResourceNotFound, UserError
+from batchpoint.errors import BatchpointError, JobFailed, ResourceNotFound, UserError
 from batchpoint.server.intake import creation, invocation
 from batchpoint.server.intake.locations import resolve
 from batchpoint.server.lookup import Desk
@@ -97,7 +97,7 @@ def _tried(asked: Asked, act: Callable[[], T]) -> T | None:
     """What ``act`` answers; None where it is refused, and why among the findings."""
     try:
         return act()
-    except UserError as error:
+    except (UserError, JobFailed) as error:
         asked.findings += _findings(error)
         return None
 
