@@ -20,8 +20,9 @@ class Origin:
     """The items that one call of ``run()`` got, and how its results are theirs.
 
     As many results as items: each belongs to the item in its place. As many as the rows of parts of files: each belongs
-    to its row. Items of one file: all results are its own. Otherwise nobody knows: the file is "", and the rows of the
-    call are counted through. The rows of a part begin with the first one that it has of its file.
+    to its row. Items of one file: all results are its own. Otherwise nobody knows, unless whoever made the results says
+    how many each item has: the file is "", and the rows of the call are counted through. The rows of a part begin with
+    the first one that it has of its file.
     """
 
     def __init__(self, names: "Sequence[bytes]", mini_batch: int) -> None:
@@ -40,21 +41,14 @@ class Origin:
         self._run = _Run("", None, 0)
         self._begin = 0
 
-    def places(self, results: int) -> "tuple[list[str], list[int]]":
-        """Of so many results the file of each and the row in it, where they become columns."""
+    def places(self, results: int, shares: "Sequence[int]" = ()) -> "tuple[list[str], list[int]]":
+        """Of so many results the file of each and the row in it, where they become columns; each item has its share."""
         files, rows = [], []  # type: list[str], list[int]
-        for run in self._shared(results):
+        known = len(shares) == len(self._items)
+        for run in self._of_items(shares) if known else self._shared(results):
             files += [run.file] * run.results
             rows += range(run.first_row, run.first_row + run.results)
         return files, rows
-
-    def files_by_name(self) -> "dict[str, str]":
-        """The file of each name without folders that only one of the files has."""
-        found = {}  # type: dict[str, str]
-        for file, _ in self._items:
-            name = file.rpartition("/")[2]
-            found[name] = file if found.get(name, file) == file else ""
-        return found
 
     def columns(self, index: int) -> str:
         """File, row in it and mini-batch, for the next line of result ``index``; lines are asked for in order."""
@@ -69,14 +63,17 @@ class Origin:
             row += index - self._begin
         return self._file + " " + str(row) + self._tail
 
+    def _of_items(self, counts: "Sequence[int]") -> "list[_Run]":
+        return [_Run(file, part, count) for (file, part), count in zip(self._items, counts)]
+
     def _shared(self, results: int) -> "list[_Run]":
         """Which results are of which item, in order."""
         items = self._items
         if len(items) == results:
-            return [_Run(file, part, 1) for file, part in items]
+            return self._of_items([1] * results)
         rows = [part.rows for _, part in items if part is not None]
         if len(rows) == len(items) and sum(rows) == results:
-            return [_Run(file, part, count) for (file, part), count in zip(items, rows)]
+            return self._of_items(rows)
         file, part = items[0]
         return [_Run(file, part, results) if {file} == {name for name, _ in items} else _Run("", None, results)]
 

@@ -30,6 +30,7 @@ from batchpoint.store.records import LedgerRow, Part
 from batchpoint_worker.failures import Refused
 from batchpoint_worker.formats import results as seen_results
 from batchpoint_worker.formats.choice import encoder_of
+from batchpoint_worker.formats.shares import with_shares
 from batchpoint_worker.provenance import Origin
 from batchpoint_worker.rows import Limits
 
@@ -215,7 +216,9 @@ def test_parquet_keeps_types_and_values(data: st.DataObject, tmp_path_factory: p
         "bytes": st.binary(max_size=20),
         "bool": st.booleans(),
         "date": st.dates(),
-        "moment": st.datetimes(timezones=st.just(ZoneInfo("Europe/Berlin")), min_value=datetime(1900, 1, 1)),
+        "moment": st.datetimes(
+            datetime(1900, 1, 1), timezones=st.just(ZoneInfo("Europe/Berlin")), allow_imaginary=False
+        ),
         "list": st.lists(st.integers(-9, 9) | st.none(), max_size=3),
         "struct": st.fixed_dictionaries({"a": st.integers(-9, 9), "b": ANY_TEXT}),
         "decimal": st.decimals(-(10**6), 10**6, places=3),
@@ -301,6 +304,14 @@ def test_a_table_of_a_model_without_a_script_has_commas_and_no_header() -> None:
     origin = Origin([b"x/a.csv", b"y/b,c.csv"], 7)
     told = encoded("csv", table, LIMITS, origin, model="m")
     assert told == (b'file,row,mini_batch,prediction,file_name\nx/a.csv,0,7,0.5,a.csv\n"y/b,c.csv",1,7,1.0,"b,c.csv"\n')
+
+
+def test_files_of_one_name_and_files_without_rows_are_told_apart() -> None:
+    table = pa.table({"row": [0, 1, 0], "file_name": ["a.csv"] * 3})
+    origin = Origin([b"x/a.csv", b"y/a.csv", b"z/a.csv"], 7)
+    wanted = b"file,row,mini_batch,file_name\nx/a.csv,0,7,a.csv\nx/a.csv,1,7,a.csv\nz/a.csv,0,7,a.csv\n"
+    for joined in (with_shares(table, [2, 0, 1]), with_shares(table.to_pandas(), [2, 0, 1])):
+        assert encoded("csv", joined, LIMITS, origin, model="m") == wanted
 
 
 def test_where_a_row_comes_from_stands_in_columns_of_their_own() -> None:

@@ -9,6 +9,7 @@ import pyarrow
 import pytest
 
 from batchpoint_worker.failures import Refused
+from batchpoint_worker.formats.shares import shares_of
 from batchpoint_worker.tables import predictions
 from batchpoint_worker.tables.predictions import Naming, joined, table_of, unique
 from batchpoint_worker.tables.wanted import Columns
@@ -205,6 +206,7 @@ def test_files_of_one_mini_batch_are_one_table_in_their_order(library: str) -> N
         ("x", 1, "a.csv"),
         ("y", 2.5, "b.csv"),
     ]
+    assert shares_of(joined(tables)) == [1, 0, 1]
     assert library
 
 

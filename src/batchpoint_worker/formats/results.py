@@ -7,6 +7,7 @@ table or a DataFrame comes, and only where it is.
 import sys
 
 from batchpoint_worker.failures import Refused
+from batchpoint_worker.formats.shares import shares_of
 from batchpoint_worker.formats.values import key_text
 
 MYPY = False
@@ -47,6 +48,8 @@ class Results:
         self.elements = elements
         self._names = names
         self._columns = columns
+        #: How many rows each item has, where whoever made the table says so.
+        self.shares = []  # type: list[int]
 
     def table(self) -> "tuple[list[str], list[Any]]":
         """Names and columns; what an element does not have is None."""
@@ -58,18 +61,15 @@ class Results:
     def with_origin(self, origin: "Origin", is_no_code: bool) -> "Results":
         """The same with columns in front that say where each row comes from.
 
-        A table of a model without a script knows that by itself: the name of the file, and the row of tabular ones.
+        A table of a model without a script knows that by itself: how many rows each item has, and the row of tabular
+        ones.
         """
-        files, rows = origin.places(self.length)
+        files, rows = origin.places(self.length, self.shares if is_no_code else ())
         if self.elements is not None:
             named = list(map(row_of, self.elements))
             _refuse_names_of_origin({name for row in named for name in row})
             return Results(self.length, [_joined(origin.mini_batch, *one) for one in zip(files, rows, named)], [], [])
         names, columns = self._names, self._columns
-        if is_no_code and "file_name" in names:
-            known = origin.files_by_name()
-            column = columns[names.index("file_name")]
-            files = [known.get(name, "") for name in (column if isinstance(column, list) else column.to_pylist())]
         if is_no_code and "row" in names:
             own = names.index("row")
             rows = columns[own]
@@ -131,7 +131,7 @@ def _is_a(result: object, module: str, name: str) -> bool:
 
 def _of_frame(frame: "Any") -> Results:
     columns = [_of_pandas(frame.iloc[:, at]) for at in range(len(frame.columns))]
-    return _checked(len(frame), list(map(key_text, frame.columns)), columns)
+    return _with_shares(_checked(len(frame), list(map(key_text, frame.columns)), columns), frame)
 
 
 def _of_series(series: "Any") -> Results:
@@ -164,7 +164,12 @@ def _of_table(table: "Any") -> Results:
         columns = [column.to_pylist() for column in columns]
     else:
         columns = [_unpacked(pa, column) for column in columns]
-    return _checked(table.num_rows, list(table.schema.names), columns)
+    return _with_shares(_checked(table.num_rows, list(table.schema.names), columns), table)
+
+
+def _with_shares(results: Results, table: "Any") -> Results:
+    results.shares = shares_of(table)
+    return results
 
 
 def _unpacked(pa: "Any", column: "Any") -> "Any":

@@ -8,6 +8,7 @@ import numpy
 import pandas
 
 from batchpoint_worker.failures import Refused
+from batchpoint_worker.formats.shares import with_shares
 
 try:
     import pyarrow
@@ -279,6 +280,10 @@ def joined(tables: "list[Any]") -> "Any":
     """One table of all files of a mini-batch, in their order; a column that one of them lacks is empty there."""
     if len(tables) == 1:
         return tables[0]
+    return with_shares(_one_below_another(tables), [len(table) for table in tables])
+
+
+def _one_below_another(tables: "list[Any]") -> "Any":
     if pyarrow is None:
         return pandas.concat(tables, ignore_index=True)
     try:
