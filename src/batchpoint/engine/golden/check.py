@@ -4,6 +4,7 @@ The driver calls it before anything else is scored, a preflight where a deployme
 beside the environment, so that one that is built anew is checked again.
 """
 
+import csv
 import hashlib
 import json
 import shutil
@@ -94,7 +95,7 @@ def _compare(golden: GoldenRows, job: Job, sampled: Sampled) -> None:
         raise GoldenRowsDiffer(f"The golden input could not be scored: {why}")
     try:
         found = difference(Path(golden.expected), output, job.settings.output_format, golden.tolerance)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, csv.Error, RecursionError, NotImplementedError) as error:
         form = job.settings.output_format
         raise GoldenRowsDiffer(
             f"The golden rows cannot be compared: {name} is not in the format {form}: {error}."

@@ -4,6 +4,7 @@
 """
 
 import difflib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,8 @@ from batchpoint.entities.evidence.finding import Finding
 _VALUES_MAX = 3
 _MARKS = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas"}
 _NAMES_SHOWN = 12
+#: Missing columns for which one of a similar name is looked for, and among how many: headers can be very wide.
+_NEAR_MAX, _COMPARED_MAX = 50, 500
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,8 @@ def wrong_kind(file: File, wanted: Wanted) -> Finding | None:
 def wrong_columns(file: File, head: Head, wanted: Wanted) -> Iterator[Finding]:
     """What is wrong with the header or the schema of a file."""
     names = [one.name for one in wanted.columns if one.required and not wanted.by_place]
-    missing = [name for name in (*names, *wanted.passed) if name not in head.columns]
+    there = set(head.columns)
+    missing = [name for name in (*names, *wanted.passed) if name not in there]
     if missing and (found := _not_cut(file, head, missing)):
         yield found
         return
@@ -75,20 +79,20 @@ def _not_cut(file: File, head: Head, missing: Sequence[str]) -> Finding | None:
 
 
 def _missing(file: File, head: Head, missing: Sequence[str], passed: Sequence[str]) -> Iterator[Finding]:
-    for name in missing:
+    near_by = {_plain(one): one for one in head.columns} if missing else {}
+    for number, name in enumerate(missing):
         who = "passthrough_columns names" if name in passed else "The model wants"
-        near = _near(name, head.columns)
+        near = _near(name, near_by) if number < _NEAR_MAX else None
         message = f"{who} the column {name!r}, and the file has {_listed(head.columns)}."
         fix = f"Rename {near!r} to {name!r}." if near else f"Add the column {name!r}, or leave the file out."
         yield error("MissingColumn", message, fix, file=file.name, column=name)
 
 
-def _near(name: str, there: Sequence[str]) -> str | None:
-    """The column that was probably meant."""
-    plain = {_plain(one): one for one in there}
-    if _plain(name) in plain:
-        return plain[_plain(name)]
-    found = difflib.get_close_matches(name, there, 1, 0.75)
+def _near(name: str, there: dict[str, str]) -> str | None:
+    """The column that was probably meant, of those ``there`` by their plain names."""
+    if _plain(name) in there:
+        return there[_plain(name)]
+    found = difflib.get_close_matches(name, list(there.values())[:_COMPARED_MAX], 1, 0.75)
     return found[0] if found else None
 
 
@@ -97,8 +101,10 @@ def _plain(name: str) -> str:
 
 
 def _doubled(file: File, head: Head, wanted: set[str]) -> Iterator[Finding]:
-    for name in dict.fromkeys(one for one in head.columns if head.columns.count(one) > 1):
-        message = f"The file has {head.columns.count(name)} columns named {name!r}."
+    for name, count in Counter(head.columns).items():
+        if count == 1:
+            continue
+        message = f"The file has {count} columns named {name!r}."
         make = error if name in wanted else warning
         yield make("DuplicateColumn", message, "Rename or remove all but one.", file=file.name, column=name)
 

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 HEAD_BYTES = 64 << 10
 #: The longest first line.
 LINE_BYTES = 16 << 20
+#: Values of rows that are kept of one file.
+_VALUES_MAX = 2_000_000
 _COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", ".xz": "xz"}
 KINDS = {
     ".csv": "csv",
@@ -169,6 +171,8 @@ def _bytes(path: Path, packed: str, limit: int) -> bytes:
 
 def _delimited(text: str, kind: str, delimiter: str, is_whole: bool) -> Head:
     """The header and the first rows, by the rules of quotes; a row that is cut off at the end does not count."""
+    # Else a long text counts as a quote that is never closed.
+    csv.field_size_limit(LINE_BYTES)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     records: list[list[str]] = []
     try:
@@ -188,7 +192,8 @@ def _delimited(text: str, kind: str, delimiter: str, is_whole: bool) -> Head:
 
 
 def _json_lines(text: str, is_whole: bool) -> Head:
-    lines = text.splitlines()
+    # Not splitlines: U+2028 and its like may stand in a text.
+    lines = text.split("\n")
     if not is_whole and len(lines) > 1:
         lines.pop()
     found: list[dict[str, object]] = []
@@ -231,7 +236,9 @@ def _json(text: str, is_whole: bool) -> Head:
 
 def _of_records(kind: str, records: Sequence[dict[str, object]]) -> Head:
     columns = tuple(dict.fromkeys(str(key) for record in records for key in record))
-    rows = tuple(tuple(record.get(column) for column in columns) for record in records)
+    # Of records that have no key in common a table would be the square of what was read.
+    kept = records[: max(1, _VALUES_MAX // max(1, len(columns)))]
+    rows = tuple(tuple(record.get(column) for column in columns) for record in kept)
     return Head(kind, columns, rows=rows)
 
 
@@ -256,11 +263,11 @@ def _columnar(path: Path, kind: str, packed: str) -> Head:
         else:
             with pyarrow.memory_map(str(path)) as source:
                 schema = _arrow_schema(source)
-    except pyarrow.ArrowException as error:
+        return Head(kind, tuple(schema.names), tuple(str(one) for one in schema.types))
+    except (pyarrow.ArrowException, UnicodeDecodeError) as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         fix = "Write it again: it may be cut off, or be of another kind than its name says."
         raise _Unreadable("FileBroken", f"The file is no whole {kind} file: {reason}.", fix) from error
-    return Head(kind, tuple(schema.names), tuple(str(one) for one in schema.types))
 
 
 def _arrow_schema(source: "pyarrow.MemoryMappedFile") -> "pyarrow.Schema":
