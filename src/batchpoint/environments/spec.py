@@ -26,7 +26,9 @@ _RECIPE = 1
 #: Served by the worker's own shims, or needed by the original service alone.
 _SERVED_HERE = frozenset({"azureml-core", "azureml-dataset-runtime", "azureml-defaults"})
 _CONDA_ITEM = re.compile(r"^(?:\S+::)?(?P<name>[A-Za-z0-9_.\-]+)\s*(?P<spec>[=<>!~ ].*)?$", re.DOTALL)
-_EXACT = re.compile(r"^={0,2}\s*(?P<version>\d+(?:\.\d+){0,2})(?:\.?\*)?(?:=.*)?$")
+_EXACT = re.compile(r"^={0,2}\s*(?P<version>\d{1,9}(?:\.\d{1,9}){0,2})(?:\.?\*)?(?:=.*)?$")
+#: Characters of a line that a message quotes.
+_SHOWN = 300
 _ARCHIVES = (".whl", ".zip", ".gz", ".bz2", ".xz", ".zst", ".tar", ".tgz", ".tbz", ".txz", ".egg")
 _INDEX_OPTIONS = {
     "-i": "--index-url",
@@ -224,7 +226,7 @@ class _CondaFile:
     def _requirement(self, text: str) -> None:
         try:
             requirement = Requirement(text)
-        except InvalidRequirement as error:
+        except (InvalidRequirement, RecursionError) as error:
             raise NotSupported(_why_no_requirement(text), target="pip") from error
         # x-1.0.whl parses as a name, and an installer would open it as a file.
         if requirement.name.lower().endswith(_ARCHIVES):
@@ -243,6 +245,7 @@ class _CondaFile:
 
 
 def _why_no_requirement(text: str) -> str:
+    text = text if len(text) <= _SHOWN else f"{text[:_SHOWN]} …"
     if re.match(r"^(git|hg|svn|bzr)\+|^https?:", text):
         return (
             f"The pip requirement {text!r} is a bare URL. Write it with the package's name in front: 'name @ {text}'."

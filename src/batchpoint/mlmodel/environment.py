@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from batchpoint.entities.assets import Environment
 from batchpoint.entities.from_yaml.document import read_document, typed
@@ -167,7 +167,8 @@ def _skinny(version: str | None) -> str:
     """The version that the model was saved with or a later one, of which the next major one may read it no more."""
     try:
         saved = Version(version or "")
-    except InvalidVersion:
+    except ValueError:
+        # Also for a number of thousands of digits.
         return "mlflow-skinny"
     if saved < _FIRST_SKINNY or saved.is_prerelease:
         return "mlflow-skinny"
@@ -177,5 +178,5 @@ def _skinny(version: str | None) -> str:
 def _python(wanted: _Wanted, model: MLModel) -> tuple[int, int]:
     """Where nothing is said it is new enough."""
     said = next((item for item in wanted.conda if _conda_name(item) == "python"), model.python_version or "")
-    number = re.search(r"(\d+)\.(\d+)", said)
+    number = re.search(r"(\d{1,9})\.(\d{1,9})", said)
     return (int(number[1]), int(number[2])) if number else _FIRST_ARROW

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from batchpoint.entities.from_yaml.document import Document, read_document
 from batchpoint.errors import Problem, ValidationFailed
+from batchpoint.mlmodel.folder import file_inside
 from batchpoint.mlmodel.model import MLMODEL, EnvironmentDocuments, MLModel
 from batchpoint.mlmodel.signature import Signature, read_signature
 
@@ -87,15 +88,12 @@ def _documents(folder: Path, hint: object) -> EnvironmentDocuments:
         hints = {"conda": hint.get("conda"), "python_env": hint.get("virtualenv")}
     hints = {what: name for what, name in hints.items() if str(name).lower().endswith((".yaml", ".yml"))}
     found = {
-        what: next((at for name in (hints.get(what), *known) if (at := _inside(folder, name))), None)
+        what: next((at for name in (hints.get(what), *known) if (at := _found(folder, name))), None)
         for what, known in _KNOWN.items()
     }
     return EnvironmentDocuments(**found)
 
 
-def _inside(folder: Path, name: object) -> Path | None:
+def _found(folder: Path, name: object) -> Path | None:
     """The file of that name in the folder; a name that leads out of it counts for nothing."""
-    if not isinstance(name, str) or not name or "\0" in name:
-        return None
-    path = folder / name
-    return path if path.resolve().is_relative_to(folder.resolve()) and path.is_file() else None
+    return file_inside(folder, name) if isinstance(name, str) and name else None

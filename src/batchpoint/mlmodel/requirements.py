@@ -11,11 +11,13 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from batchpoint.errors import Problem, ValidationFailed
+from batchpoint.mlmodel.folder import file_inside
 
 MAX_BYTES = 1 << 20
-_DEEPEST = 8
+_DEEPEST, _MOST = 8, 100
 _REFERS = re.compile(r"(?P<option>-r|--requirement|-c|--constraint)(?:\s+|=)(?P<name>\S.*)")
-_HASHES = re.compile(r"\s+--hash[= ]\S+")
+#: One space alone: looking for more would cost the square of their number.
+_HASHES = re.compile(r"\s--hash[= ]\S+")
 _COMMENT = re.compile(r"(^|\s)#.*$")
 
 
@@ -30,6 +32,8 @@ class PipLines:
     limits: dict[str, str] = field(default_factory=dict)
     #: Sentences about lines that are read differently.
     notes: list[str] = field(default_factory=list)
+    #: Files that were opened: a few that name each other several times would multiply.
+    _opened: int = 0
 
     def add(self, line: str, beside: Path, depth: int = 0) -> None:
         """Take up one line that stands in the file ``beside``. Raises ValidationFailed for one that leads nowhere."""
@@ -39,8 +43,10 @@ class PipLines:
             self.lines += [self._by_name(text)] if text else []
             return
         path = self._beside(refers["name"].strip(), beside, text)
-        if depth == _DEEPEST:
-            raise _wrong(beside, f"{text!r} leads through more than {_DEEPEST} files")
+        self._opened += 1
+        most = _DEEPEST if depth == _DEEPEST else _MOST
+        if depth == _DEEPEST or self._opened > _MOST:
+            raise _wrong(beside, f"{text!r} leads through more than {most} files")
         if refers["option"] in ("-c", "--constraint"):
             self._limit(path)
             return
@@ -65,16 +71,16 @@ class PipLines:
         return f"{name}=={version}"
 
     def _beside(self, name: str, beside: Path, text: str) -> Path:
-        path = (beside.parent / name).resolve()
-        if not path.is_relative_to(self.folder.resolve()) or not path.is_file():
+        path = file_inside(self.folder, name, beside.parent)
+        if path is None:
             raise _wrong(beside, f"{text!r} names a file that is not in the model's folder; add it there")
-        return path
+        return path.resolve()
 
     def _limit(self, path: Path) -> None:
         for line in read_lines(path):
             try:
                 limit = Requirement(_HASHES.sub("", _COMMENT.sub("", line)).strip())
-            except InvalidRequirement:
+            except (InvalidRequirement, RecursionError):
                 continue
             if limit.specifier and not limit.url:
                 self.limits[canonicalize_name(limit.name)] = str(limit.specifier)
@@ -91,14 +97,15 @@ def read_lines(path: Path) -> list[str]:
         raise _wrong(path, f"the file cannot be read: {error.strerror}") from None
     if text is None:
         raise _wrong(path, f"the file is larger than {MAX_BYTES >> 20} MiB; that is no list of packages")
-    return re.sub(r"\s*\\\r?\n\s*", " ", text).splitlines()
+    return re.sub(r"\\\r?\n", " ", text).splitlines()
 
 
 def name_of(line: str) -> str:
     """The canonical name of the package that a line asks for; empty for options and paths."""
     try:
         return canonicalize_name(Requirement(line).name)
-    except InvalidRequirement:
+    except (InvalidRequirement, RecursionError):
+        # A marker in ten thousand parentheses.
         return ""
 
 
