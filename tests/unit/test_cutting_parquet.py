@@ -98,3 +98,25 @@ def test_a_part_that_came_without_its_file_is_read_by_its_name(tmp_path: Path) -
 def test_what_is_no_parquet_file_is_not_cut(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(b"PAR1 and nothing behind it")
     assert cut_parquet(tmp_path / "a.parquet", Split(rows=1)) is None
+
+
+def with_rows(path: Path, said: int) -> Path:
+    """A small file whose footer says that it has another number of rows, in the coding of its footer."""
+    write(path, 100_001, 1 << 20)
+    data, length = path.read_bytes(), int.from_bytes(path.read_bytes()[-8:-4], "little")
+    footer = data[-8 - length : -8].replace(varint(100_001), varint(said))
+    path.write_bytes(data[: -8 - length] + footer + len(footer).to_bytes(4, "little") + b"PAR1")
+    return path
+
+
+def varint(number: int) -> bytes:
+    rest, text = number << 1, b""
+    while rest > 127:
+        rest, text = rest >> 7, text + bytes([rest & 127 | 128])
+    return text + bytes([rest])
+
+
+def test_a_footer_that_says_any_number_of_rows_does_not_fill_the_plan(tmp_path: Path) -> None:
+    file = with_rows(tmp_path / "a.parquet", 1 << 45)
+    assert parquet.read_metadata(file).num_rows == 1 << 45
+    assert cut_parquet(file, Split(rows=1000)) is None

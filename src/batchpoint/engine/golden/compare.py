@@ -15,8 +15,12 @@ from typing import Any
 
 from batchpoint.entities.tables.output import OutputFormat
 
-_NUMBER = re.compile(r"(?<![\w.])([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:nan|inf))(?![\w.])", re.IGNORECASE)
+_NUMBER = re.compile(
+    r"(?<![\w.])([-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?|[-+]?(?:nan|inf))(?![\w.])", re.IGNORECASE
+)
 _SHOWN = 200
+#: Characters of one cell.
+_CELL_MAX = 1 << 28
 _MISSING = object()
 
 
@@ -63,6 +67,7 @@ def _rows(path: Path, form: OutputFormat) -> Iterator[Any]:
         return
     with path.open(encoding="utf-8", errors="surrogateescape", newline="" if form == "csv" else None) as lines:
         if form == "csv":
+            csv.field_size_limit(_CELL_MAX)
             reader = csv.reader(lines)
             header = next(reader, [])
             yield from ({_column(header, place): cell for place, cell in enumerate(row)} for row in reader)

@@ -91,7 +91,10 @@ def _unreadable(where: str, what: str, error: Exception) -> Exception:
 def _columns(
     where: str, schema: "Any", table_of: "Callable[[list[str] | None], Any]", part: "Part | None", wanted: "Wanted"
 ) -> Columns:
-    header = list(schema.names)
+    try:
+        header = list(schema.names)
+    except UnicodeDecodeError as error:
+        raise _unreadable(where, "a table", error)
     reading = None if wanted.is_unchecked else wanted.of(where, header, lambda: _numeric(schema))
     try:
         table = table_of(None if reading is None else list(reading.kinds))

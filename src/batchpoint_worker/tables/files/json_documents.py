@@ -99,7 +99,7 @@ def _first_object(data: bytes) -> "dict[str, Any] | None":
     line = data.lstrip().split(b"\n", 1)[0]
     try:
         found = json.loads(line.decode("utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
 

@@ -9,10 +9,14 @@ from pathlib import Path
 from batchpoint.entities.tables.parts import Part
 from batchpoint.entities.tables.split import Split
 
+#: Of one file. A footer of some hundred bytes can say that there is any number of rows.
+MOST_PARTS = 5_000_000
+
 
 def cut_parquet(path: Path, split: Split) -> Iterator[Part] | None:
-    """The parts of a file, in order; None where it is no Parquet file that can be read. Raises OSError.
+    """The parts of a file, in order; None where it is no Parquet file that can be read, or says that it is huge.
 
+    Raises OSError.
     Bytes are those of the values before they were compressed: what a worker has to hold.
     """
     import pyarrow
@@ -22,6 +26,9 @@ def cut_parquet(path: Path, split: Split) -> Iterator[Part] | None:
         with path.open("rb") as file:
             footer = parquet.read_metadata(file)
     except pyarrow.ArrowException:
+        return None
+    size = sum(footer.row_group(index).total_byte_size for index in range(footer.num_row_groups))
+    if (footer.num_rows if split.rows else size) > MOST_PARTS * (split.rows or split.bytes or 1):
         return None
     if split.rows is not None:
         return _of_rows(footer.num_rows, split.rows)
