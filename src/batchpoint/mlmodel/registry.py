@@ -59,7 +59,8 @@ def fetch(uri: str, tracking_uri: str, into: Path, *, may_read_here: bool) -> Pa
         ) from error
     mlflow.set_tracking_uri(tracking_uri)
     named = _NAME.match(uri)
-    target = into / (named["name"] if named else "artifact")
+    name = named["name"] if named else "artifact"
+    target = into / ("artifact" if name in (".", "..") or "\0" in name else name)
     target.mkdir(parents=True)
     try:
         if urlsplit(tracking_uri).scheme in ("http", "https") and not may_read_here:
@@ -86,7 +87,8 @@ def _refuse_files_of_this_machine(uri: str) -> None:
             place = runs.get_underlying_uri(place)
         elif models.is_models_uri(place):
             place = _first(models.get_underlying_uri(place))
-    if urlsplit(place).scheme in ("", "file"):
+    # One that still leads elsewhere may lead here in the end.
+    if urlsplit(place).scheme in ("", "file", "runs", "models"):
         raise LocalPathNotAllowed(
             f"{uri} leads to a path on the server's machine, and only the owner of its home may name those. Ask the "
             "operator to register it, or keep it in an artifact store that the tracking server serves.",
