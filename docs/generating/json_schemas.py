@@ -72,6 +72,7 @@ def _both(one: Schema, other: Schema) -> Schema:
 
 
 _SUMMARY: Schema = {"pattern": "^[Ss][Uu][Mm][Mm][Aa][Rr][Yy]_[Oo][Nn][Ll][Yy]$", "type": "string"}
+_NO_MLFLOW_MODEL: Schema = {"type": "string", "pattern": "^(?![Mm][Ll][Ff][Ll][Oo][Ww]_[Mm][Oo][Dd][Ee][Ll]$)"}
 _NAMED_FILE: Schema = {"type": "string", "minLength": 1}
 
 
@@ -86,6 +87,7 @@ _BUILD: Schema = {"anyOf": [_has("build"), _has("path")]}
 #: What holds between keys.
 ACROSS: dict[type[Noun], list[Schema]] = {
     Deployment: [
+        _both(_at(("model", "type"), _NO_MLFLOW_MODEL), {"not": _has("code_configuration")}),
         _both(_has("resources"), _at(("settings", "instance_count"), {})),
         *(
             _both(_at((*one, "output_action"), _SUMMARY), _at((*other, "output_file_name"), _NAMED_FILE))

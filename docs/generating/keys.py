@@ -179,7 +179,13 @@ SHAPED: dict[tuple[type[Noun], str], tuple[str, str, Schema]] = {
 SHAPE_TARGETS: dict[tuple[type[Noun], str], str] = {(Endpoint, "traffic"): "defaults.deployment_name"}
 #: What the rules of the loader make of a value, beyond its type: words and schema.
 RULED: dict[tuple[type[Noun], str], tuple[str, Schema]] = {
-    (Deployment, "model"): ("", {"type": "string", "pattern": r"^\s*([Aa][Zz][Uu][Rr][Ee][Mm][Ll]:|/)"}),
+    (Deployment, "model"): (
+        "",
+        {
+            "type": "string",
+            "pattern": r"^\s*([Aa][Zz][Uu][Rr][Ee][Mm][Ll]:|[Mm][Oo][Dd][Ee][Ll][Ss]:/|[Rr][Uu][Nn][Ss]:/|/)",
+        },
+    ),
     (Deployment, "environment"): (
         "",
         {"type": "string", "pattern": r"^\s*([Aa][Zz][Uu][Rr][Ee][Mm][Ll]:|[.~]|file:)|/"},
@@ -244,7 +250,7 @@ def _of_field(noun: type[Noun], name: str, info: FieldInfo, meaning: str) -> Key
         meaning,
         words or kind,
         allowed,
-        info.is_required() or (noun, name) == (Deployment, "code_configuration"),
+        info.is_required(),
         None if isinstance(default, Noun) or default in (None, (), "") else default,
         ruled or schema,
         inner,
