@@ -8,12 +8,11 @@ import contextlib
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from batchpoint.compute import oom, orphans, strays
+from batchpoint.compute import oom, strays
 from batchpoint.compute.containers import leftovers
 from batchpoint.compute.containers.channels import Channels
 from batchpoint.compute.containers.command import Box, without_gaps, work_command
@@ -25,7 +24,6 @@ RUNTIME_FAILED, _SIGNALED = 125, 128
 _READY = b'{"t":"Ready","pid":'
 #: Seconds that the runtime may take to forget containers.
 _TIDY_S = 30.0
-_LOOK_S = 0.02
 
 
 class ContainerPool(LocalPool):
@@ -38,7 +36,6 @@ class ContainerPool(LocalPool):
         super().__init__(job_folder, log_limit_bytes)
         # The runtime's monitors come to us as orphans and must live on: they tidy up. Nothing else leaves a container.
         self._others = None
-        self._children = set(orphans.children()) if orphans.adopts() else None
         self._box, self._channels, self._environ = box, channels, environ
         self._open: dict[int, Channels] = {}
         self._removals: list[subprocess.Popen[bytes]] = []
@@ -71,6 +68,8 @@ class ContainerPool(LocalPool):
                     stdout=said,
                     stderr=said,
                     env={**self._environ, strays.MARK: mark},
+                    # Podman's monitor leaves a file called oom where it stands when memory has run out.
+                    cwd=self._channels,
                     start_new_session=True,
                 )
         except OSError:
@@ -86,13 +85,7 @@ class ContainerPool(LocalPool):
     def receive(self, timeout_s: float) -> list[PoolEvent]:
         """Lines and exits; the number of a process is told as this machine counts it."""
         self._removals = [removal for removal in self._removals if removal.poll() is None]
-        self._reap()
         return [self._as_seen_here(event) for event in super().receive(timeout_s)]
-
-    def _reap(self) -> None:
-        """The runtime waits for its monitors to be gone, and those that came to us are gone when we say so."""
-        if self._children is not None:
-            orphans.reap(self._not_orphans(self._children) | {removal.pid for removal in self._removals})
 
     def _as_seen_here(self, event: PoolEvent) -> PoolEvent:
         if not isinstance(event, Said) or not event.line.startswith(_READY):
@@ -145,12 +138,10 @@ class ContainerPool(LocalPool):
 
     def _tidy(self) -> None:
         """No container of the job is left, of this pool or of an earlier driver's."""
-        until = time.monotonic() + _TIDY_S
-        while any(removal.poll() is None for removal in self._removals) and time.monotonic() < until:
-            self._reap()
-            time.sleep(_LOOK_S)
+        for removal in self._removals:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                removal.wait(_TIDY_S)
         self._removals = []
-        self._reap()
         if self._is_untidy:
             found = leftovers.left(self._box.runtime, self._box.job, self._environ)
             leftovers.remove(self._box.runtime, list(found), self._environ)
