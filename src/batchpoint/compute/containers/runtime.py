@@ -50,7 +50,11 @@ def find_runtime(chosen: str) -> Runtime:
     except (OSError, subprocess.TimeoutExpired) as error:
         done, said = None, str(error)
     if done is None or done.returncode:
-        raise NotSupported(f"The container runtime {program} does not start: {said}", target="container_runtime")
+        raise NotSupported(
+            f"The container runtime {program} does not start: {said}. Mend it, or name another one with the setting "
+            "container_runtime.",
+            target="container_runtime",
+        )
     # What is called docker may be Podman in disguise.
     return Runtime(program, "podman" if "podman" in said.lower() else "docker")
 

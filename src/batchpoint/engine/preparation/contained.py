@@ -45,7 +45,8 @@ def contained(
     environment = job.settings.environment
     if environment is None or not (environment.image or environment.build):
         raise EnvironmentBuildFailed(
-            "The compute runs workers in containers, and the environment names neither image nor build.",
+            "The compute runs workers in containers, and the environment names neither image nor build. Add one of "
+            "them, or use a compute with isolation: process.",
             target="environment.image",
         )
     python = ""
