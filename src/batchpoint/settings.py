@@ -128,8 +128,8 @@ class Settings:
     tls_key: str = ""
     #: PEM file of the authority that the certificate of ``server`` comes from; empty: the home's, else the system's.
     server_ca: str = ""
-    #: What runs the workers of computes with ``isolation: container``: podman, docker or the path of one of them; empty:
-    #: the first of them that is on the server's machine.
+    #: What runs the workers of computes with ``isolation: container``: podman, docker or the path of one of them;
+    #: empty: the first of them that is on the server's machine.
     container_runtime: str = ""
     #: Network of those workers: default, which is the runtime's own bridge, none, or host.
     container_network: str = "default"

@@ -94,7 +94,8 @@ def test_other_results_are_refused_by_their_type(evaluator: WorkerProcess, retur
 
 
 @pytest.mark.parametrize(
-    ("returned", "index"), [("['a', 'b', '\\ud83d']", 2), ("pd.DataFrame({'f': ['a', 'b', '\\udcff']}, dtype=object)", 2)]
+    ("returned", "index"),
+    [("['a', 'b', '\\ud83d']", 2), ("pd.DataFrame({'f': ['a', 'b', '\\udcff']}, dtype=object)", 2)],
 )
 def test_a_row_that_is_no_utf_8_names_its_element(worker: StartWorker, returned: str, index: int) -> None:
     w = worker("returns_anything.py", environment={"RETURNS": returned})

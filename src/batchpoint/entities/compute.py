@@ -94,8 +94,8 @@ class Compute(Noun):
     cpus_per_instance: float = Field(default=1, ge=0)
     #: GPUs that Ray sets aside for one instance; its workers get one each.
     gpus_per_instance: float = Field(default=0, ge=0)
-    #: Memory of one instance: ``2g``, ``512m`` or bytes. Ray sets it aside; with ``isolation: container`` it is the limit
-    #: that the workers of an instance share.
+    #: Memory of one instance: ``2g``, ``512m`` or bytes. Ray sets it aside; with ``isolation: container`` it is the
+    #: limit that the workers of an instance share.
     memory_per_instance: str | None = None
     #: Resources of the cluster's own making that one instance takes.
     resources_per_instance: dict[str, float] = Field(default_factory=dict)

@@ -1,6 +1,6 @@
 """What a model's signature says: the columns or tensors that go in and come out, and the parameters of a call.
 
-``mlmodel_file`` reads it out of an MLmodel file; preflight compares it with the headers of files. It knows no file.
+``reading`` takes it out of an MLmodel file; preflight compares it with the headers of files. It knows no file.
 """
 
 import json

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from batchpoint.entities.tables.split import Split
 
 
+_SIZE = "a size above 0, such as 500kb, 10mb or 1gb"
+
+
 def score(call: Call) -> object:
     """Score, showing a bar on a terminal; exit code 1 when the job failed."""
     from batchpoint.cli.output.printing import report_job
@@ -24,6 +27,8 @@ def score(call: Call) -> object:
     from batchpoint.engine.score import score as score_here
 
     request = _request(call)
+    if request.code is None and not request.python:
+        call.say("The environment of the model is built first, unless it is there; --python EXE takes another one.")
     with Bar(wanted=not call.flags.json) as bar:
         result = score_here(request, call.settings, bar.show)
     print(json.dumps(_one_line(result), ensure_ascii=False) if call.flags.json else _summary(result))
@@ -75,8 +80,6 @@ def _check_what_scores(call: Call) -> None:
     if wrong:
         only = "with --code" if wrong[0] == "scoring_script" else "for an MLflow model without --code"
         raise CommandLineInvalid(f"--{wrong[0].replace('_', '-')} is only {only}")
-    if not flags.code and not flags.python:
-        call.say("The environment of the model is built first, unless it is there; --python EXE takes another one.")
 
 
 def _split(call: Call) -> "Split | None":
@@ -86,12 +89,12 @@ def _split(call: Call) -> "Split | None":
     if rows is None and size is None:
         return None
     if rows is not None and size is not None:
-        raise CommandLineInvalid("--split-rows and --split-bytes exclude each other")
+        raise CommandLineInvalid("--split-rows and --split-bytes name two sizes of a part; keep one of them")
     try:
         return Split.model_validate({"rows": rows} if size is None else {"bytes": size})
     except ValueError as error:
-        flag, example = ("--split-rows", "10000") if size is None else ("--split-bytes", "10mb")
-        raise CommandLineInvalid(f"{flag} must be above 0, such as {example}") from error
+        flag, what = ("--split-rows", "a number above 0, such as 10000") if size is None else ("--split-bytes", _SIZE)
+        raise CommandLineInvalid(f"{flag} {rows if size is None else size} is not {what}") from error
 
 
 def _cores() -> int:
@@ -101,6 +104,12 @@ def _cores() -> int:
 
 def _existing(text: str, flag: str) -> Path:
     path = Path(text).expanduser().absolute()
+    if flag == "--model" and text.startswith(("models:/", "runs:/")):
+        raise UserError(
+            f"--model {text}: score takes a file or a folder. Bring the model here with mlflow artifacts download, or "
+            f"deploy it: a deployment takes model: {text}.",
+            target=flag,
+        )
     if not path.exists():
         raise UserError(f"{flag} {text}: there is no such file or folder ({path}).", target=flag)
     return path
@@ -129,8 +138,9 @@ def _summary(result: "ScoreResult") -> str:
     from batchpoint.cli.output.progress import summary
 
     items = result.progress.items_succeeded
-    speed = f" ({items / result.wall_s:,.0f} items/s)" if items and result.wall_s else ""
-    lines = [f"{summary(result.progress)} in {result.wall_s:.1f} s{speed}"] if result.progress.items else []
+    speed = items / result.wall_s if result.wall_s else 0.0
+    pace = f" ({speed:,.0f} items/s)" if speed >= 1 else ""
+    lines = [f"{summary(result.progress)} in {result.wall_s:.1f} s{pace}"] if result.progress.items else []
     lines += told(result.failures, sys.stdout)
     lines += [f"means   {PROGRAM} explain {code}" for code in explained(result.failures)]
     lines += [f"failed  {_near(result.failed_items)}"] if result.failed_items else []
@@ -197,8 +207,13 @@ COMMANDS = (
                 "NAMES",
                 choices=("azure", "signature"),
             ),
-            Flag("--split-rows", "Cut large tables into parts of so many rows; each part is an item.", "N", number=int),
-            Flag("--split-bytes", "Cut large tables into parts of about this size, such as 10mb.", "SIZE"),
+            Flag(
+                "--split-rows",
+                "Cut tables into parts of so many rows, items of their own; default whole.",
+                "N",
+                number=int,
+            ),
+            Flag("--split-bytes", "Cut tables into parts of about this size, such as 10mb; default whole.", "SIZE"),
             Flag("--redrive", "Score again what failed in the latest run in --out, into the same file."),
             Flag(
                 "--run",
