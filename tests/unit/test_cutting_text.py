@@ -52,8 +52,8 @@ def written(draw: st.DrawFn) -> bytes:
     return draw(st.sampled_from([b"", BOM])) + data.encode()
 
 
-def cut(data: bytes, split: Split, suffix: str = ".csv", block_bytes: int = 1 << 20) -> list[Part]:
-    return list(text.cut_text(io.BytesIO(data), suffix, split, block_bytes=block_bytes))
+def cut(data: bytes, split: Split, kind: str = "csv", block_bytes: int = 1 << 20) -> list[Part]:
+    return list(text.cut_text(io.BytesIO(data), kind, split, block_bytes=block_bytes))
 
 
 def part_bytes(data: bytes, part: Part) -> bytes:
@@ -153,7 +153,7 @@ def test_parts_of_json_lines_have_the_values_of_the_file(
     values: list[tuple[object, str]], begin: str, space: str, split: Split, block_bytes: int
 ) -> None:
     data = (begin + "".join(f"{space}{json.dumps(value)}{end}" for value, end in values)).encode()
-    parts = cut(data, split, ".jsonl", block_bytes)
+    parts = cut(data, split, "jsonl", block_bytes)
     if not values:
         assert parts == []
         return
@@ -167,7 +167,7 @@ def test_parts_of_json_lines_have_the_values_of_the_file(
 def test_pandas_and_pyarrow_read_the_parts_of_json_lines() -> None:
     frame = pandas.DataFrame({"a": range(50), "b": [f'{n} "quoted"\nline' for n in range(50)]})
     data = frame.to_json(orient="records", lines=True).replace("\n", "\r\n", 7).encode()
-    pieces = [part_bytes(data, part) for part in cut(data, Split(rows=7), ".ndjson")]
+    pieces = [part_bytes(data, part) for part in cut(data, Split(rows=7), "jsonl")]
     assert len(pieces) == 8
     pandas.testing.assert_frame_equal(
         pandas.concat([pandas.read_json(io.BytesIO(piece), lines=True) for piece in pieces], ignore_index=True), frame
@@ -193,7 +193,7 @@ def test_quotes_count_behind_whatever_divides_the_header(header: bytes) -> None:
 def test_a_quote_that_is_never_closed_takes_everything_behind_it() -> None:
     told: list[int] = []
     data = b"a,b\n1,2\n3,4\n" + b'5,"6\n' + b"7,8\n" * 3
-    parts = list(text.cut_text(io.BytesIO(data), ".csv", Split(rows=1), never_closed=told.append))
+    parts = list(text.cut_text(io.BytesIO(data), "csv", Split(rows=1), never_closed=told.append))
     assert [part.rows for part in parts] == [1, 1, 1] and told == [2]
     require_whole(data, parts)
 

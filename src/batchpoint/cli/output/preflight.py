@@ -93,16 +93,20 @@ class _List:
         told = self.estimate
         if told is None:
             return []
+        # Imported here: whoever asks for help waits for it.
+        from batchpoint.entities.tables.sizes import size_in_words
+
         items, batches = told["items"], told["mini_batches"]
         work = f"{items:,} file{'s' * (items != 1)} in {batches:,} mini-batch{'es' * (batches != 1)}"
+        read, written = size_in_words(told["input_bytes"]), size_in_words(told["output_bytes"])
         lines = [
-            f"\n{work}, {_size(told['input_bytes'])} to read, about {_size(told['output_bytes'])} to write.",
-            f"A worker needs {_size(told['worker_peak_bytes'])} and is ready after {_span(told['start_s'])}.\n",
+            f"\n{work}, {read} to read, about {written} to write.",
+            f"A worker needs {size_in_words(told['worker_peak_bytes'])} and is ready after {_span(told['start_s'])}.\n",
             self._dim(f"{'instances':>9}  {'workers':>7}  {'duration, 8 times of 10':<26}  {'memory':>9}"),
         ]
         for one in told["durations"]:
             span = f"{_span(one['low_s'])} to {_span(one['high_s'])}"
-            line = f"{one['instances']:>9}  {one['workers']:>7}  {span:<26}  {_size(one['memory_bytes']):>9}"
+            line = f"{one['instances']:>9}  {one['workers']:>7}  {span:<26}  {size_in_words(one['memory_bytes']):>9}"
             lines.append(self._bold(line) if one["instances"] == told["instance_count"] else line)
         return lines
 
@@ -165,13 +169,6 @@ class _List:
 
     def _bold(self, text: str) -> str:
         return self._in("1", text)
-
-
-def _size(count: float) -> str:
-    for unit, one in (("GB", 1 << 30), ("MB", 1 << 20), ("KB", 1 << 10)):
-        if count >= one:
-            return f"{count / one:,.1f} {unit}"
-    return f"{count:,.0f} bytes"
 
 
 def _span(seconds: float) -> str:

@@ -13,9 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from batchpoint.engine.golden.compare import difference
-from batchpoint.engine.preflight.sample import Sample, Sampled, run_sample, shown
+from batchpoint.engine.sampling.sample import Sample, Sampled, run_sample
 from batchpoint.entities.job import Job, JobSettings
 from batchpoint.entities.tables.golden_rows import GoldenRows
+from batchpoint.entities.tables.parts import shown
 from batchpoint.errors import GoldenRowsDiffer
 from batchpoint.settings import Settings
 from batchpoint.storage.atomic import write_atomically

@@ -14,10 +14,12 @@ from batchpoint.engine.preflight import causes, limits
 from batchpoint.engine.preflight.choice import Chosen, Item
 from batchpoint.engine.preflight.limits import Disk, Machine
 from batchpoint.engine.preflight.report import Report, error, warning
-from batchpoint.engine.preflight.sample import Sampled, shown
-from batchpoint.engine.preflight.tables.heads import TABLES, kind_of
 from batchpoint.engine.publishing.places import output_place
+from batchpoint.engine.sampling.sample import Sampled
 from batchpoint.entities.job import Job, JobSettings
+from batchpoint.entities.tables.file_kinds import TABLES, kind_of
+from batchpoint.entities.tables.parts import shown
+from batchpoint.entities.tables.sizes import size_in_words
 from batchpoint.errors import BatchpointError, OutputUnwritable
 from batchpoint.settings import Settings
 from batchpoint.storage.datastores import open_datastore
@@ -75,7 +77,7 @@ class Aftermath:
                 message = "run() returned nothing that could be written."
                 fix = "Return one row for each file, or choose output_action: summary_only."
                 self.report.find(warning("NothingWritten", message, fix))
-            self.report.say(f"{sampled.job.progress.rows:,} rows, {limits.size(sampled.output_bytes)}")
+            self.report.say(f"{sampled.job.progress.rows:,} rows, {size_in_words(sampled.output_bytes)}")
 
     def _look_at_files(self, sampled: Sampled) -> None:
         written = [name for name in sampled.written if Path(name).name != "failed_items.jsonl"]
@@ -90,7 +92,7 @@ class Aftermath:
         with self.report.check("disk", "There is room for the output"):
             expected = expected_bytes(sampled, scored, items)
             self.report.find(*limits.too_full(expected, list(self._disks())))
-            self.report.say(f"about {limits.size(expected)}")
+            self.report.say(f"about {size_in_words(expected)}")
 
     def _disks(self) -> Iterator[Disk]:
         # What workers return lies in the folder of the job until the output is put together.
@@ -107,7 +109,7 @@ class Aftermath:
             self.report.find(*limits.too_few_processors(sampled, settings, here))
             workers = settings.instance_count * settings.max_concurrency_per_instance
             each = " each" if workers > 1 else ""
-            peak = f" with {limits.size(sampled.peak_bytes)}{each}" if sampled.peak_bytes else ""
+            peak = f" with {size_in_words(sampled.peak_bytes)}{each}" if sampled.peak_bytes else ""
             self.report.say(f"{workers} worker{'s' * (workers != 1)}{peak}")
         with self.report.check("time", "A mini-batch has the time that it needs"):
             self.report.find(*limits.too_slow(sampled, settings))

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from batchpoint.engine.messages import Failure
 from batchpoint.engine.preflight.report import error
-from batchpoint.engine.preflight.sample import FailedItems, shown
+from batchpoint.engine.sampling.sample import FailedItems
 from batchpoint.entities.evidence.finding import Finding
 from batchpoint.entities.job import JobError
+from batchpoint.entities.tables.parts import shown
 
 _WHERE = re.compile(r" \((?P<file>[^()]+\.py):(?P<line>\d+)\)\s*$")
 _FRAME = re.compile(r'\s*File "(?P<file>[^"]+\.py)", line (?P<line>\d+)')

@@ -9,16 +9,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from batchpoint.engine.golden.check import check_golden_rows
-from batchpoint.engine.preflight import causes, limits
+from batchpoint.engine.preflight import causes
 from batchpoint.engine.preflight.aftermath import Aftermath
 from batchpoint.engine.preflight.choice import Chosen, Item, choose, cut
 from batchpoint.engine.preflight.inputs import Inputs, find_inputs
 from batchpoint.engine.preflight.report import Report, note
-from batchpoint.engine.preflight.sample import Sample, Sampled, run_sample, shown
 from batchpoint.engine.preflight.tables.look import Look
 from batchpoint.engine.preparation.contained import contained
 from batchpoint.engine.preparation.interpreter import interpreter
+from batchpoint.engine.sampling.sample import Sample, Sampled, run_sample
 from batchpoint.entities.job import Job, JobSettings
+from batchpoint.entities.tables.parts import shown
+from batchpoint.entities.tables.sizes import size_in_words
 from batchpoint.settings import Settings
 from batchpoint.storage.job_folder import JobFolder
 
@@ -105,7 +107,7 @@ class Preflight:
             self.inputs = find_inputs(self.job, self.place, self.settings, self.report.log)
             total = sum(item.size for item in self.inputs.items)
             count = len(self.inputs.items)
-            self.report.say(f"{count:,} file{'s' * (count != 1)}, {limits.size(total)}")
+            self.report.say(f"{count:,} file{'s' * (count != 1)}, {size_in_words(total)}")
 
     def look_at_files(self) -> None:
         """The header or schema of every file, and the first values."""

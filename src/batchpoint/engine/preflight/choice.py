@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from batchpoint.engine.preflight.tables.heads import kind_of
 from batchpoint.engine.preparation.splitting.cutter import Cutter
+from batchpoint.entities.tables.file_kinds import ROWS_OF_TEXT, kind_of
 from batchpoint.entities.tables.parts import split_item
 from batchpoint.entities.tables.split import Split
 
@@ -113,7 +113,7 @@ def part_bytes(item: bytes, whole: int) -> int:
 
 def _cut(path: Path, item: Item, folder: Path, limit: int) -> Chosen:
     kind, packed = kind_of(path.name)
-    if item.size <= WHOLE_BYTES or packed or kind not in ("csv", "tsv", "jsonl", "parquet"):
+    if item.size <= WHOLE_BYTES or packed or kind not in {*ROWS_OF_TEXT, "parquet"}:
         return Chosen(item, item.name, item.size)
     folder.mkdir(parents=True)
     short = folder / path.name
@@ -151,7 +151,7 @@ def cuts(root: str, one: Chosen, folder: Path) -> list[Chosen]:
     """The item, and shorter beginnings of it: half, a quarter and so on. Of what is no text only the item itself."""
     path = Path(root, os.fsdecode(one.path))
     kind, packed = kind_of(path.name)
-    if packed or kind not in ("csv", "tsv", "jsonl") or split_item(one.path)[1] is not None:
+    if packed or kind not in ROWS_OF_TEXT or split_item(one.path)[1] is not None:
         return [one] * 4
     found: list[Chosen] = []
     for step in (3, 1, 4, 2, 1, 3, 2):

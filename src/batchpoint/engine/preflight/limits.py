@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from batchpoint.engine.preflight.report import error, note, warning
-from batchpoint.engine.preflight.sample import Sampled
+from batchpoint.engine.sampling.sample import Sampled
 from batchpoint.entities.evidence.finding import Finding
 from batchpoint.entities.job import JobSettings
+from batchpoint.entities.tables.sizes import size_in_words
 
-_MB, _GB = 1 << 20, 1 << 30
 #: A call that takes more of its time than this in the sample may take all of it on another day.
 _NEAR = 0.5
 #: Processor time is counted in hundredths of a second: less than this tells nothing.
@@ -72,11 +72,11 @@ def too_much_memory(sampled: Sampled, settings: JobSettings, machine: Machine) -
         return
     fit = max(1, limit // max(1, sampled.peak_bytes))
     fix = f"Let at most {fit} workers run beside each other: lower max_concurrency_per_instance or instance_count."
-    said = f"{beside} workers with {size(sampled.peak_bytes)} each need {size(needed)}"
+    said = f"{beside} workers with {size_in_words(sampled.peak_bytes)} each need {size_in_words(needed)}"
     if needed > limit:
-        yield error("NotEnoughMemory", f"{said}, and {where} {size(limit)}.", fix)
+        yield error("NotEnoughMemory", f"{said}, and {where} {size_in_words(limit)}.", fix)
     elif not machine.is_cluster and 0 < machine.available < needed - sampled.peak_bytes:
-        message = f"{said}, and {size(machine.available)} are free now."
+        message = f"{said}, and {size_in_words(machine.available)} are free now."
         yield warning("NotEnoughMemory", message, fix)
 
 
@@ -104,15 +104,6 @@ def too_full(expected: int, disks: list[Disk]) -> Iterator[Finding]:
     """A disk that has no room for what is to be written there."""
     for disk in disks:
         if expected > disk.free:
-            message = (
-                f"About {size(expected)} are expected for {disk.what}, and {disk.folder} has {size(disk.free)} free."
-            )
+            wanted, free = size_in_words(expected), size_in_words(disk.free)
+            message = f"About {wanted} are expected for {disk.what}, and {disk.folder} has {free} free."
             yield error("NotEnoughDisk", message, "Make room there, or write to another place (--output-path).")
-
-
-def size(count: float) -> str:
-    """``1.5 GB``."""
-    for unit, one in (("GB", _GB), ("MB", _MB)):
-        if count >= one:
-            return f"{count / one:,.1f} {unit}"
-    return f"{count:,.0f} bytes" if count < 10_000 else f"{count / 1024:,.0f} KB"

@@ -4,6 +4,7 @@ The engine makes them, and whoever has to know which file an item is of asks her
 package, reads the same text in ``batchpoint_worker/tables/parts.py``, where it is explained.
 """
 
+import os
 import re
 from typing import NamedTuple
 
@@ -44,6 +45,11 @@ def split_item(item: bytes) -> tuple[bytes, Part | None]:
     begin = None if found[3] is None else int(found[3])
     end = None if found[4] is None else int(found[4]) + 1
     return file, Part(first, last - first + 1, begin, end, 0 if found[5] is None else int(found[5]) + 1)
+
+
+def shown(item: bytes) -> str:
+    """An item for people: bytes that are no text are written out."""
+    return os.fsdecode(item).encode("utf-8", "backslashreplace").decode()
 
 
 def file_of(item: bytes) -> bytes:

@@ -22,5 +22,13 @@ def size_from_text(value: object) -> object:
     return int(float(match["number"]) * unit)
 
 
+def size_in_words(count: float) -> str:
+    """``1.5 GB``, ``10 MB``, ``700 bytes``."""
+    for unit in ("gb", "mb", "kb"):
+        if count >= _UNITS[unit]:
+            return f"{count / _UNITS[unit]:,.1f}".removesuffix(".0") + f" {unit.upper()}"
+    return f"{count:,.0f} bytes"
+
+
 #: A number of bytes; 1 kb are 1,024 of them.
 Size = Annotated[int, BeforeValidator(size_from_text)]

@@ -55,7 +55,7 @@ def _solved(calls: Sequence[Timed], columns: Sequence[int]) -> list[float]:
     scale = max(1.0, max(one.size for one in calls))
     rows = [((1.0, float(one.items), one.size / scale), one.seconds) for one in calls]
     mean = sum(one.seconds for one in calls) / len(calls)
-    weights = [1.0 / (one.seconds + mean + 1e-9) ** 1.0 for one in calls]
+    weights = [1.0 / (one.seconds + mean + 1e-9) for one in calls]
     width = len(columns)
     matrix = [[0.0] * (width + 1) for _ in columns]
     for (values, seconds), weight in zip(rows, weights, strict=True):

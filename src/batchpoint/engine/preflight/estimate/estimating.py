@@ -13,18 +13,11 @@ from batchpoint.compute import machine
 from batchpoint.engine.preflight import limits
 from batchpoint.engine.preflight.aftermath import expected_bytes, machine_of
 from batchpoint.engine.preflight.checks import Preflight
-from batchpoint.engine.preflight.choice import (
-    Chosen,
-    Item,
-    cut,
-    cuts,
-    part_bytes,
-    spread_by_size,
-)
+from batchpoint.engine.preflight.choice import Chosen, Item, cut, cuts, part_bytes, spread_by_size
 from batchpoint.engine.preflight.estimate.costs import Costs, Timed, fit, spread
 from batchpoint.engine.preflight.estimate.forecast import Duration, Start, Work, doubt_of, forecast
-from batchpoint.engine.preflight.sample import Sampled
 from batchpoint.engine.preparation.splitting.cutter import Cutter
+from batchpoint.engine.sampling.sample import Sampled
 from batchpoint.entities.tables.parts import file_of
 
 #: Seconds of scoring after which a sample is long enough.
@@ -33,6 +26,8 @@ TIMED_S = 15.0
 CALLS, BYTES_MAX = 24, 256 << 20
 #: Bytes of a large table that are scored: more than to try it out, for what is small is timed badly.
 TIMED_BYTES = 4 << 20
+#: Instances that durations are told of, unless more are wanted.
+_INSTANCES_TOLD = 8
 _TITLE = "A sample is scored against the clock"
 
 
@@ -113,15 +108,12 @@ class Estimate(Preflight):
         bytes_out = expected_bytes(sampled, chosen, items)
         work = Work(costs, planned, limits.busy(sampled), bytes_out, low, high, doubt_of(_load()))
         here = machine_of(settings)
-        most = max(1, settings.instance_count, *self._instances())
+        most = max(1, settings.instance_count, min(_INSTANCES_TOLD, self.wish.max_instances))
         durations = [
             forecast(start, work, count, settings.max_concurrency_per_instance, None if here.is_cluster else here.cores)
             for count in range(1, most + 1)
         ]
         self.report.answer("estimate", _told(self, items, planned, sampled, costs, durations, bytes_out))
-
-    def _instances(self) -> list[int]:
-        return [min(8, self.wish.max_instances)]
 
 
 def _told(

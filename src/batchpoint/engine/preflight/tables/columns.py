@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from batchpoint.engine.preflight.report import error, warning
-from batchpoint.engine.preflight.tables.heads import TABLES, Head
+from batchpoint.engine.preflight.tables.heads import Head
 from batchpoint.engine.preflight.tables.wanted import Wanted, WantedColumn, looks_like_data, misfit, never_fits
 from batchpoint.entities.evidence.finding import Finding
+from batchpoint.entities.tables.file_kinds import KINDS, TABLES
 
 #: Wrong values that are told of one column of one file.
 _VALUES_MAX = 3
@@ -33,8 +34,7 @@ def wrong_kind(file: File, wanted: Wanted) -> Finding | None:
     """A file of a kind that the model cannot be given."""
     if not file.kind:
         fix = (
-            "Leave it out with --exclude, or write it as .csv, .tsv, .jsonl, .json, .parquet, .feather or as a picture"
-            " (.png, .jpg, .tiff, .bmp, .gif); a scoring script can read anything."
+            f"Leave it out with --exclude, or write it as one of {' '.join(KINDS)}; a scoring script can read anything."
         )
         return error("UnsupportedFile", "A model without a script cannot read files of this kind.", fix, file=file.name)
     if wanted.kind == "table" and file.kind == "image":

@@ -25,20 +25,8 @@ HEAD_BYTES = 64 << 10
 LINE_BYTES = 16 << 20
 #: Values of rows that are kept of one file.
 _VALUES_MAX = 2_000_000
-_COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", ".xz": "xz"}
-KINDS = {
-    ".csv": "csv",
-    ".tsv": "tsv",
-    ".jsonl": "jsonl",
-    ".ndjson": "jsonl",
-    ".json": "json",
-    ".parquet": "parquet",
-    ".pqt": "parquet",
-    ".feather": "arrow",
-    ".arrow": "arrow",
-    **dict.fromkeys((".png", ".jpg", ".jpeg", ".tiff", ".tif", ".bmp", ".gif"), "image"),
-}
-TABLES = frozenset({"csv", "tsv", "jsonl", "json", "parquet", "arrow"})
+#: What to do about a file that may not be read.
+MAKE_READABLE = "Give the user that runs Batchpoint the right to read it, or leave it out of the input."
 _OPENERS: dict[str, type[gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile]] = {
     "gzip": gzip.GzipFile,
     "bzip2": bz2.BZ2File,
@@ -80,13 +68,6 @@ class _Unreadable(Exception):
         super().__init__(message)
 
 
-def kind_of(name: str) -> tuple[str, str]:
-    """What the name of a file says of it: its kind and how it is compressed, each empty where that is not known."""
-    path = Path(name.lower())
-    packed = _COMPRESSIONS.get(path.suffix, "")
-    return KINDS.get(Path(path.stem).suffix if packed else path.suffix, ""), packed
-
-
 def read_head(path: Path, kind: str, packed: str = "", limit: int = HEAD_BYTES) -> Head | Unfit:
     """The head of a file that holds a table: its columns, and the rows in the first ``limit`` bytes; or why not."""
     try:
@@ -94,8 +75,7 @@ def read_head(path: Path, kind: str, packed: str = "", limit: int = HEAD_BYTES) 
     except _Unreadable as failed:
         return failed.unfit
     except OSError as error:
-        fix = "Give the user that runs Batchpoint the right to read it, or leave it out of the input."
-        return Unfit("FileUnreadable", f"The file cannot be read: {error.strerror or error}.", fix)
+        return Unfit("FileUnreadable", f"The file cannot be read: {error.strerror or error}.", MAKE_READABLE)
 
 
 def _read(path: Path, kind: str, packed: str, limit: int) -> Head:
@@ -251,7 +231,6 @@ def _json_kind(value: object) -> str:
 
 def _columnar(path: Path, kind: str, packed: str) -> Head:
     import pyarrow
-    import pyarrow.ipc
     import pyarrow.parquet
 
     if packed:

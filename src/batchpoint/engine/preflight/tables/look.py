@@ -9,7 +9,6 @@ from pathlib import Path
 
 from batchpoint.engine.preflight.choice import Item
 from batchpoint.engine.preflight.report import error, note, warning
-from batchpoint.engine.preflight.sample import shown
 from batchpoint.engine.preflight.tables.columns import (
     File,
     different_header,
@@ -17,10 +16,12 @@ from batchpoint.engine.preflight.tables.columns import (
     wrong_kind,
     wrong_values,
 )
-from batchpoint.engine.preflight.tables.heads import HEAD_BYTES, TABLES, Head, Unfit, kind_of, read_head
+from batchpoint.engine.preflight.tables.heads import HEAD_BYTES, MAKE_READABLE, Head, Unfit, read_head
 from batchpoint.engine.preflight.tables.wanted import Wanted, wanted_of
 from batchpoint.entities.evidence.finding import Finding
 from batchpoint.entities.job import JobSettings
+from batchpoint.entities.tables.file_kinds import ROWS_OF_TEXT, TABLES, kind_of
+from batchpoint.entities.tables.parts import shown
 from batchpoint.mlmodel import MLMODEL, read_mlmodel
 
 #: Bytes of a file of which the header alone is looked at, and of one all of whose values are.
@@ -84,7 +85,7 @@ class Look:
     def at_values(self, name: str, path: Path) -> Iterator[Finding]:
         """What is wrong with the values of the first rows of a large file, which are at ``path``."""
         kind, _ = kind_of(name)
-        if not self._no_code or kind not in ("csv", "tsv", "jsonl"):
+        if not self._no_code or kind not in ROWS_OF_TEXT:
             return
         head = read_head(path, kind, "", _VALUES_BYTES)
         if isinstance(head, Unfit):
@@ -105,8 +106,7 @@ def _readable(file: File, path: Path) -> Iterator[Finding]:
         with path.open("rb") as opened:
             is_empty = not opened.read(1)
     except OSError as failed:
-        fix = "Give the user that runs Batchpoint the right to read it, or leave it out of the input."
-        yield error("FileUnreadable", f"The file cannot be read: {failed.strerror}.", fix, file=file.name)
+        yield error("FileUnreadable", f"The file cannot be read: {failed.strerror}.", MAKE_READABLE, file=file.name)
         return
     if is_empty:
         fix = "Leave it out with --exclude, unless it is meant."

@@ -13,14 +13,15 @@ from pathlib import Path
 
 from batchpoint.engine.preparation.splitting.parquet import cut_parquet
 from batchpoint.engine.preparation.splitting.text import cut_text, may_have_parts, why_whole
-from batchpoint.entities.tables.parts import Part, item_of
+from batchpoint.entities.tables.file_kinds import ROWS_OF_TEXT, kind_of
+from batchpoint.entities.tables.parts import Part, item_of, shown
+from batchpoint.entities.tables.sizes import size_in_words
 from batchpoint.entities.tables.split import Split
 
 log = logging.getLogger(__name__)
 
-_TEXT = (".csv", ".tsv", ".jsonl", ".ndjson")
-_PARQUET = (".parquet", ".pqt")
-_PACKED = (".gz", ".zst", ".bz2", ".xz", ".zip", ".lz4")
+#: Packed as well, though no reader of tables unpacks them.
+_ALSO_PACKED = (".zip", ".lz4")
 
 
 @dataclass
@@ -53,10 +54,10 @@ class Cutter:
     def notes(self) -> Iterator[str]:
         """What a person should know, once all items were asked for."""
         if self._files:
-            size = f"{self.split.rows:,} rows" if self.split.rows else f"{_shown(self.split.bytes or 0)}"
+            size = f"{self.split.rows:,} rows" if self.split.rows else f"about {size_in_words(self.split.bytes or 0)}"
             yield f"{_files(self._files)} {_was(self._files)} cut into {self._parts:,} parts of {size}."
         for why, (count, first) in self._whole.items():
-            yield f"{_files(count)} {_was(count)} left whole: {why} ({_text(first)}{' is the first' * (count > 1)})."
+            yield f"{_files(count)} {_was(count)} left whole: {why} ({shown(first)}{' is the first' * (count > 1)})."
         yield from self._notes
 
     def first_parts(self, path: bytes, count: int) -> list[bytes]:
@@ -74,32 +75,32 @@ class Cutter:
             log.info("%s is not cut: %s", file, error)
 
     def _parts_of(self, path: bytes, file: Path) -> Iterator[Part]:
-        suffix = file.suffix.lower()
-        if suffix in _PARQUET:
+        kind, packed = kind_of(file.name)
+        if packed or file.suffix.lower() in _ALSO_PACKED:
+            self._leave(path, "what is compressed is not cut")
+        elif kind == "parquet":
             parts = cut_parquet(file, self.split)
             if parts is None:
                 self._leave(path, "it cannot be read as Parquet")
             else:
                 yield from parts
-        elif suffix in _TEXT:
+        elif kind in ROWS_OF_TEXT:
             if may_have_parts(file.stat().st_size, self.split):
-                yield from self._parts_of_text(path, file, suffix)
-        elif suffix in _PACKED:
-            self._leave(path, "what is compressed is not cut")
+                yield from self._parts_of_text(path, file, kind)
         else:
             self._leave(path, "only CSV, TSV, JSON Lines and Parquet files are cut")
 
-    def _parts_of_text(self, path: bytes, file: Path, suffix: str) -> Iterator[Part]:
+    def _parts_of_text(self, path: bytes, file: Path, kind: str) -> Iterator[Part]:
         with file.open("rb", buffering=0) as text:
             why = why_whole(text)
             if why:
                 self._leave(path, why)
                 return
             unclosed: list[int] = []
-            yield from cut_text(text, suffix, self.split, self.still_wanted, unclosed.append)
+            yield from cut_text(text, kind, self.split, self.still_wanted, unclosed.append)
         for row in unclosed:
             self._notes.append(
-                f"{_text(path)} has a quote that is never closed, in row {row:,} (the first row is 0): what stands "
+                f"{shown(path)} has a quote that is never closed, in row {row:,} (the first row is 0): what stands "
                 "behind it is all in one part."
             )
 
@@ -114,14 +115,3 @@ def _files(count: int) -> str:
 
 def _was(count: int) -> str:
     return "was" if count == 1 else "were"
-
-
-def _text(path: bytes) -> str:
-    return os.fsdecode(path).encode("utf-8", "backslashreplace").decode()
-
-
-def _shown(count: int) -> str:
-    for unit, size in (("GB", 1 << 30), ("MB", 1 << 20), ("KB", 1 << 10)):
-        if count >= size:
-            return f"about {count / size:.3g} {unit}"
-    return f"about {count:,} bytes"

@@ -1,6 +1,6 @@
 """Where the rows of a text file begin, found block by block, so that no file is ever in memory.
 
-``cuts`` walks over them. A row begins with the first byte behind a line break that is none itself: lines with nothing
+``text`` walks over them. A row begins with the first byte behind a line break that is none itself: lines with nothing
 in them are no rows, and belong to what stands before them. What is found does not depend on where blocks end.
 """
 

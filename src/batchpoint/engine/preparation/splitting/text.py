@@ -43,13 +43,13 @@ def may_have_parts(size: int, split: Split) -> bool:
 
 def cut_text(
     file: BinaryIO,
-    suffix: str,
+    kind: str,
     split: Split,
     still_wanted: Callable[[], None] = lambda: None,
     never_closed: Callable[[int], None] = lambda row: None,
     block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[Part]:
-    """The parts of an open file, in order; none where it has no rows. Raises OSError.
+    """The parts of an open file, in order; none where it has no rows. ``kind``: csv, tsv or jsonl. Raises OSError.
 
     All bytes but the head are in one of them: the parts put together are the file. A quote that is never closed leaves
     everything behind it in the last part; ``never_closed`` is told in which row that is.
@@ -57,9 +57,9 @@ def cut_text(
     file.seek(0)
     sample = file.read(_SAMPLE_BYTES)
     bom = len(codecs.BOM_UTF8) if sample.startswith(codecs.BOM_UTF8) else 0
-    is_json = suffix in (".jsonl", ".ndjson")
-    kind = JSON_LINES if is_json else delimited(_delimiter(sample[bom:], suffix))
-    starts = RowStarts(file, kind, bom, still_wanted, block_bytes)
+    is_json = kind == "jsonl"
+    rows = JSON_LINES if is_json else delimited(_delimiter(sample[bom:], kind))
+    starts = RowStarts(file, rows, bom, still_wanted, block_bytes)
     begin = starts.forward(1 if is_json else 2)
     if begin is None:
         return
@@ -82,9 +82,9 @@ def _next(starts: RowStarts, begin: int, split: Split) -> int | None:
     return starts.forward_to(begin + split.bytes)
 
 
-def _delimiter(text: bytes, suffix: str) -> bytes:
+def _delimiter(text: bytes, kind: str) -> bytes:
     """What divides the fields of the header; the comma of many a CSV file is something else."""
-    if suffix == ".tsv":
+    if kind == "tsv":
         return b"\t"
     found = _FIRST_LINE.match(text)
     header = _QUOTED.sub(b"", found[1]) if found else b""

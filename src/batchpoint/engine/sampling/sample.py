@@ -6,7 +6,6 @@ is given, and its output goes nowhere but into that folder.
 
 import csv
 import math
-import os
 import re
 import secrets
 import time
@@ -246,8 +245,3 @@ def _table(path: Path) -> Iterator[dict[str, str]]:
     if path.is_file():
         with path.open(encoding="utf-8", errors="backslashreplace", newline="") as lines:
             yield from csv.DictReader(lines)
-
-
-def shown(item: bytes) -> str:
-    """An item for people: bytes that are no text are written out."""
-    return os.fsdecode(item).encode("utf-8", "backslashreplace").decode()
