@@ -43,10 +43,8 @@ class Typed(Encoder):
 
     def _stream(self, names: "list[str]", columns: "list[Any]", length: int) -> "Iterator[bytes]":
         pa = arrow()
-        table = pa.table(
-            [_travelling(column) for column in columns],
-            pa.schema([_field(name, column) for name, column in zip(names, columns)]),
-        )
+        travelling = [_travelling(name, column) for name, column in zip(names, columns)]
+        table = pa.table([column for _, column in travelling], pa.schema([field for field, _ in travelling]))
         sink = _Sink()
         writer = pa.ipc.new_stream(pa.PythonFile(sink, mode="w"), table.schema)
         for start in range(0, length, AT_ONCE):
@@ -60,25 +58,19 @@ class Typed(Encoder):
         yield sink.taken()
 
 
-def _field(name: str, column: "Any") -> "Any":
+def _travelling(name: str, column: "Any") -> "tuple[Any, Any]":
+    """A column as field and array; values that have no type of pyarrow's as lines of JSON."""
     pa = arrow()
     if not isinstance(column, list):
-        return pa.field(name, column.type)
-    return pa.field(
-        name, pa.large_string(), metadata={KIND: _encode(kind_of(list(map(plain, column)))).encode("utf-8")}
-    )
-
-
-def _travelling(column: "Any") -> "Any":
-    """A column as an array; values that have no type of pyarrow's as lines of JSON."""
-    if not isinstance(column, list):
-        return column
-    kind = kind_of(list(map(plain, column)))
-    texts = [None if plain(value) is None else _encode(typed(value, kind)) for value in column]
+        return pa.field(name, column.type), column
+    values = list(map(plain, column))
+    kind = kind_of(values)
+    texts = [None if value is None else _encode(typed(value, kind)) for value in values]
     for start in range(0, len(texts), rows.AT_ONCE):
         some = [text or "" for text in texts[start : start + rows.AT_ONCE]]
         rows.utf8("".join(some), some, start)
-    return arrow().array(texts, arrow().large_string())
+    field = pa.field(name, pa.large_string(), metadata={KIND: _encode(kind).encode("utf-8")})
+    return field, pa.array(texts, pa.large_string())
 
 
 def _refuse_large_rows(table: "Any", start: int, limit: int) -> None:

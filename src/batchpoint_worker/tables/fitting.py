@@ -21,7 +21,7 @@ if MYPY:
     from typing import Any
 
 #: Types that have an Arrow type and a NumPy type of their own.
-_NUMPY = {
+NUMPY = {
     "boolean": "bool",
     "integer": "int32",
     "long": "int64",
@@ -34,7 +34,7 @@ _NUMPY = {
 def _arrow_types() -> "dict[str, Any]":
     if pyarrow is None:
         return {}
-    found = {kind: pyarrow.from_numpy_dtype(name) for kind, name in _NUMPY.items() if kind != "datetime"}
+    found = {kind: pyarrow.from_numpy_dtype(name) for kind, name in NUMPY.items() if kind != "datetime"}
     found["datetime"] = pyarrow.timestamp("ns")
     found["string"] = found[VERBATIM] = pyarrow.string()
     found["binary"] = pyarrow.binary()
@@ -43,6 +43,11 @@ def _arrow_types() -> "dict[str, Any]":
 
 #: Types of signatures → types of Arrow; nested ones have none.
 ARROW = _arrow_types()
+
+
+def is_arrow(column: "Any") -> bool:
+    """Whether it is a column of Arrow's, and no list, Series or array."""
+    return pyarrow is not None and isinstance(column, (pyarrow.Array, pyarrow.ChunkedArray))
 
 
 def fitted(values: "Iterable[Any]", kind: str, is_text: bool) -> "Any":
@@ -56,8 +61,8 @@ def fitted(values: "Iterable[Any]", kind: str, is_text: bool) -> "Any":
             return pyarrow.array(found, None if kind == VERBATIM and not is_text else ARROW[kind])
         except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError):
             return found
-    if kind in _NUMPY:
-        dtype = _NUMPY[kind]
+    if kind in NUMPY:
+        dtype = NUMPY[kind]
         return pandas.Series(found, dtype="float64" if kind == "float" and None in found else dtype).astype(dtype)
     return found
 
@@ -126,7 +131,7 @@ def with_nulls(column: "Any") -> "Any":
 
 def as_numpy(column: "Any", dtype: str) -> "Any":
     """The values as an array of one type; raises Unfit where they do not go into it."""
-    if pyarrow is not None and isinstance(column, (pyarrow.Array, pyarrow.ChunkedArray)):
+    if is_arrow(column):
         column = (
             column.to_numpy() if isinstance(column, pyarrow.ChunkedArray) else column.to_numpy(zero_copy_only=False)
         )

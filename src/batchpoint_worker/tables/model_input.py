@@ -6,7 +6,7 @@
 import numpy
 import pandas
 
-from batchpoint_worker.tables.fitting import as_numpy
+from batchpoint_worker.tables.fitting import as_numpy, is_arrow
 from batchpoint_worker.tables.signature import rejected
 from batchpoint_worker.tables.values import Unfit
 from batchpoint_worker.tables.wanted import elements_of
@@ -37,7 +37,7 @@ def model_input(columns: "Columns", signature: "Signature") -> "Any":
 
 
 def _frame(inputs: "dict[str, Any]", is_unnamed: bool) -> "Any":
-    tables = {name: one for name, one in inputs.items() if _is_arrow(one)}
+    tables = {name: one for name, one in inputs.items() if is_arrow(one)}
     frame = _of_arrow(tables) if tables else pandas.DataFrame()
     others = {name: _series(one) for name, one in inputs.items() if name not in tables}
     if others:
@@ -46,10 +46,6 @@ def _frame(inputs: "dict[str, Any]", is_unnamed: bool) -> "Any":
     if is_unnamed:
         frame.columns = range(len(inputs))
     return frame
-
-
-def _is_arrow(column: "Any") -> bool:
-    return pyarrow is not None and isinstance(column, (pyarrow.Array, pyarrow.ChunkedArray))
 
 
 def _of_arrow(columns: "dict[str, Any]") -> "Any":

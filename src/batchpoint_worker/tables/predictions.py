@@ -9,6 +9,8 @@ import pandas
 
 from batchpoint_worker.failures import Refused
 from batchpoint_worker.formats.shares import with_shares
+from batchpoint_worker.tables.fitting import ARROW, NUMPY, is_arrow
+from batchpoint_worker.tables.wanted import KINDS_OF_TENSORS
 
 try:
     import pyarrow
@@ -24,9 +26,6 @@ if MYPY:
     Named = list[tuple[str, Any]]
 
 PREDICTION = "prediction"
-#: Arrow types of what a model returns for no rows, by the names in its signature.
-_OF_TENSORS = {"bool": "boolean", "int32": "integer", "int64": "long", "float32": "float", "float64": "double"}
-_TYPES = {"boolean": "bool", "integer": "int32", "long": "int64", "float": "float32", "double": "float64"}
 
 
 class Naming:
@@ -71,16 +70,14 @@ def _kind(output: "dict[str, Any]") -> str:
     """The type of single values; empty where a row has several."""
     spec = output.get("tensor-spec")
     if spec is not None:
-        return _OF_TENSORS.get(str(spec.get("dtype")), "") if len(spec.get("shape", ())) == 1 else ""
+        return KINDS_OF_TENSORS.get(str(spec.get("dtype")), "") if len(spec.get("shape", ())) == 1 else ""
     return output["type"] if isinstance(output.get("type"), str) else ""
 
 
 def _empty(kind: str) -> "Any":
     if pyarrow is None:
-        return pandas.Series([], dtype=_TYPES.get(kind, "object"))
-    if kind in _TYPES:
-        return pyarrow.array([], pyarrow.from_numpy_dtype(_TYPES[kind]))
-    return pyarrow.array([], pyarrow.string() if kind == "string" else pyarrow.null())
+        return pandas.Series([], dtype=NUMPY.get(kind, "object"))
+    return pyarrow.array([], ARROW.get(kind, pyarrow.null()))
 
 
 # ---- what models return -------------------------------------------------------------------------------------------
@@ -114,7 +111,7 @@ def _row_values(prediction: "Any", count: int) -> "Any":
     plain = _plain(prediction)
     if isinstance(plain, numpy.ndarray):
         return _flat(plain.reshape(1) if plain.ndim == 0 else plain)
-    if isinstance(plain, (list, pandas.Series)) or _is_arrow(plain):
+    if isinstance(plain, (list, pandas.Series)) or is_arrow(plain):
         return plain
     if count == 1:
         return [plain]
@@ -133,7 +130,7 @@ def _flat(values: "Any") -> "Any":
 
 def _plain(values: "Any") -> "Any":
     """Arrays of other libraries as those of NumPy."""
-    if isinstance(values, (numpy.ndarray, list, pandas.Series, str, bytes)) or _is_arrow(values):
+    if isinstance(values, (numpy.ndarray, list, pandas.Series, str, bytes)) or is_arrow(values):
         return values
     if isinstance(values, tuple):
         return list(values)
@@ -144,10 +141,6 @@ def _plain(values: "Any") -> "Any":
     if hasattr(values, "__array__"):
         return numpy.asarray(values)
     return list(values) if hasattr(values, "__next__") else values
-
-
-def _is_arrow(values: "Any") -> bool:
-    return pyarrow is not None and isinstance(values, (pyarrow.Array, pyarrow.ChunkedArray))
 
 
 def _demand_rows(values: "Any", where: str, count: int) -> None:

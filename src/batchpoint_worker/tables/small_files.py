@@ -66,9 +66,7 @@ class SmallFiles:
 def _bytes(file: str, part: "Part") -> bytes:
     try:
         return open_part(file, part)
-    except OSError as error:
-        raise _unreadable(file, part, error)
-    except FileChanged as error:
+    except (OSError, FileChanged) as error:
         raise _unreadable(file, part, error)
 
 

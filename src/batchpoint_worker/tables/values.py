@@ -19,12 +19,14 @@ NULLS = (
     *("NULL", "NaN", "None", "n/a", "nan", "null"),
 )
 _NULLS = frozenset(NULLS)
-_TRUE = frozenset(("true", "True", "TRUE", "1"))
-_FALSE = frozenset(("false", "False", "FALSE", "0"))
+#: How truth values are written in files of text.
+TRUE = ("true", "True", "TRUE", "1")
+FALSE = ("false", "False", "FALSE", "0")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d(:\d\d(:\d\d(\.\d{1,9})?)?)?)?(Z|[+-]\d\d:?\d\d)?\Z")
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?\Z", re.ASCII)
 _WORDS = re.compile(r"[+-]?(inf|infinity|nan)\Z", re.IGNORECASE)
-_FLOAT32_MAX = 3.4028235677973366e38
+#: Beyond this a number is infinite among floats of 32 bits.
+FLOAT32_MAX = 3.4028235677973366e38
 
 #: How messages name what a signature wants.
 WANTED = {
@@ -140,16 +142,16 @@ def _double(value: "Any") -> float:
 
 def _float(value: "Any") -> float:
     number = _double(value)
-    if _FLOAT32_MAX < abs(number) < float("inf"):
+    if FLOAT32_MAX < abs(number) < float("inf"):
         raise OverflowError
     return number
 
 
 def _boolean(value: "Any") -> bool:
     if isinstance(value, str):
-        if value.strip() in _TRUE:
+        if value.strip() in TRUE:
             return True
-        if value.strip() in _FALSE:
+        if value.strip() in FALSE:
             return False
         raise ValueError
     if value in (0, 1):

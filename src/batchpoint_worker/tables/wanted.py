@@ -15,7 +15,7 @@ if MYPY:
 #: The type of a column whose values stay as they stand in the file.
 VERBATIM = "verbatim"
 #: What the elements of a tensor are read as.
-_KINDS = {"float64": "double", "float32": "float", "int64": "long", "int32": "integer", "bool": "boolean"}
+KINDS_OF_TENSORS = {"float64": "double", "float32": "float", "int64": "long", "int32": "integer", "bool": "boolean"}
 _TEXTS = ("str", "object", "bytes", "datetime")
 
 
@@ -106,8 +106,8 @@ def kind_of(tensor: "Tensor") -> str:
     """The type that a tensor's elements are read as."""
     if tensor.dtype.startswith(_TEXTS):
         return "string"
-    if tensor.dtype in _KINDS:
-        return _KINDS[tensor.dtype]
+    if tensor.dtype in KINDS_OF_TENSORS:
+        return KINDS_OF_TENSORS[tensor.dtype]
     return "long" if "int" in tensor.dtype else "double"
 
 

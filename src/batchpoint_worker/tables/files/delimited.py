@@ -14,7 +14,7 @@ from batchpoint_worker.tables.files import plain_numbers
 from batchpoint_worker.tables.files.text import not_utf8
 from batchpoint_worker.tables.fitting import ARROW, fitted, with_nulls
 from batchpoint_worker.tables.signature import rejected
-from batchpoint_worker.tables.values import NULLS, WITHOUT_NULLS, Unfit
+from batchpoint_worker.tables.values import FALSE, FLOAT32_MAX, NULLS, TRUE, WITHOUT_NULLS, Unfit
 from batchpoint_worker.tables.wanted import VERBATIM, Columns
 
 try:
@@ -38,8 +38,6 @@ _ONE_BY_ONE = frozenset(("array", "object", "map", "any", "binary"))
 _PANDAS = frozenset(("long", "integer", "float", "double"))
 #: Beyond this not every whole number is a float.
 _EXACT = 1 << 53
-#: Beyond this a value is infinite among floats of 32 bits.
-_FLOAT_MAX = 3.4028234e38
 
 
 def read(text: "Text", wanted: "Wanted", separator: str) -> Columns:
@@ -157,8 +155,8 @@ def _arrow_table(text: "Text", types: "dict[str, Any]", separator: str) -> "Any"
             column_types=types,
             include_columns=list(types),
             null_values=list(NULLS),
-            true_values=["true", "True", "TRUE", "1"],
-            false_values=["false", "False", "FALSE", "0"],
+            true_values=list(TRUE),
+            false_values=list(FALSE),
             strings_can_be_null=False,
         ),
     )
@@ -212,7 +210,7 @@ def _of_frame(column: "Any", kind: str) -> "Any":
         return fitted([], kind, is_text=True)
     if column.dtype == "int64" and kind != "integer":
         return column if kind == "long" else column.astype("float64" if kind == "double" else "float32")
-    largest = {"integer": (1 << 31) - 1, "long": _EXACT, "float": _FLOAT_MAX}.get(kind)
+    largest = {"integer": (1 << 31) - 1, "long": _EXACT, "float": FLOAT32_MAX}.get(kind)
     if column.dtype not in ("int64", "float64") or (largest is not None and (column.abs() > largest).any()):
         raise ValueError(kind)
     if kind in WITHOUT_NULLS and (column.isna().any() or (column % 1 != 0).any()):

@@ -13,6 +13,8 @@ from batchpoint_worker.tables.signature import rejected
 
 MYPY = False
 if MYPY:
+    from collections.abc import Callable
+
     from batchpoint_worker.tables.parts import Part
 
 _open = open
@@ -71,10 +73,10 @@ def is_passing(error: Exception) -> bool:
     return isinstance(error, MemoryError) or getattr(error, "errno", None) in _PASSING
 
 
-def _newlines(read: "object", length: int) -> int:
+def _newlines(read: "Callable[[int], bytes]", length: int) -> int:
     found = 0
     while length > 0:
-        piece = read(min(length, 1 << 20))  # type: ignore[operator]
+        piece = read(min(length, 1 << 20))
         if not piece:
             break
         found += piece.count(b"\n")
