@@ -6,6 +6,7 @@
 from batchpoint.compute.containers.runtime import check_image, find_program, missing
 from batchpoint.entities.assets import Environment
 from batchpoint.entities.compute import Compute
+from batchpoint.environments.spec import needs_container
 from batchpoint.errors import NotSupported
 from batchpoint.server.environments.buildable import check_buildable
 from batchpoint.server.intake.keeping import kept
@@ -13,17 +14,12 @@ from batchpoint.server.intake.locations import local_path_of
 from batchpoint.server.lookup import Desk
 
 
-def needs_containers(environment: Environment | None) -> bool:
-    """True where there is nothing to run without an image."""
-    return environment is not None and not environment.python and environment.conda_file is None
-
-
 def check_environment(desk: Desk, environment: Environment | None, compute: Compute) -> None:
     """Refuses what no job on ``compute`` could run in. Raises NotSupported and what the builder refuses."""
     if compute.isolation == "container":
         _check_contained(desk, environment, compute)
     elif environment is not None:
-        if needs_containers(environment) and (environment.image or environment.build):
+        if needs_container(environment):
             raise NotSupported(
                 f"The environment is an image, and workers of compute {compute.name} are processes of the server's "
                 f"machine. Have them run in containers (compute update --name {compute.name} --isolation container), "

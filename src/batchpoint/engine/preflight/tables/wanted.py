@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from batchpoint.engine.preflight.tables.heads import Head
+from batchpoint.entities.tables.output import ALL_COLUMNS
 from batchpoint.mlmodel.signature import Schema
 
 _NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -86,7 +87,7 @@ class Wanted:
 
 def wanted_of(schema: Schema | None, passed: Sequence[str] = ()) -> Wanted:
     """What a signature's inputs ask of a file; ``passed``: columns that go through to the output."""
-    names = tuple(name for name in passed if name != "*")
+    names = tuple(name for name in passed if name != ALL_COLUMNS)
     if schema is None or not (schema.columns or schema.tensors):
         return Wanted(passed=names)
     if schema.columns:

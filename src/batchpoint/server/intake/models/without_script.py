@@ -9,7 +9,7 @@ from batchpoint.entities.assets import Environment, Model
 from batchpoint.entities.deployment import Deployment
 from batchpoint.entities.tables.generated import Generated
 from batchpoint.errors import BatchpointError, NotSupported, Problem, UserError, ValidationFailed
-from batchpoint.mlmodel import MLModel, read_mlmodel
+from batchpoint.mlmodel import MLMODEL, MLModel, read_mlmodel
 from batchpoint.mlmodel.environment import OF_MODEL, ModelEnvironment, environment_of
 from batchpoint.mlmodel.script import script_of
 from batchpoint.server.environments.buildable import without_credentials
@@ -139,4 +139,4 @@ def _placed(problem: Problem, source: str) -> str:
 
 
 def _has_mlmodel(folder: Path) -> bool:
-    return (folder / "MLmodel").is_file()
+    return (folder / MLMODEL).is_file()
