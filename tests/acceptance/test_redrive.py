@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from batchpoint.entities.job import JobSettings
 from tests.acceptance.command_line import Az, Gate, invoked, with_deployment
 
 #: What the script makes of words, once it is mended.
@@ -211,3 +212,24 @@ def test_score_goes_on_with_a_run_that_failed(az: Az) -> None:
     assert "ErrorThresholdExceeded" in az(f"{SCORE} --error-threshold 0", code=1).err
     mend()
     assert "7 of 7" in az(f"{SCORE} --redrive").out and Path("out/predictions.csv").read_text() == ROWS
+
+
+def test_rows_of_a_script_and_of_a_model_without_one_are_not_put_into_one_file(az: Az) -> None:
+    spoil()
+    with_deployment(az)
+    Path("plain").mkdir()
+    Path("plain/MLmodel").write_text("flavors: {python_function: {loader_module: plain}}\n")
+    Path("plain.yml").write_text(
+        "{name: plain, endpoint_name: digits, compute: cluster, model: {path: ./plain, type: mlflow_model}, "
+        f"environment: {{python: {sys.executable}}}}}\n"
+    )
+    az("batch-deployment create -f plain.yml -o none")
+    name = invoked(az)
+    az(f"job stream --name {name}")
+    refused = az(f"job redrive --name {name} -d plain", code=1).err
+    assert "cannot be redriven with deployment plain: in the format azure" in refused
+    assert az(f"job show --name {name}").json["status"] == "Completed"
+    # Where rows have names there is a place for each.
+    before = JobSettings.model_validate(az(f"job show --name {name}").json["settings"])
+    named = before.model_copy(update={"output_format": "csv"})
+    assert named.unlike(named.model_copy(update={"scoring_script": ""})) is None

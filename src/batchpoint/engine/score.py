@@ -111,6 +111,8 @@ def _reopened(request: ScoreRequest, ledger: MemoryLedger, kept: JobFolder) -> J
             "--redrive.",
             target=str(request.input),
         )
+    if why := before.unlike(now):
+        raise UserError(f"The run {job.name} cannot be scored again with this: {why}. Score without --redrive.")
     stays = {
         "output_folder": str(request.out.absolute()),
         "output_file_name": before.output_file_name,

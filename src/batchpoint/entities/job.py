@@ -104,6 +104,16 @@ class JobSettings(Noun):
         """True where the worker scores an MLflow model by itself."""
         return not self.scoring_script
 
+    def unlike(self, now: "JobSettings") -> str | None:
+        """Why rows that are scored as ``now`` says cannot stand beside those of this; None where they can."""
+        if self.is_no_code == now.is_no_code:
+            return None
+        if self.output_action == "summary_only":
+            return None if self.is_no_code else "its script writes its files itself, and without a script nothing would"
+        if self.output_format != "azure":
+            return None
+        return "in the format azure the rows of a script and those of a model without one have nothing in common"
+
     @property
     def has_one_file(self) -> bool:
         """True where the rows are gathered in one file: neither left to the script nor cut by size."""

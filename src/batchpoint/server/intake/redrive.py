@@ -70,6 +70,12 @@ def redrive(desk: Desk, name: str, wanted: Invocation, idempotency_key: RequestK
         return _begin(desk, job, data, job.compute, {}, idempotency_key)
     # The lines that stand in the output already have the columns that they have.
     settings = as_deployed(desk, deployment, wanted, data).model_copy(update={"provenance": job.settings.provenance})
+    if why := job.settings.unlike(settings):
+        raise ResourceConflict(
+            f"Job {name} cannot be redriven with deployment {deployment.name}: {why}. Name one that scores as the job "
+            "did, with --deployment-name, or invoke the endpoint again.",
+            target=deployment.name,
+        )
     properties = {_COMPUTE: ids.last_segment(deployment.compute)}
     if deployment.name != job.deployment_name or REDRIVEN_WITH in job.properties:
         properties[REDRIVEN_WITH] = deployment.name
