@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from batchpoint.environments.conda.dependencies import read_item
 from batchpoint.environments.spec import read_spec
 from batchpoint.errors import NotSupported, ValidationFailed
 from batchpoint.mlmodel import read_mlmodel
@@ -73,3 +74,9 @@ def test_a_marker_in_thousands_of_parentheses_is_refused(tmp_path: Path) -> None
     model(tmp_path, requirements__txt=f"taxi; {'(' * 5000}\n-c limits.txt\n", limits__txt=f"taxi; {'(' * 5000}\n")
     with pytest.raises(NotSupported, match="cannot be read"):
         wanted(tmp_path)
+
+
+@pytest.mark.parametrize("item", ["numpy =!!a" + ",!!a" * 100 + "(", "numpy [" + "version=" * 50_000 + "]x"])
+def test_a_conda_line_that_can_be_read_in_any_number_of_ways_is_refused(item: str) -> None:
+    with pytest.raises(NotSupported, match="cannot be read"):
+        read_item(item)

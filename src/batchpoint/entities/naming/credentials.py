@@ -14,10 +14,13 @@ HIDDEN = "***"
 _SHORTEST = 4
 
 _USER = re.compile(r"(?P<before>://)(?P<secret>[^/\s'\"<>]+)(?=@)")
-_BARE_USER = re.compile(r"(?P<before>(?<![\w/.@*-]))(?P<secret>[\w.+%-]+:[^\s/@'\"]+)(?=@)")
+# Texts are foreign and long: a word is looked at where it begins, and no further unless an @ ends it.
+_BARE_USER = re.compile(
+    r"(?<![^\s/@'\"])(?=[^\s/@'\"]+@)(?P<before>[^\s/@'\"]*?(?<![\w/.@*%+-]))(?P<secret>[\w.+%-]+:[^\s/@'\"]+)(?=@)"
+)
 _TOKEN = re.compile(r"(?P<before>/t/)(?P<secret>[^/\s'\"<>]+)")
 _QUERY = re.compile(
-    r"(?P<before>[?&][\w.-]*(?:token|sig|key|pass|secret|auth)[\w.-]*=)(?P<secret>[^&\s'\"#]+)", re.IGNORECASE
+    r"(?P<before>[?&][\w.-]{0,64}(?:token|sig|key|pass|secret|auth)[\w.-]{0,64}=)(?P<secret>[^&\s'\"#]+)", re.IGNORECASE
 )
 _PLACES = (_USER, _BARE_USER, _TOKEN, _QUERY)
 

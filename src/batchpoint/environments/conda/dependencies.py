@@ -23,7 +23,9 @@ _ITEM = re.compile(
 _BRACKETS = re.compile(r"(?P<key>version|build)\s*=\s*(?P<quote>['\"]?)(?P<value>[^'\"\]]+?)(?P=quote)\s*(?:,|$)")
 _PREFIX = re.compile(r"^={0,2}(?P<release>\d+(?:\.\d+)*)\.?\*$")
 _RELATION = re.compile(r"^[=<>!~]")
-_VERSION = re.compile(r"^(?:(?:^|[,|])[=<>!~]{0,2}[A-Za-z0-9_.*+!\-]+)*$")
+#: Characters of a line; nobody needs more, and some texts take longer to read than they are.
+_LONGEST = 1000
+_VERSION = re.compile(r"^(?:(?:^|[,|])[=<>!~]{0,2}[A-Za-z0-9_.*+\-][A-Za-z0-9_.*+!\-]*)*$")
 _BUILD = re.compile(r"^[A-Za-z0-9_.*+\-]*$")
 
 
@@ -49,7 +51,7 @@ class CondaPackage:
 
 def read_item(item: str) -> CondaPackage:
     """What one line of ``dependencies`` names. Raises NotSupported for what conda would not understand either."""
-    found = _ITEM.match(item)
+    found = _ITEM.match(item) if len(item) <= _LONGEST else None
     if found is None:
         raise NotSupported(_unreadable(item), target="dependencies")
     rest = (found["rest"] or "").strip()
@@ -83,7 +85,9 @@ def _comparing(version: str) -> str:
 
 
 def _unreadable(item: str) -> str:
-    return f"The conda file's dependency {item!r} cannot be read. Write it as name, name=1.2 or name>=1.2,<2."
+    return (
+        f"The conda file's dependency {item[:_LONGEST]!r} cannot be read. Write it as name, name=1.2 or name>=1.2,<2."
+    )
 
 
 def read_channels(document: dict[str, Any]) -> tuple[tuple[str, ...], tuple[str, ...]]:
