@@ -1,10 +1,13 @@
 """Preflights over the routes: nothing is created, nobody else sees them, and none outlives who has asked for it."""
 
 import os
+import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from batchpoint.client import Client
@@ -14,6 +17,7 @@ from batchpoint.entities.compute import Compute
 from batchpoint.entities.data import Input, Invocation
 from batchpoint.entities.deployment import CodeConfiguration, Deployment, Resources
 from batchpoint.entities.endpoint import Endpoint
+from batchpoint.entities.job import JobSettings
 from batchpoint.errors import LimitExceeded, ResourceNotFound
 from batchpoint.local import connect
 from batchpoint.server.preflight.processes import Preflights
@@ -192,3 +196,40 @@ def test_what_a_killed_process_left_goes_when_the_next_one_starts(tmp_path: Path
     here = Preflights(Settings(home=tmp_path))
     here.end(here.start(Asked(), "ana"), "ana")
     assert not old.exists()
+
+
+class Slow(Preflights):
+    """Begins nothing until it is told to."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(settings)
+        self.began, self.may_go_on = threading.Event(), threading.Event()
+
+    def _begun(self, folder: Path, asked: Asked, *, estimate: bool) -> "subprocess.Popen[bytes]":
+        self.began.set()
+        assert self.may_go_on.wait(60)
+        return subprocess.Popen(["/bin/true"], stdin=subprocess.PIPE)
+
+
+def test_requests_that_come_side_by_side_start_no_more_than_may_be(tmp_path: Path) -> None:
+    here = Slow(Settings(home=tmp_path, preflights_at_once=1))
+    asked = Asked(settings=JobSettings.model_construct())
+    names: list[str] = []
+    first = threading.Thread(target=lambda: names.append(here.start(asked, "ana")))
+    first.start()
+    assert here.began.wait(60)
+    with pytest.raises(LimitExceeded, match="1 preflights are under way"):
+        here.start(asked, "bob")
+    here.may_go_on.set()
+    first.join()
+    here.end(names[0], "ana")
+
+
+def test_a_place_beyond_every_file_is_refused(town: Path) -> None:
+    with serving(town / "home") as server:
+        token = (town / "home" / "token").read_text().strip()
+        answer = httpx.get(
+            f"{server.url}/batchpoint/v1/preflights/none?since=1{'0' * 30}",
+            headers={"Authorization": f"Bearer {token}"},
+        )
+        assert answer.status_code == 400

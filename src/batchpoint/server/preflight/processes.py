@@ -8,6 +8,7 @@ import json
 import shutil
 import subprocess
 import sys
+import threading
 import time
 import uuid
 from dataclasses import dataclass
@@ -48,24 +49,36 @@ class Preflights:
         self._settings = settings
         self._home = settings.home / "preflights"
         self._running: dict[str, _Running] = {}
+        #: Requests come side by side: those that are being started count, too.
+        self._starting = 0
+        self._lock = threading.Lock()
 
     def start(self, asked: Asked, caller: str, *, estimate: bool = False) -> str:
         """Begin to check; answers the name. Raises LimitExceeded while there are as many as may be at once."""
         self._end_forgotten()
-        busy = sum(1 for one in self._running.values() if not one.has_ended)
-        if busy >= self._settings.preflights_at_once:
-            raise LimitExceeded(
-                f"{busy} preflights are under way, and no more may be at once. Try again when one has ended, or raise "
-                "the setting preflights_at_once.",
-                target="preflights_at_once",
-            )
-        name = uuid.uuid4().hex
-        folder = self._home / name
-        folder.mkdir(parents=True, mode=0o700)
-        _write_beginning(folder / "lines", asked)
-        process = None if asked.settings is None else self._begun(folder, asked, estimate=estimate)
-        self._running[name] = _Running(process, folder, caller, time.monotonic())
+        self._take_place()
+        try:
+            name = uuid.uuid4().hex
+            folder = self._home / name
+            folder.mkdir(parents=True, mode=0o700)
+            _write_beginning(folder / "lines", asked)
+            process = None if asked.settings is None else self._begun(folder, asked, estimate=estimate)
+            self._running[name] = _Running(process, folder, caller, time.monotonic())
+        finally:
+            with self._lock:
+                self._starting -= 1
         return name
+
+    def _take_place(self) -> None:
+        with self._lock:
+            busy = self._starting + sum(1 for one in list(self._running.values()) if not one.has_ended)
+            if busy >= self._settings.preflights_at_once:
+                raise LimitExceeded(
+                    f"{busy} preflights are under way, and no more may be at once. Try again when one has ended, or "
+                    "raise the setting preflights_at_once.",
+                    target="preflights_at_once",
+                )
+            self._starting += 1
 
     def lines(self, name: str, caller: str, since: int) -> tuple[list[dict[str, Any]], int, bool]:
         """What it has said from the byte ``since`` on, where that ends, and whether it has ended and that is all.

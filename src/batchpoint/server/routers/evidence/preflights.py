@@ -5,7 +5,7 @@ A preflight is started, asked about until it has ended, and ended by who started
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from batchpoint.arm import invocation as invocation_wire
 from batchpoint.arm.envelope.reading import build
@@ -31,6 +31,7 @@ def _preflights(request: Request) -> Preflights:
     return found
 
 
+Since = Annotated[int, Query(ge=0, le=1 << 40)]
 Here = Annotated[Preflights, Depends(_preflights)]
 
 
@@ -61,7 +62,7 @@ def check_invocation(
 
 
 @router.get("/{preflight}")
-def get_lines(by: By, here: Here, preflight: str, since: int = 0) -> dict[str, Any]:
+def get_lines(by: By, here: Here, preflight: str, since: Since = 0) -> dict[str, Any]:
     """What it has said since then: checks, findings, lines of logs. Ask again from ``next`` on until it has ended."""
     lines, until, has_ended = here.lines(preflight, by.id, since)
     return {"state": "ended" if has_ended else "running", "lines": lines, "next": until}
