@@ -60,7 +60,7 @@ def test_any_range_of_a_mini_batch_can_be_handed_out(
     items = data.draw(st.integers(1, plan.first_item(index) + plan.size(index) - first))
     assert of(folder, plan, Piece(index, first, items)) == paths[first : first + items]
     assert plan.item(first) == paths[first]
-    assert list(plan.all_items()) == paths
+    assert [path for each in range(plan.mini_batches) for path in plan.paths(each)] == paths
 
 
 def test_only_the_last_mini_batch_is_short(tmp_path: Path) -> None:

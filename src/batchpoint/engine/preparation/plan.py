@@ -10,14 +10,14 @@ import json
 import os
 import re
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from batchpoint.engine.preparation.pieces import Piece
-from batchpoint.entities.tables.parts import split_item
+from batchpoint.entities.tables.parts import shown, split_item
 from batchpoint.errors import SegmentCorrupt
 from batchpoint.failpoints import reach
 from batchpoint.storage.atomic import write_atomically
@@ -81,12 +81,7 @@ class Plan:
         """Path of one item, for people: bytes that are no text are written out, and of a part its rows, from 0."""
         file, part = split_item(self.item(index))
         rows = f", rows {part.first_row}-{part.first_row + part.rows - 1}" if part else ""
-        return str(Path(self.root, os.fsdecode(file))).encode("utf-8", "backslashreplace").decode() + rows
-
-    def all_items(self) -> Iterator[bytes]:
-        """Every item in order, a mini-batch at a time."""
-        for mini_batch in range(self.mini_batches):
-            yield from self.paths(mini_batch)
+        return shown(os.path.join(os.fsencode(self.root), file)) + rows  # noqa: PTH118 - bytes that may be no text
 
 
 def write_plan(items_file: Path, header_file: Path, root: str, paths: Iterable[bytes], mini_batch_size: int) -> Plan:

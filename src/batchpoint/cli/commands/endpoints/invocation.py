@@ -2,12 +2,13 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from batchpoint.cli import documents
 from batchpoint.cli.call import Call
 from batchpoint.cli.grammar import SET, Flag
 from batchpoint.cli.output.preflight import OUTPUT
+from batchpoint.entities.tables.output import OutputFormat
 from batchpoint.errors import CommandLineInvalid, UserError
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ FLAGS = (
         "--output-format",
         f"azure, csv with a header, jsonl or parquet; {_AS_DEPLOYED}.",
         "FORMAT",
-        choices=("azure", "csv", "jsonl", "parquet"),
+        choices=get_args(OutputFormat),
     ),
     Flag("--split-rows", f"Score large tables in parts of so many rows; {_AS_DEPLOYED}.", "N", number=int),
     Flag("--split-bytes", f"Score large tables in parts of about this size, 10mb; {_AS_DEPLOYED}.", "SIZE"),

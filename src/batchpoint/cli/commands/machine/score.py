@@ -5,10 +5,11 @@ import math
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from batchpoint.cli.call import Call, Outcome
 from batchpoint.cli.grammar import PROGRAM, Command, Flag
+from batchpoint.entities.tables.output import OutputFormat, PredictionColumns
 from batchpoint.errors import CommandLineInvalid, UserError
 
 if TYPE_CHECKING:
@@ -193,7 +194,7 @@ COMMANDS = (
                 "--output-format",
                 "azure (default), csv with a header, jsonl or parquet.",
                 "FORMAT",
-                choices=("azure", "csv", "jsonl", "parquet"),
+                choices=get_args(OutputFormat),
             ),
             Flag(
                 "--passthrough-columns",
@@ -205,7 +206,7 @@ COMMANDS = (
                 "--prediction-columns",
                 "signature: call columns of predictions as the model does; without --code.",
                 "NAMES",
-                choices=("azure", "signature"),
+                choices=get_args(PredictionColumns),
             ),
             Flag(
                 "--split-rows",
