@@ -9,7 +9,7 @@ import pytest
 
 from batchpoint.engine.golden.compare import difference
 from batchpoint.entities.job import JobStatus
-from batchpoint.entities.tables.golden_rows import GoldenRows
+from batchpoint.entities.tables.golden_rows import FrozenGoldenRows, GoldenForm
 from batchpoint.environments.builder import find_uv
 from tests.process.engine_jobs import Ended, Engine
 
@@ -46,15 +46,15 @@ def venv(engine: Engine) -> Path:
     return path
 
 
-def golden(engine: Engine, lines: list[str], tolerance: float = 1e-6) -> GoldenRows:
+def golden(engine: Engine, lines: list[str], tolerance: float = 1e-6) -> FrozenGoldenRows:
     """Two items, and what is expected of them."""
     folder = engine.files(["a.txt", "bb.txt"], "golden-input")
     expected = engine.outside / "expected.csv"
     expected.write_text("".join(f"{line}\n" for line in lines))
-    return GoldenRows(input=str(folder), expected=str(expected), tolerance=tolerance)
+    return FrozenGoldenRows(input=str(folder), expected=str(expected), tolerance=tolerance)
 
 
-def run(engine: Engine, venv: Path, name: str, rows: GoldenRows, **settings: Any) -> Ended:
+def run(engine: Engine, venv: Path, name: str, rows: FrozenGoldenRows, **settings: Any) -> Ended:
     variables = {"CALLS": "", **settings.pop("environment", {})}
     script, items = engine.script(SCORE), engine.items(3)
     engine.job(script, items, name=name, python=str(venv), golden_rows=rows, environment=variables, **settings)
@@ -77,6 +77,8 @@ def test_a_library_that_answers_differently_stops_the_job_before_its_first_item(
 def test_a_difference_within_the_tolerance_is_none_and_other_rows_are_told(engine: Engine, venv: Path) -> None:
     near = run(engine, venv, "near", golden(engine, ["a.txt 8.004", "bb.txt 8.5"], tolerance=1e-3))
     assert near.status is JobStatus.COMPLETED
+    rows = golden(engine, ["a.txt 8.004", "bb.txt 8.5"], tolerance=1e-3).model_copy(update={"form": GoldenForm()})
+    assert run(engine, venv, "other-form", rows, output_format="jsonl").status is JobStatus.COMPLETED
     short = run(engine, venv, "short", golden(engine, ["a.txt 8.0"]))
     assert "row 2: expected nothing, found bb.txt 8.500000" in short.error.message
 

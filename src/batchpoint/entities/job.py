@@ -12,7 +12,7 @@ from batchpoint.entities.data import Chances, Input
 from batchpoint.entities.datastore import Datastore
 from batchpoint.entities.deployment import LoggingLevel, OutputAction
 from batchpoint.entities.noun import CreationContext, Moment, Noun, Tags
-from batchpoint.entities.tables.golden_rows import GoldenRows
+from batchpoint.entities.tables.golden_rows import FrozenGoldenRows
 from batchpoint.entities.tables.output import OutputFormat, PredictionColumns, default_name
 from batchpoint.entities.tables.split import Split
 from batchpoint.errors import ResourceConflict
@@ -90,7 +90,7 @@ class JobSettings(Noun):
     #: Size of the parts that large files are cut into; None: files stay whole.
     split: Split | None = None
     #: Checked before anything is scored, unless they have come out with this very environment already.
-    golden_rows: GoldenRows | None = None
+    golden_rows: FrozenGoldenRows | None = None
     #: Chances, from 0 to 1, that the job does itself harm, by kind of harm; see ``invoke --chaos``.
     chaos: Chances = Field(default_factory=dict)
     logging_level: LoggingLevel = "info"

@@ -171,7 +171,7 @@ def as_deployed(desk: Desk, deployment: Deployment, invocation: Invocation, data
         "environment": frozen(desk, vouched.referenced(Environment, deployment.environment))
         if deployment.environment
         else None,
-        "golden_rows": frozen_golden_rows(desk, deployment.golden_rows),
+        "golden_rows": frozen_golden_rows(desk, deployment),
         "environment_variables": deployment.environment_variables,
         "instance_count": _instance_count(desk, deployment, invocation),
         "max_concurrency_per_instance": concurrency,

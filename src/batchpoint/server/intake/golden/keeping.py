@@ -3,7 +3,8 @@
 ``creation`` and ``invocation`` call it; whether they still come out, the engine finds out.
 """
 
-from batchpoint.entities.tables.golden_rows import GoldenRows
+from batchpoint.entities.deployment import Deployment
+from batchpoint.entities.tables.golden_rows import FrozenGoldenRows, GoldenForm, GoldenRows
 from batchpoint.errors import Problem, ValidationFailed
 from batchpoint.server.intake.keeping import kept
 from batchpoint.server.intake.locations import local_path_of
@@ -21,9 +22,11 @@ def kept_golden_rows(desk: Desk, golden: GoldenRows | None) -> GoldenRows | None
     return golden.model_copy(update={"input": kept(desk, golden.input)[0], "expected": expected})
 
 
-def frozen_golden_rows(desk: Desk, golden: GoldenRows | None) -> GoldenRows | None:
-    """As a job keeps them: paths of this machine."""
+def frozen_golden_rows(desk: Desk, deployment: Deployment) -> FrozenGoldenRows | None:
+    """As a job keeps them: paths of this machine, and the form of output that they are compared in."""
+    golden = deployment.golden_rows
     if golden is None:
         return None
+    form = GoldenForm.model_validate({name: getattr(deployment, name) for name in GoldenForm.model_fields})
     paths = {name: str(local_path_of(desk.vouched, getattr(golden, name))) for name in ("input", "expected")}
-    return golden.model_copy(update=paths)
+    return FrozenGoldenRows(**paths, tolerance=golden.tolerance, form=form)
