@@ -38,6 +38,8 @@ _ONE_BY_ONE = frozenset(("array", "object", "map", "any", "binary"))
 _PANDAS = frozenset(("long", "integer", "float", "double"))
 #: Beyond this not every whole number is a float.
 _EXACT = 1 << 53
+#: Before pandas 3 a number could be read as a neighbour of the one that is written.
+_NEAREST = "round_trip" if int(pandas.__version__.split(".")[0]) < 3 else None
 
 
 def read(text: "Text", wanted: "Wanted", separator: str) -> Columns:
@@ -194,6 +196,7 @@ def _by_pandas(
         index_col=False,
         low_memory=False,
         encoding="utf-8",
+        float_precision=_NEAREST,
     )
     if not _is_even(text, header, separator, len(frame)):
         return None
