@@ -103,6 +103,8 @@ def test_a_bad_file_yields_every_problem_at_once(say: Say) -> None:
         ),
         ("score --code nope.py --input data --out out", 1, ["--code nope.py", "no such file or folder"]),
         ("score --code code/good.py --input nope --out out", 1, ["--input nope", "no such file or folder"]),
+        ("score --model models:/heart/1 --input data --out out", 1, ["takes a file or a folder", "models:/heart/1"]),
+        ("score --model data --input data --out out --split-bytes 1x", 2, ["1x is not a size above 0", "10mb"]),
     ],
 )
 def test_a_bad_line_is_answered_with_what_to_do(say: Say, line: str, code: int, wanted: list[str]) -> None:

@@ -192,6 +192,7 @@ def test_every_problem_of_a_file_is_shown_once(capsys: pytest.CaptureFixture[str
             "Traceback:\n  line 1\nValueError: x\n\n(C) init() failed.\n",
         ),
         ("Traceback:\n  line 1\nValueError: x\n", "Traceback:\n  line 1\nValueError: x\n\n(C) ValueError: x\n"),
+        ("No solution found\nx is missing\nIt failed.", "No solution found\nx is missing\n\n(C) It failed.\n"),
         ("The input has no files.", "(C) The input has no files.\n"),
     ],
 )

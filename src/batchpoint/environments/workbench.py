@@ -63,7 +63,7 @@ class Workbench:
         return EnvironmentBuildFailed(
             masked(
                 f"{text}The environment could not be built: {what}. {f'{hint} ' if hint else ''}"
-                f"Mend the conda file and deploy again; the whole output is in {self.log}.",
+                f"Mend the conda file; the whole output is in {self.log}.",
                 self.secrets,
             ),
             target="environment",

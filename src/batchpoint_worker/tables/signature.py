@@ -106,9 +106,9 @@ def demand_there(where: str, header: "Iterable[str]", names: "Iterable[str]") ->
     there = list(header)
     missing = [name for name in names if name not in there]
     if missing:
+        hint = did_you_mean(missing, there, "take it out of passthrough_columns")
         raise rejected(
-            "%s: %s; the file has %s%s"
-            % (where, _lacks("passthrough_columns names", missing), listed(there), did_you_mean(missing, there))
+            "%s: %s; the file has %s%s" % (where, _lacks("passthrough_columns names", missing), listed(there), hint)
         )
 
 
@@ -118,8 +118,10 @@ def _lacks(who: str, missing: "list[str]") -> str:
     return "%s %s %s, %s not in the file" % (who, what, listed(missing), verb)
 
 
-def did_you_mean(missing: "list[str]", header: "list[str]") -> str:
-    """A hint at what may have been meant, empty when nothing is near."""
+def did_you_mean(
+    missing: "list[str]", header: "list[str]", otherwise: str = "score it with the model that it was made for"
+) -> str:
+    """A hint at what may have been meant, or at what else can be done than to add the columns."""
     if len(header) == 1 and len(missing) > 1:
         for mark, name in ((";", "semicolons"), ("\t", "tabs"), ("|", "bars")):
             if mark in header[0]:
@@ -131,7 +133,7 @@ def did_you_mean(missing: "list[str]", header: "list[str]") -> str:
         near = [plain[like]] if like in plain else difflib.get_close_matches(name, header, 1)
         found += ["%r for %r" % (one, name) for one in near]
     if not found:
-        return ". Add what is missing to the file, or score it with the model that it was made for"
+        return ". Add what is missing to the file, or " + otherwise
     return ". Did you mean %s? Then rename it" % " and ".join(found[:5])
 
 

@@ -202,13 +202,18 @@ def report(error: BatchpointError | OSError) -> None:
         point_to_explanation(code)
 
 
+#: What stands above the last line of a traceback.
+_ENDS_A_TRACE = re.compile(r"\s|Traceback")
+
+
 def report_job(error: "JobError") -> None:
     """Print why a job failed: the user's traceback first, then in one line what came of it."""
     message = error.message.strip()
     # The engine puts a sentence of its own below a traceback; a traceback alone ends in its best line.
     trace, _, sentence = message.rpartition("\n\n")
     if not trace:
-        trace, sentence = (message, message.rpartition("\n")[2]) if "\n" in message else ("", message)
+        trace, _, sentence = message.rpartition("\n")
+        trace = message if _ENDS_A_TRACE.match(trace.rpartition("\n")[2]) else trace
     print(f"{trace}\n\n" if trace else "", _red(f"({error.code})"), f" {sentence}", sep="", file=sys.stderr)
     point_to_explanation(error.code)
 

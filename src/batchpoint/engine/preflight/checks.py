@@ -21,6 +21,7 @@ from batchpoint.engine.sampling.sample import Sample, Sampled, run_sample
 from batchpoint.entities.job import Job, JobSettings
 from batchpoint.entities.tables.parts import shown
 from batchpoint.entities.tables.sizes import size_in_words
+from batchpoint.errors import EnvironmentBuildFailed
 from batchpoint.settings import Settings
 from batchpoint.storage.job_folder import JobFolder
 
@@ -93,6 +94,17 @@ class Preflight:
                     self.image, self.python = inside.image, inside.python or f"the Python of the image {inside.image}"
                 else:
                     self.python = interpreter(self.job, self.place, self.settings, self.report.log, follow.more)
+            except EnvironmentBuildFailed as failed:
+                # Its log goes with this preflight, and was told line by line.
+                log = str(self.place.environment_log)
+                said = failed.message
+                for told in (
+                    f"; the whole output is in {log}",
+                    f" The whole output is in {log}.",
+                    f"\nThe whole log: {log}",
+                ):
+                    said = said.replace(told, "")
+                raise EnvironmentBuildFailed(said) from failed
             finally:
                 follow.more()
             self.report.say("our own Python" if self.wish.settings.environment is None else self.python)
@@ -209,7 +221,7 @@ class Preflight:
         cut_off = sum(one.is_cut for one in chosen)
         self.report.say(
             f"{progress.items_succeeded:,} of {len(chosen):,} scored"
-            + (f", of {cut_off:,} the first rows alone" if cut_off else "")
+            + (f", {cut_off:,} of them cut after the first rows" if cut_off else "")
             + f", {sampled.wall_s:.1f} s"
         )
 

@@ -160,12 +160,22 @@ def _validated(noun: type[N], values: dict[str, object], at: KeyPath, reading: R
         for finding in findings(error, values):
             if not finding.is_across:
                 wrong.add(finding.path[0])
+            if _is_said(finding.path[:-1], at, reading):
+                continue
             if finding.is_missing:
                 _missing(noun, str(finding.path[0]), at, reading)
             else:
                 reading.problem((*at, *finding.path), finding.sentence)
-        _check_across(noun, {key: value for key, value in values.items() if key not in wrong}, at, reading)
+        good = {key: value for key, value in values.items() if key not in wrong}
+        # Without its only key a noun lacks everything, which says nothing about what was written.
+        if good or not wrong:
+            _check_across(noun, good, at, reading)
         return None
+
+
+def _is_said(inner: KeyPath, at: KeyPath, reading: Reading) -> bool:
+    """True for what a stand-in lacks: why there is one has been told."""
+    return any((*at, *inner[:depth]) in reading.failed for depth in range(1, len(inner) + 1))
 
 
 def _check_across(noun: type[Noun], good: dict[str, object], at: KeyPath, reading: Reading) -> None:
@@ -178,5 +188,5 @@ def _check_across(noun: type[Noun], good: dict[str, object], at: KeyPath, readin
         noun.model_validate(good)
     except ValidationError as error:
         for finding in findings(error):
-            if finding.is_across:
+            if finding.is_across and not _is_said(finding.path[:-1], at, reading):
                 reading.problem((*at, *finding.path), finding.sentence)

@@ -71,6 +71,9 @@ def _model_reference(text: str, at: KeyPath, reading: Reading) -> None:
         return
     if text.strip().lower().startswith(("models:/", "runs:/")):
         return  # a registry knows whether there is one
+    if text.startswith((".", "~", "/", "file:")):
+        reading.problem(at, f"a file or folder is named in a block; write model: {{path: {text}}}")
+        return
     block = f"path: {text}" if reference.is_local(text) or "://" in text else "path: <file or folder>"
     reading.problem(
         at,

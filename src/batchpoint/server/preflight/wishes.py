@@ -20,7 +20,7 @@ from batchpoint.entities.endpoint import Endpoint
 from batchpoint.entities.evidence.finding import Finding
 from batchpoint.entities.job import Job, JobSettings
 from batchpoint.entities.naming import reference as references
-from batchpoint.errors import BatchpointError, JobFailed, ResourceNotFound, UserError
+from batchpoint.errors import BatchpointError, JobFailed, Problem, ResourceNotFound, UserError
 from batchpoint.server.intake import creation, invocation
 from batchpoint.server.intake.locations import resolve
 from batchpoint.server.lookup import Desk
@@ -106,13 +106,21 @@ def _findings(error: BatchpointError) -> list[Finding]:
     problems = getattr(error, "problems", ())
     if problems:
         return [
-            Finding(code=error.code, severity="error", check=_CHECK, message=f"{one.key}: {one.message}", fix="")
+            Finding(code=error.code, severity="error", check=_CHECK, message=_told(error, one), fix="")
             for one in problems
         ]
     code = "ComputeTooSmall" if error.target == "instance_count" else error.code
     first, _, fix = error.message.rpartition(". ")
     said = {"message": f"{first}." if first else error.message, "fix": fix if first else ""}
     return [Finding(code=code, severity="error", check=_CHECK, **said)]
+
+
+def _told(error: BatchpointError, problem: Problem) -> str:
+    """Where a problem of a document is, as far as that is known, and what it is."""
+    line = f" line {problem.line}" if problem.line else ""
+    source = getattr(error, "source", None)
+    where = [f"{source}{line}" if source else line.strip(), problem.key]
+    return ": ".join([*filter(None, where), problem.message])
 
 
 def _need_compute(asked: Asked, here: Desk, store: Pretence, wanted: Deployment) -> None:

@@ -40,9 +40,10 @@ def create(call: Call) -> object:
 def build(call: Call) -> object:
     """Build a version now, or join its build; its log is told as it comes."""
     name, version = _version(call)
-    call.say(f"Building the environment {name}:{version}; who stops listening does not stop it.")
     state = None
     for event in call.client.environment_builds.build(name, version):
+        if state is None and event.state.state == "building":
+            call.say(f"Building the environment {name}:{version}; stopping this command does not stop the build.")
         state = event.state
         for line in event.lines:
             call.say(line)
