@@ -102,6 +102,7 @@ def _built(answer: bytes, status: int, folder: JobFolder) -> dict[str, Any]:
     except ValueError:
         said = {"error": {"message": f"The build ended with status {status} and said nothing."}}
     if "error" in said:
-        log = f"\nThe whole log: {folder.environment_log}" if folder.environment_log.exists() else ""
-        raise EnvironmentBuildFailed(f"{said['error']['message']}{log}")
+        message, log = said["error"]["message"], str(folder.environment_log)
+        is_told = log in message or not folder.environment_log.exists()
+        raise EnvironmentBuildFailed(message if is_told else f"{message}\nThe whole log: {log}")
     return said
