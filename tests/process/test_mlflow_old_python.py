@@ -11,7 +11,9 @@ from tests.process.model_workers import ModelWorker, made, python37
 @pytest.fixture(scope="module")
 def worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ModelWorker]:
     models: Path = made(python37(), tmp_path_factory.mktemp("models"), "sklearn")
-    started = ModelWorker(tmp_path_factory.mktemp("workers") / "w", models / "sklearn", python37(), passthrough=["id", "a"])
+    started = ModelWorker(
+        tmp_path_factory.mktemp("workers") / "w", models / "sklearn", python37(), passthrough=["id", "a"]
+    )
     started.ready()
     yield started
     started.end()
