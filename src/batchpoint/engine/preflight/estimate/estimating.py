@@ -113,11 +113,13 @@ class Estimate(Preflight):
             forecast(start, work, count, settings.max_concurrency_per_instance, None if here.is_cluster else here.cores)
             for count in range(1, most + 1)
         ]
-        self.report.answer("estimate", _told(self, items, planned, sampled, costs, durations, bytes_out))
+        self.report.answer(
+            "estimate", _told(settings.instance_count, items, planned, sampled, costs, durations, bytes_out)
+        )
 
 
 def _told(
-    asked: Estimate,
+    wanted: int,
     items: list[Item],
     planned: list[tuple[int, int]],
     sampled: Sampled,
@@ -125,8 +127,7 @@ def _told(
     durations: list[Duration],
     bytes_out: int,
 ) -> dict[str, Any]:
-    """As it is printed."""
-    wanted = asked.wish.settings.instance_count
+    """As it is printed; ``wanted``: instances of the job."""
     return {
         "items": len(items),
         "mini_batches": len(planned),
