@@ -22,9 +22,7 @@ def main() -> int:
     run(HERE, sys.executable, "prepare.py", shown="python prepare.py")
 
     step("A compute, an endpoint, and a deployment behind it")
-    batchpoint(
-        HERE, "compute create --name batch-cluster --type amlcompute --max-instances 5 -o none"
-    )
+    batchpoint(HERE, "compute create --name batch-cluster --type amlcompute --max-instances 5 -o none")
     batchpoint(HERE, "batch-endpoint create --file endpoint.yml -o none")
     batchpoint(HERE, "batch-deployment create --file deployment.yml --set-default -o none")
 

@@ -20,9 +20,7 @@ def main() -> int:
     home = chosen_home("make demo", __doc__)
     step("Second act: a model that MLflow saved, deployed with four lines and no script")
     print("".join(f"  | {line}" for line in (HERE / "deployment.yml").open(encoding="utf-8") if line[0] != "#"), end="")
-    batchpoint(
-        HERE, "compute create --name batch-cluster --type amlcompute --max-instances 5 -o none"
-    )
+    batchpoint(HERE, "compute create --name batch-cluster --type amlcompute --max-instances 5 -o none")
     batchpoint(HERE, "batch-endpoint create --file endpoint.yml -o none")
     batchpoint(HERE, "batch-deployment create --file deployment.yml --set-default -o none")
 
