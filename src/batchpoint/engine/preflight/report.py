@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from batchpoint.entities.evidence.finding import Finding, Severity
-from batchpoint.errors import BatchpointError, JobFailed, UserError
+from batchpoint.entities.evidence.finding import Finding, Severity, finding_of
+from batchpoint.errors import JobFailed, UserError
 
 #: Findings of one kind that are told one by one.
 TOLD_MAX = 5
@@ -40,7 +40,7 @@ class Report:
         try:
             yield
         except (JobFailed, UserError) as error:
-            self.find(of_error(error))
+            self.find(finding_of(error))
         self._sum_up()
         state = next((severity for severity in _STATES[:2] if severity in self._found), "ok")
         told = {"name": name, "title": title, "state": state, "said": self._said, "seconds": self._clock() - began}
@@ -112,12 +112,3 @@ def warning(code: str, message: str, fix: str, *, file: str = "", column: str = 
 def note(code: str, message: str, fix: str, *, file: str = "") -> Finding:
     """A finding that is good to know."""
     return Finding(code=code, severity="note", message=message, fix=fix, file=file)
-
-
-def of_error(error: BatchpointError) -> Finding:
-    """What an error of ours says: its last sentence is what to do."""
-    first, _, rest = error.message.partition("\n")
-    sentences = first.split(". ")
-    if rest or len(sentences) < 2:
-        return Finding(code=error.code, severity="error", message=error.message, fix="", file="")
-    return Finding(code=error.code, severity="error", message=". ".join(sentences[:-1]) + ".", fix=sentences[-1])

@@ -6,6 +6,7 @@
 from typing import Literal
 
 from batchpoint.entities.noun import Noun
+from batchpoint.errors import BatchpointError
 
 #: ``error``: a job would fail, or score less than it should. ``warning``: it may. ``note``: good to know.
 Severity = Literal["error", "warning", "note"]
@@ -28,3 +29,11 @@ class Finding(Noun):
     column: str = ""
     #: Of the data, counted from 1: the header is no row.
     row: int | None = None
+
+
+def finding_of(error: BatchpointError) -> Finding:
+    """What an error of ours says: the last sentence of one line is what to do, of several nothing is told apart."""
+    said, _, fix = error.message.rpartition(". ")
+    if not said or "\n" in error.message:
+        return Finding(code=error.code, severity="error", message=error.message, fix="")
+    return Finding(code=error.code, severity="error", message=f"{said}.", fix=fix)

@@ -17,7 +17,7 @@ from batchpoint.entities.compute import Compute
 from batchpoint.entities.data import Input, Invocation
 from batchpoint.entities.deployment import CodeConfiguration, Deployment
 from batchpoint.entities.endpoint import Endpoint
-from batchpoint.entities.evidence.finding import Finding
+from batchpoint.entities.evidence.finding import Finding, finding_of
 from batchpoint.entities.job import Job, JobSettings
 from batchpoint.entities.naming import reference as references
 from batchpoint.errors import BatchpointError, JobFailed, Problem, ResourceNotFound, UserError
@@ -110,9 +110,7 @@ def _findings(error: BatchpointError) -> list[Finding]:
             for one in problems
         ]
     code = "ComputeTooSmall" if error.target == "instance_count" else error.code
-    first, _, fix = error.message.rpartition(". ")
-    said = {"message": f"{first}." if first else error.message, "fix": fix if first else ""}
-    return [Finding(code=code, severity="error", check=_CHECK, **said)]
+    return [finding_of(error).model_copy(update={"code": code, "check": _CHECK})]
 
 
 def _told(error: BatchpointError, problem: Problem) -> str:
