@@ -6,7 +6,7 @@ import pytest
 
 from batchpoint.cli.output import progress as module
 from batchpoint.cli.output.causes import told
-from batchpoint.cli.output.progress import Bar, summary
+from batchpoint.cli.output.progress import Bar, pace, summary
 from batchpoint.entities.job import FailureReason, Progress
 
 HALF = Progress(mini_batches=10, mini_batches_done=5, items=100, items_succeeded=48, items_failed=2, rows=48)
@@ -112,3 +112,18 @@ def test_a_cause_is_red_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     reason = FailureReason(code="ScriptRaised", message="ValueError: x", mini_batches=1, items=1)
     assert told((reason,), Tty())[1] == "  \033[31mValueError: x\033[0m"
+
+
+@pytest.mark.parametrize(
+    ("per_second", "said"),
+    [
+        (1234.5, "1,234 items/s"),
+        (2.0, "2 items/s"),
+        (1.4, "84 items/min"),
+        (0.37, "22 items/min"),
+        (1 / 60, "1 item/min"),
+        (0.001, "less than 1 item/min"),
+    ],
+)
+def test_slow_jobs_are_told_by_the_minute(per_second: float, said: str) -> None:
+    assert pace(per_second) == said

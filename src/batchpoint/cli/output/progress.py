@@ -64,7 +64,15 @@ class Bar:
         if not self._speed:
             return []
         left = [f"{_clock((items - done) / self._speed)} left"] if done < items else []
-        return [f"{self._speed:,.0f} items/s", *left]
+        return [pace(self._speed), *left]
+
+
+def pace(per_second: float) -> str:
+    """Items per second in words, per minute where they are slow."""
+    if round(per_second) > 1:
+        return f"{per_second:,.0f} items/s"
+    count = round(per_second * 60)
+    return f"{count} item{'s' * (count != 1)}/min" if count else "less than 1 item/min"
 
 
 def _rich_bar() -> "RichProgress":

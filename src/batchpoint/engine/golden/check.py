@@ -28,8 +28,8 @@ _MATTERS = (
     *("output_format", "passthrough_columns", "prediction_columns", "split", "golden_rows"),
 )
 _REMEDY = (
-    "Model, code and input are those that the golden rows were made with: look for a library whose version has changed "
-    "(logs/azureml/environment_build_log.txt), or give the deployment new golden rows if this output is right."
+    "Where model and code are those that the golden rows were made with, look for a library whose version has changed "
+    "(environment show --built lists them); if this output is right, give the deployment new golden rows."
 )
 
 

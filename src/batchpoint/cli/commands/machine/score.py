@@ -136,12 +136,11 @@ def _one_line(result: "ScoreResult") -> dict[str, object]:
 
 def _summary(result: "ScoreResult") -> str:
     from batchpoint.cli.output.causes import explained, told
-    from batchpoint.cli.output.progress import summary
+    from batchpoint.cli.output.progress import pace, summary
 
     items = result.progress.items_succeeded
-    speed = items / result.wall_s if result.wall_s else 0.0
-    pace = f" ({speed:,.0f} items/s)" if speed >= 1 else ""
-    lines = [f"{summary(result.progress)} in {result.wall_s:.1f} s{pace}"] if result.progress.items else []
+    speed = f" ({pace(items / result.wall_s)})" if items and result.wall_s else ""
+    lines = [f"{summary(result.progress)} in {result.wall_s:.1f} s{speed}"] if result.progress.items else []
     lines += told(result.failures, sys.stdout)
     lines += [f"means   {PROGRAM} explain {code}" for code in explained(result.failures)]
     lines += [f"failed  {_near(result.failed_items)}"] if result.failed_items else []
