@@ -143,7 +143,7 @@ def kind_of_url(url: str) -> PathType:
 def strip_marker(text: str) -> tuple[str, PathType | None]:
     """Take the ``folder:`` or ``file:`` of 2021 off ``text``; None when there is none.
 
-    The type is a hint: the oldest files write ``file:`` before local folders too.
+    The type is a hint: the oldest files write ``file:`` before local folders too. A URL with ``file://`` says nothing.
     """
     text = text.strip()
     marker = _MARKER.match(text)
@@ -152,13 +152,9 @@ def strip_marker(text: str) -> tuple[str, PathType | None]:
     rest = text[marker.end() :].strip()
     if marker[1].lower() == "folder":
         return rest, "uri_folder"
-    return _path_of_file_url(rest), "uri_file"
-
-
-def _path_of_file_url(rest: str) -> str:
-    """``file:///a%20b`` is a URL with an escaped path; ``file:./a%20b`` is a path as it stands."""
+    # ``file:///a%20b`` is a URL with an escaped path; ``file:./a%20b`` is a path as it stands.
     url = re.fullmatch(r"//(?:localhost)?(/.*)", rest, re.S)
-    return unquote(url[1], errors="surrogateescape") if url else rest
+    return (unquote(url[1], errors="surrogateescape"), None) if url else (rest, "uri_file")
 
 
 def parse_uri(text: str) -> DataUri:
