@@ -249,3 +249,39 @@ def context(engine: Engine, content: str, line: str = "") -> Path:
     (folder / "made").write_text(content)
     (folder / "Dockerfile").write_text(f"FROM {IMAGE}\nCOPY made /made\n{line}\n")
     return folder
+
+
+def test_a_script_puts_no_link_where_the_driver_writes(engine: Engine) -> None:
+    victim = engine.outside / "victim"
+    victim.write_text("as it was")
+    script = """
+import json, os
+logs = os.path.dirname(os.path.dirname(os.environ['BATCHPOINT_ENTRY_LOG']))
+def tried(name):
+    try:
+        os.symlink(os.environ['VICTIM'], os.path.join(logs, name))
+        return 'linked'
+    except OSError as error: return error.strerror
+def init(): pass
+def run(files):
+    with open(os.path.join(os.environ['BATCHPOINT_ENTRY_LOG'] + '.own'), 'w') as own: own.write('x')
+    return [json.dumps([tried('error.txt'), tried('stdout/link'), tried('link')])]
+"""
+    ended = run(engine, script, count=1, environment={"VICTIM": str(victim)})
+    assert "linked" not in json.loads(ended.output.read_text())
+    assert victim.read_text() == "as it was"
+
+
+@pytest.mark.parametrize("output_action", ["append_row", "summary_only"])
+def test_a_link_out_of_a_container_is_not_published(engine: Engine, output_action: str) -> None:
+    secret = engine.outside / "secret"
+    secret.write_text("of the server")
+    script = """
+import os
+def init(): os.symlink(os.environ['SECRET'], os.path.join(os.environ['AZUREML_BI_OUTPUT_PATH'], 'taken'))
+def run(files): return files
+"""
+    ended = run(engine, script, count=1, environment={"SECRET": str(secret)}, output_action=output_action)
+    assert ended.job.status == JobStatus.FAILED
+    assert ended.job.error is not None and "leads out of the job's folder" in ended.job.error.message
+    assert not any(path.name == "taken" for path in Path(ended.job.settings.output_folder).rglob("*"))

@@ -78,7 +78,9 @@ def box_of(contained: Contained, job: Job, folder: JobFolder, source: Source, se
     chosen = job.settings
     read = [folder.path, WORKER_PACKAGE, source.file or Path(source.root), *contained.mounts]
     read += [Path(path) for path in (chosen.code_path, chosen.model_path) if path]
-    written = (folder.segments, folder.scratch, folder.staging, folder.logs / "user", folder.tracking)
+    # Of the logs what a worker writes itself: the driver writes the others, and must find no link in their place.
+    own_logs = folder.logs / "user" / "entry_script_log"
+    written = (folder.segments, folder.scratch, folder.staging, own_logs, folder.tracking)
     for path in written:
         path.mkdir(parents=True, exist_ok=True)
     return Box(

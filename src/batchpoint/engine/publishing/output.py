@@ -144,6 +144,17 @@ def refuse_clashes(staging: Path, folder: Path, gathered: Collection[Path] = ())
             raise already_exists(final)
 
 
+def refuse_links_out(staging: Path, job: Path) -> None:
+    """Raise OutputUnwritable for a staged link that leads out of the job's folder, to what its maker may not see."""
+    for path in staged(staging):
+        if path.is_symlink() and not path.resolve().is_relative_to(job.resolve()):
+            raise OutputUnwritable(
+                f"The script left the link {path.relative_to(staging)} in AZUREML_BI_OUTPUT_PATH, which leads out of "
+                "the job's folder; from a container no such file is published. Have it write a copy there.",
+                target=path.name,
+            )
+
+
 def refuse_unwritable(folder: Path) -> None:
     """Raise OutputUnwritable if nothing can be written to ``folder``, which need not exist; nothing is made."""
     there = next(path for path in (folder, *folder.parents) if os.path.lexists(path))

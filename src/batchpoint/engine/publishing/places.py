@@ -137,6 +137,7 @@ class FolderPlace:
 
     def _make_sure(self, published: Published) -> None:
         gathered = [self._root / shard.name for shard in published.shards] or ([self._final] if self._final else [])
+        _refuse_links_out(self._job, self._folder)
         output.refuse_clashes(self._folder.staging, self._root, gathered)
         published_names.remember(self._folder, output.names(self._folder.staging, gathered))
         published_names.remember_content(self._folder, published_names.GATHERED, published.sha256)
@@ -240,6 +241,7 @@ class StorePlace:
     def _make_sure(self, store: OpenDatastore, published: Published) -> None:
         gathered = [self._folder.gathered / shard.name for shard in published.shards]
         gathered += [self._whole] if self._whole else []
+        _refuse_links_out(self._job, self._folder)
         output.refuse_clashes(self._folder.staging, self._folder.gathered, gathered)
         for name, path in self._staged():
             if store.size(self._key(name)) is not None and not store.holds(self._key(name), path):
@@ -306,6 +308,11 @@ def _own(job: Job, folder: JobFolder, replaces: str) -> frozenset[str]:
     if not job.revision or job.settings.output_action != "append_row":
         return frozenset()
     return frozenset({*published_names.contents(folder, published_names.GATHERED), replaces} - {""})
+
+
+def _refuse_links_out(job: Job, folder: JobFolder) -> None:
+    if job.settings.place.isolation == "container":
+        output.refuse_links_out(folder.staging, folder.path)
 
 
 def _shards(job: Job, folder: JobFolder) -> Shards | None:
