@@ -16,7 +16,6 @@ OUTPUT = Flag("--output -o", f"{', '.join(FORMATS)}; default json.", "FORMAT", c
 
 _MARKS = {"ok": ("✓", "32"), "warning": ("!", "33"), "error": ("✕", "31"), "skipped": ("·", "2"), "note": ("·", "2")}
 _WIDTH = 58
-_EXPLAINED_MAX = 3
 
 
 def is_for_a_person(call: Call) -> bool:
@@ -79,8 +78,10 @@ class _List:
         counts = [f"{count} {word}{'s' * (count != 1)}" for word, count in self.counts.items() if count]
         told = ", ".join(counts) or "Nothing stands in the way"
         self._say(f"\n{self._bold(told)}. {last_words}")
-        for code in self._codes()[:_EXPLAINED_MAX]:
-            self._say(f"More about it: {PROGRAM} explain {code}")
+        codes = self._codes()
+        if codes:
+            more = f"it: {PROGRAM} explain {codes[0]}" if len(codes) == 1 else f"each: {PROGRAM} explain CODE"
+            self._say(f"More about {more}")
 
     def shape(self) -> dict[str, Any]:
         """As it is printed for programs."""

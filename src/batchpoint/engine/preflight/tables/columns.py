@@ -84,7 +84,8 @@ def _missing(file: File, head: Head, missing: Sequence[str], passed: Sequence[st
         who = "passthrough_columns names" if name in passed else "The model wants"
         near = _near(name, near_by) if number < _NEAR_MAX else None
         message = f"{who} the column {name!r}, and the file has {_listed(head.columns)}."
-        fix = f"Rename {near!r} to {name!r}." if near else f"Add the column {name!r}, or leave the file out."
+        instead = "take it out of passthrough_columns" if name in passed else "leave the file out"
+        fix = f"Rename {near!r} to {name!r}." if near else f"Add the column {name!r}, or {instead}."
         yield error("MissingColumn", message, fix, file=file.name, column=name)
 
 
