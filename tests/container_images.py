@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,8 @@ class Podman:
 
     folder: Path
     program: str
+    #: Podman refuses a longer path than 50 characters for it, silently where it tidies up.
+    state: Path
 
     @property
     def environ(self) -> dict[str, str]:
@@ -52,6 +55,7 @@ class Podman:
         # Unmounts what it has mounted, which a removal of the folder cannot.
         self.run("system", "reset", "--force")
         shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.state, ignore_errors=True)
 
 
 def podman(folder: Path) -> Podman:
@@ -59,15 +63,16 @@ def podman(folder: Path) -> Podman:
     program = shutil.which("podman")
     assert program is not None, "podman is not installed"
     folder.mkdir(parents=True)
+    state = Path(tempfile.mkdtemp(prefix="podman-", dir="/tmp"))
     (folder / "storage.conf").write_text(
-        f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/graph"\nrunroot = "{folder}/run"\n'
+        f'[storage]\ndriver = "overlay"\ngraphroot = "{folder}/graph"\nrunroot = "{state}"\n'
     )
     # Inside a container or a small virtual machine nobody may raise limits, and there is no journal.
     (folder / "containers.conf").write_text(
         '[containers]\ndefault_ulimits = ["nofile=1024:4096", "nproc=4096:4096"]\n'
         f'[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "none"\ntmp_dir = "{folder}/tmp"\n'
     )
-    made = Podman(folder, program)
+    made = Podman(folder, program, state)
     made.run("import", "--change=ENV PATH=/usr/local/bin:/bin", "-", IMAGE, typed=root_file_system())
     return made
 

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 
 from batchpoint import failpoints
-from batchpoint.compute import orphans
 from batchpoint.engine.golden.check import check_golden_rows
 from batchpoint.engine.patience.ledger import PatientLedger
 from batchpoint.engine.patience.room import is_faulty, is_full
@@ -41,7 +40,6 @@ def main(arguments: list[str]) -> int:
         print("usage: python -m batchpoint.engine JOB [EPOCH]", file=sys.stderr)
         return USAGE
     settings = Settings.load()
-    orphans.adopt()
     failpoints.arm(armed_failpoints())
     busy_s = min(settings.store_busy_timeout_s, settings.driver_lease_s * BUSY_SHARE)
     try:
@@ -84,7 +82,7 @@ def _once(name: str, observed_epoch: int | None, store: Store, settings: Setting
 def _drive(name: str, observed_epoch: int | None, store: Store, settings: Settings, folder: JobFolder) -> int:
     try:
         ledger = PatientLedger(store, settings.driver_lease_s)
-        run = JobRun(name, ledger, folder, settings, observed_epoch=observed_epoch)
+        run = JobRun(name, ledger, folder, settings, observed_epoch=observed_epoch, adopts_orphans=True)
 
         def check(job: Job, python: str, image: str, still_wanted: Callable[[], None]) -> None:
             check_golden_rows(job, folder.golden, settings, python, image, run.logs.event, still_wanted)

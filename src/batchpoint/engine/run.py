@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from batchpoint.compute import strays
+from batchpoint.compute import orphans, strays
 from batchpoint.compute.pool import WorkerPool
 from batchpoint.engine.driver import Driver
 from batchpoint.engine.ledger import GroupCommit
@@ -63,6 +63,8 @@ class JobRun:
     clock: Callable[[], float] = time.monotonic
     #: The claim that this run may succeed; None: whichever is the latest.
     observed_epoch: int | None = None
+    #: True where this process drives nothing else: what workers leave behind comes to it and is ended.
+    adopts_orphans: bool = False
     #: Interpreter of the job's environment, where that is built already; "": it is built, or found, first.
     python: str = ""
 
@@ -115,6 +117,9 @@ class JobRun:
 
     def _drive(self, hold: Hold, last: LastSteps, driver_deaths: int) -> None:
         job, fence = hold.job, hold.fence
+        # Monitors of containers go to the init of the machine: their runtime waits until somebody reaps them.
+        if self.adopts_orphans and job.settings.place.isolation != "container":
+            orphans.adopt()
         reach("D1")
         self.logs.begin(job.settings.logging_level, fence.epoch)
         if fence.epoch > 1:

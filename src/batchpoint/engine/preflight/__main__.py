@@ -46,7 +46,9 @@ def main() -> int:
         print(f"The document on stdin cannot be read: {failed}", file=sys.stderr)
         return USAGE
     _end_with_stdin()
-    orphans.adopt()
+    # Monitors of containers go to the init of the machine: their runtime waits until somebody reaps them.
+    if wish.settings.place.isolation != "container":
+        orphans.adopt()
     report = Report(_write)
     with _tidied(wish.folder), _limited(float(asked.get("limit_s", 0))):
         _check(wish, report, asked)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from batchpoint.compute import orphans, strays
+from batchpoint.compute import strays
 from batchpoint.entities.job import Job
 from batchpoint.environments.interpreters import existing
 from batchpoint.errors import EnvironmentBuildFailed
@@ -88,9 +88,6 @@ def _await_build(
             return build.communicate(timeout=LOOK_EVERY_S)[0]
         except subprocess.TimeoutExpired:
             looks += 1
-            if orphans.adopts():
-                # A container runtime waits for its monitor to be gone, which came to us.
-                orphans.reap({build.pid})
             if looks == LOOKS_IN_SILENCE:
                 note("Building the environment; how far it is: logs/azureml/environment_build_log.txt")
             still_wanted()
