@@ -109,6 +109,16 @@ def test_an_invocation_that_would_be_refused_says_why(client: Client, town: Path
     assert codes(list(client.preflights.invocation("ep1", other)), "error") == {"ResourceNotFound"}
 
 
+def test_what_is_wrong_in_the_folder_of_a_model_is_told_with_its_place(client: Client, town: Path) -> None:
+    deployed(client, town)
+    (town / "broken").mkdir()
+    (town / "broken" / "MLmodel").write_text("flavors: {\n")
+    model = Model(path=str(town / "broken"), type="mlflow_model")
+    wanted = Deployment(name="dp2", endpoint_name="ep1", model=model, compute="azureml:cpu")
+    said = [str(line["message"]) for line in client.preflights.deployment(wanted) if line["line"] == "finding"]
+    assert [message.partition(": ")[0] for message in said] == ["broken/MLmodel line 2"]
+
+
 def test_a_deployment_that_asks_for_too_much_says_so(client: Client, town: Path) -> None:
     deployed(client, town)
     lines = list(client.preflights.deployment(deployment(town, count=9)))
