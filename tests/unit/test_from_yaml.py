@@ -170,6 +170,8 @@ def test_the_dataset_of_2021_becomes_a_data_asset(write, tmp_path: Path) -> None
     assert (folder.path, folder.type) == (str(tmp_path / "in"), "uri_folder")
     one = load(DataAsset, write("name: d\nlocal_path: ./in/a.txt\n"))
     assert (one.path, one.type) == (str(file), "uri_file")
+    address = Path(folder.path).as_uri()
+    assert load(DataAsset, write(f"name: d\npath: {address}\n")).type == "uri_folder"
     flags = {"name": "d", "path": "folder:azureml://datastores/x/paths/y/"}
     assert load(DataAsset, None, flags=flags).path == "azureml://datastores/x/paths/y/"
 

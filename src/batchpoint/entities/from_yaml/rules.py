@@ -5,6 +5,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote
 
 from batchpoint.entities.assets import Environment, EnvironmentBuild, Model
 from batchpoint.entities.data import DataAsset, Input
@@ -212,7 +213,10 @@ def _data(values: Values, at: KeyPath, reading: Reading) -> None:
     text, marked = _text(values, "path"), None
     if text is not None:
         marker, colon, rest = text.partition(":")
-        if colon and marker.lower() in ("folder", "file"):
+        if colon and marker.lower() == "file" and rest.startswith("///"):
+            # A URL says nothing of what is there.
+            values["path"] = unquote(rest[2:], errors="surrogateescape")
+        elif colon and marker.lower() in ("folder", "file"):
             marked = f"uri_{marker.lower()}"
             values["path"] = rest.removeprefix("//") if rest.startswith("///") else rest
     path = _local(values, at, reading)
