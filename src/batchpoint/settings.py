@@ -53,6 +53,8 @@ class Settings:
     preflight_limit_s: float = 1800.0
     #: Preflights that a server makes at once.
     preflights_at_once: int = 4
+    #: Environments that a server builds at once because somebody asked for them by name; jobs build theirs besides.
+    environment_builds_at_once: int = 4
     #: Seconds that a transaction on the store waits for another one.
     store_busy_timeout_s: float = 30.0
     #: Network file systems that the home may stand on all the same, by their kinds, comma-separated: "nfs4".

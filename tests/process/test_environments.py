@@ -17,7 +17,9 @@ from batchpoint.environments import builder
 from batchpoint.environments.builder import Interpreter, ensure
 from batchpoint.environments.commands import installer_variables
 from batchpoint.environments.interpreters import Python, Wanted, find_python, start
-from batchpoint.errors import EnvironmentBuildFailed
+from batchpoint.errors import EnvironmentBuildFailed, LimitExceeded
+from batchpoint.server.environments.builds import Builds
+from batchpoint.settings import Settings
 
 SRC = Path(__file__).parents[2] / "src"
 HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -234,6 +236,11 @@ def test_the_nearest_patch_is_taken_of_two_as_near_the_newer(
 def test_what_needs_a_container_fails_the_build_with_a_sentence(home: Path) -> None:
     with pytest.raises(EnvironmentBuildFailed, match="names only the image"):
         ensure(Environment(image="base:1"), home, home / "log")
+
+
+def test_a_server_builds_no_more_at_once_than_it_may(home: Path) -> None:
+    with pytest.raises(LimitExceeded, match="environment_builds_at_once"):
+        Builds(Settings(home=home, environment_builds_at_once=0)).begin(asks(HERE), "somebody")
 
 
 def test_the_program_answers_in_one_line_of_json(home: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from batchpoint.engine.preparation.splitting import row_starts, text
+from batchpoint.engine.preparation.splitting import cutter, row_starts, text
 from batchpoint.engine.preparation.splitting.cutter import Cutter
 from batchpoint.entities.tables.parts import Part, file_of, item_of, split_item
 from batchpoint.entities.tables.split import Split
@@ -255,7 +255,7 @@ def test_what_cannot_be_cut_stays_whole_and_is_told_of(tmp_path: Path) -> None:
     assert told == [
         "1 file was cut into 3 parts of 15 rows.",
         "1 file was left whole: what is compressed is not cut (big.csv.gz).",
-        "1 file was left whole: it cannot be read as Parquet (broken.parquet).",
+        "1 file was left whole: it cannot be read as Parquet, or comes to too many parts (broken.parquet).",
         "1 file was left whole: only CSV, TSV, JSON Lines and Parquet files are cut (image.png).",
         "1 file was left whole: its text is compressed (packed.csv).",
         "1 file was left whole: its text is not UTF-8, nor anything like it (wide.tsv).",
@@ -269,6 +269,16 @@ def test_a_file_of_one_part_stays_whole_and_small_ones_are_not_opened(
     monkeypatch.setattr(Path, "open", lambda *_, **__: pytest.fail("opened"))
     assert notes(Cutter(Split(rows=1000), str(tmp_path)), paths) == (paths, [])
     assert notes(Cutter(Split(bytes=1000), str(tmp_path)), paths) == (paths, [])
+
+
+def test_a_file_that_comes_to_far_too_many_parts_stays_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = list(files(tmp_path, {"few.csv": b"a\n1\n2\n", "many.csv": b"a\n1\n2\n3\n4\n"}))
+    monkeypatch.setattr(cutter, "MOST_PARTS", 3)
+    items, told = notes(Cutter(Split(rows=1), str(tmp_path)), paths)
+    assert [file_of(item) for item in items] == [b"few.csv", b"few.csv", b"many.csv"]
+    assert told[1] == (
+        "1 file was left whole: it comes to more than 3 parts, for which split must be larger (many.csv)."
+    )
 
 
 def test_cutting_stops_when_the_job_is_not_wanted_any_more(tmp_path: Path) -> None:

@@ -108,11 +108,15 @@ def flipped(segment: Path) -> None:
     segment.write_bytes(content)
 
 
+def linked(segment: Path) -> None:
+    segment.symlink_to(segment.rename(segment.with_name("moved")))
+
+
 def truncated(segment: Path) -> None:
     os.truncate(segment, 5)
 
 
-@pytest.mark.parametrize("damage", [flipped, truncated, Path.unlink])
+@pytest.mark.parametrize("damage", [flipped, linked, truncated, Path.unlink])
 def test_bytes_that_are_not_what_was_scored_are_never_published(segments: Path, tmp_path: Path, damage: object) -> None:
     rows = [row(0, segments, b"one\n"), row(1, segments, b"two\n")]
     damage(segments / "0.1.n.0")  # type: ignore[operator]

@@ -16,6 +16,8 @@ from batchpoint.store.records import LedgerRow, Part
 BLOCK_BYTES = 1 << 22
 #: Segments that are open at a time: each worker of each driver has left one, and there may be thousands.
 _OPEN_MAX = 64
+#: A script could put a link in the place of its segment, to have another file published.
+_FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class SegmentReader:
@@ -73,7 +75,7 @@ class SegmentReader:
         if segment not in self._descriptors:
             if len(self._descriptors) >= _OPEN_MAX:
                 self._close()
-            self._descriptors[segment] = os.open(self._folder / segment, os.O_RDONLY | os.O_CLOEXEC)
+            self._descriptors[segment] = os.open(self._folder / segment, _FLAGS)
         return self._descriptors[segment]
 
     def _close(self) -> None:

@@ -12,12 +12,14 @@ import fcntl
 import json
 import subprocess
 import sys
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from batchpoint.entities.assets import Environment
 from batchpoint.entities.environments.state import EnvironmentState
 from batchpoint.environments.built import folder_of, looked_at
+from batchpoint.errors import LimitExceeded
 from batchpoint.settings import Settings
 from batchpoint.storage.lock import is_locked
 
@@ -39,12 +41,15 @@ class Builds:
 
     settings: Settings
     _started: "list[subprocess.Popen[bytes]]" = field(default_factory=list)
+    #: Requests come side by side.
+    _counting: threading.Lock = field(default_factory=threading.Lock)
 
     def state(self, environment: Environment) -> EnvironmentState:
         """Whether it is built, being built, or what kept it from that. Raises NotSupported for one that cannot be."""
-        self._started = [one for one in self._started if one.poll() is None]
         if environment.python:
             return looked_at(environment, self.settings.home)
+        for one in self._started:
+            one.poll()  # none of those that have ended stays a zombie
         folder = folder_of(environment, self.settings.home)
         # The lock first: what the builder did before it went is then there.
         is_asked = is_locked(folder / "asked.lock")
@@ -57,7 +62,7 @@ class Builds:
         return found
 
     def begin(self, environment: Environment, caller: str) -> EnvironmentState:
-        """Build it, unless somebody is already asking for that; does not wait. Raises NotSupported."""
+        """Build it, unless it is being built; does not wait. Raises NotSupported and LimitExceeded."""
         if environment.python:
             return looked_at(environment, self.settings.home)
         folder = folder_of(environment, self.settings.home)
@@ -67,8 +72,19 @@ class Builds:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 return self.state(environment)
-            self._start(environment, folder, caller, lock.fileno())
+            with self._counting:
+                self._refuse_too_many()
+                self._start(environment, folder, caller, lock.fileno())
         return self.state(environment)
+
+    def _refuse_too_many(self) -> None:
+        self._started = [one for one in self._started if one.poll() is None]
+        if len(self._started) >= self.settings.environment_builds_at_once:
+            raise LimitExceeded(
+                f"{len(self._started)} environments are being built, and no more may be at once. Try again when one "
+                "has ended, or raise the setting environment_builds_at_once.",
+                target="environment_builds_at_once",
+            )
 
     def log(self, environment: Environment, offset: int) -> LogPart:
         """What the last build that was asked for says from ``offset`` on, whole lines."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from batchpoint.engine.preparation.splitting.parquet import cut_parquet
+from batchpoint.engine.preparation.splitting.parquet import MOST_PARTS, cut_parquet
 from batchpoint.engine.preparation.splitting.text import cut_text, may_have_parts, why_whole
 from batchpoint.entities.tables.file_kinds import ROWS_OF_TEXT, kind_of
 from batchpoint.entities.tables.parts import Part, item_of, shown
@@ -43,8 +43,11 @@ class Cutter:
         """The items of the plan, in order: parts, and files that stay whole."""
         for path in paths:
             self.still_wanted()
-            items = list(self._cut(path))
-            if len(items) > 1:
+            items = list(islice(self._cut(path), MOST_PARTS + 1))
+            if len(items) > MOST_PARTS:
+                self._leave(path, f"it comes to more than {MOST_PARTS:,} parts, for which split must be larger")
+                yield path
+            elif len(items) > 1:
                 self._files += 1
                 self._parts += len(items)
                 yield from items
@@ -81,7 +84,7 @@ class Cutter:
         elif kind == "parquet":
             parts = cut_parquet(file, self.split)
             if parts is None:
-                self._leave(path, "it cannot be read as Parquet")
+                self._leave(path, "it cannot be read as Parquet, or comes to too many parts")
             else:
                 yield from parts
         elif kind in ROWS_OF_TEXT:

@@ -49,13 +49,13 @@ def generated(desk: Desk, deployment: Deployment) -> Generated | None:
         model = desk.vouched.referenced(Model, deployment.model)
         folder = local_path_of(desk.keeping(model), model.path)
         told = read_mlmodel(folder)
+        notes, conda_file = [] if told.signature else [_UNCHECKED], None
+        if isinstance(deployment.environment, str):
+            environment = desk.vouched.referenced(Environment, deployment.environment)
+            conda_file = without_credentials(environment).conda_file
+            notes += _environment(told, without_script=True).notes if OF_MODEL in environment.properties else ()
     except BatchpointError:
         return None
-    notes, conda_file = [] if told.signature else [_UNCHECKED], None
-    if isinstance(deployment.environment, str):
-        environment = desk.vouched.referenced(Environment, deployment.environment)
-        conda_file = without_credentials(environment).conda_file
-        notes += _environment(told, without_script=True).notes if OF_MODEL in environment.properties else ()
     script = script_of(folder.name, deployment.passthrough_columns, deployment.prediction_columns)
     return Generated(scoring_script=script, conda_file=conda_file, notes=tuple(notes))
 
