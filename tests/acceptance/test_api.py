@@ -330,11 +330,11 @@ def test_a_deployment_needs_its_endpoint(deployed: Api) -> None:
     deployed.put(f"{BASE}/batchEndpoints/ep1/deployments/a", deployment_body(), 400)
 
 
-def test_an_image_alone_is_refused_where_no_containers_are(deployed: Api) -> None:
+def test_an_image_alone_is_refused_where_workers_are_processes(deployed: Api) -> None:
     deployed.put(f"{BASE}/environments/e/versions/1", {"properties": {"image": "img:latest"}})
     path = f"{BASE}/batchEndpoints/ep1/deployments/dp2"
     refused = deployed.put(path, deployment_body(environmentId="azureml:e:1"), 400)
-    assert "no container runtime" in message_of(refused)
+    assert "The environment is the image 'img:latest', and workers of compute" in message_of(refused)
 
 
 def test_an_interpreter_becomes_an_environment(deployed: Api, tmp_path: Path) -> None:

@@ -221,16 +221,9 @@ ENVIRONMENTS = [
     Broken(
         "image_alone",
         CREATE,
-        ("image 'some/image'",),
-        "Add a conda_file",
+        ("the image 'some/image'",),
+        "add a conda_file",
         yaml=f"{DEPLOYMENT}environment: {{image: some/image}}\n",
-    ),
-    Broken(
-        "conda_packages",
-        CREATE,
-        ("packages that only conda installs: pandas",),
-        "'- pip:'",
-        yaml=f"{DEPLOYMENT}environment: {{image: i, conda_file: {{dependencies: [python=3.11, pandas]}}}}\n",
     ),
     Broken(
         "old_python",

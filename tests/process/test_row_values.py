@@ -93,7 +93,8 @@ def test_any_text_is_written_as_it_is_or_named(texts: list[str], at_once: int) -
 
 @given(st.lists(st.tuples(ANY_TEXT, ANY_TEXT), min_size=1, max_size=10))
 def test_a_reader_of_csv_finds_the_cells_of_a_frame(cells: list[tuple[str, str]]) -> None:
-    frame = pd.DataFrame(cells)
+    # With pyarrow there, pandas would refuse lone surrogates by itself.
+    frame = pd.DataFrame(cells, dtype=object)
     if any(half(cell) for row in cells for cell in row):
         with pytest.raises(Refused):
             written(frame)

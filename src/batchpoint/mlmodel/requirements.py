@@ -37,7 +37,7 @@ class PipLines:
 
     def add(self, line: str, beside: Path, depth: int = 0) -> None:
         """Take up one line that stands in the file ``beside``. Raises ValidationFailed for one that leads nowhere."""
-        text = _HASHES.sub("", _COMMENT.sub("", line)).strip()
+        text = " ".join(_HASHES.sub("", _COMMENT.sub("", line)).split())
         refers = _REFERS.fullmatch(text)
         if refers is None:
             self.lines += [self._by_name(text)] if text else []

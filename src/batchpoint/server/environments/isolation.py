@@ -20,8 +20,9 @@ def check_environment(desk: Desk, environment: Environment | None, compute: Comp
         _check_contained(desk, environment, compute)
     elif environment is not None:
         if needs_container(environment):
+            what = f"the image {environment.image!r}" if environment.image else "a build context"
             raise NotSupported(
-                f"The environment is an image, and workers of compute {compute.name} are processes of the server's "
+                f"The environment is {what}, and workers of compute {compute.name} are processes of the server's "
                 f"machine. Have them run in containers (compute update --name {compute.name} --isolation container), "
                 "or add a conda_file with the Python version and the packages, or name an existing interpreter with "
                 "'python: /path/to/venv'.",
