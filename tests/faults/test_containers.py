@@ -135,7 +135,10 @@ def test_a_job_in_containers_writes_what_it_writes_without_them(engine: Engine, 
     assert f"Workers run in containers of {IMAGE}" in log and "started by podman" in log
 
 
-def test_a_script_sees_its_job_and_nothing_else_and_changes_only_what_is_its_own(engine: Engine) -> None:
+def test_a_script_sees_its_job_and_nothing_else_and_changes_only_what_is_its_own(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://somebody:secret@localhost:9")
     model = engine.outside / "model.bin"
     model.write_bytes(b"weights")
     script = """
@@ -149,7 +152,8 @@ def run(files):
     model = os.path.join(os.environ['AZUREML_MODEL_DIR'], 'model.bin')
     own = os.path.join(os.environ['AZUREML_BI_OUTPUT_PATH'], 'own')
     return [json.dumps([open(model).read(), os.path.exists(os.environ['OUTSIDE']), tried(files[0]), tried(model),
-             tried(__file__), tried(own), os.environ['A'], os.getuid(), os.environ.get('BATCHPOINT_TOKEN')])]
+             tried(__file__), tried(own), os.environ['A'], os.getuid(), os.environ.get('BATCHPOINT_TOKEN'),
+             os.environ.get('HTTP_PROXY')])]
 """
     outside = engine.outside / "secret"
     outside.write_text("x")
@@ -157,7 +161,7 @@ def run(files):
     ended = run(engine, script, count=1, model_path=str(model), environment=variables)
     closed = "Read-only file system"
     seen = json.loads(ended.output.read_text())
-    assert seen == ["weights", False, closed, closed, closed, "written", variables["A"], os.getuid(), None]
+    assert seen == ["weights", False, closed, closed, closed, "written", variables["A"], os.getuid(), None, None]
     assert "hello from /usr/local" in ended.log("user/stdout/0/process000.stdout.txt")
 
 

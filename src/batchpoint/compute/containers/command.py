@@ -121,6 +121,8 @@ def _run(box: Box, mounts: Mounts) -> list[str]:
         f"--user={box.uid}:{box.gid}",
         # Without a daemon the runtime would make somebody else of a caller who is not root.
         "--userns=keep-id" if box.runtime.kind == "podman" and not is_root else "",
+        # Podman would hand on the proxies of the server, and the passwords in their addresses.
+        "--http-proxy=false" if box.runtime.kind == "podman" else "",
         "--cap-drop=all",
         # Root reads what belongs to others, as without a container; it can do nothing else of what root can.
         "--cap-add=DAC_OVERRIDE" if is_root else "",
