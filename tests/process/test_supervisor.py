@@ -137,6 +137,8 @@ def test_a_job_can_be_canceled_although_everybody_is_dead(
     driver = driver_of(store, job.name)
     os.kill(supervisor_of(settings), signal.SIGKILL)
     os.kill(driver, signal.SIGKILL)
+    # A process is not gone yet when it is told to go.
+    eventually(lambda: not is_locked(lock_of(settings.home)), "the supervisor's death")
     client.jobs.cancel(job.name)
     assert ended(client, job.name).status is JobStatus.CANCELED
 
