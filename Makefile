@@ -50,9 +50,9 @@ demo: $(VENV)/.demo-ready
 	@$(PY) examples/digits/demo.py $(ARGS)
 	@$(PY) examples/tabular-mlflow/demo.py $(ARGS)
 
-# Four at a time on two cores: much of a test is waiting for processes. A file's tests share what they start.
+# Three at a time on two cores: more of them take longer, since each holds what it has imported. A file's tests share what they start.
 test: $(VENV)/.dev-ready $(AZURITE)/.ready $(COMPAT)/.ready $(FLAVOURS)/.ready
-	$(PY) -m pytest -n 4 --dist loadfile $(ARGS)
+	$(PY) -m pytest -n 3 --dist loadfile $(ARGS)
 
 # What the fault tests strike with: command, and the packages that bring it. Root gets what is missing.
 FAULT_TOOLS := strace:strace mkfs.ext4:e2fsprogs mount:mount losetup:mount unshare:util-linux prlimit:util-linux \

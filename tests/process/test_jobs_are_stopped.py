@@ -17,8 +17,10 @@ from batchpoint.entities.data import Input
 from batchpoint.entities.job import JobStatus
 from batchpoint.errors import ResourceConflict
 from batchpoint.local import connect
+from batchpoint.server.supervisor import lock_of
 from batchpoint.settings import Settings
 from batchpoint.storage.job_folder import job_folder
+from batchpoint.storage.lock import is_locked
 from batchpoint.store.store import Store
 from tests.process.engine_jobs import Engine, W, store_is_free, workers_of
 from tests.process.homes import deploy, ended, eventually
@@ -142,6 +144,8 @@ def test_a_driver_that_is_stuck_does_not_keep_its_job(
     driver = driver_of(store, job)
     _stop_outside_a_transaction(settings.home, driver)
     os.kill(supervisor_of(settings), signal.SIGKILL)
+    # A process is not gone yet when it is told to go.
+    eventually(lambda: not is_locked(lock_of(settings.home)), "the supervisor's death")
     assert_stopped(client, settings, job)
     assert store.heartbeat(job).pid != driver
 
